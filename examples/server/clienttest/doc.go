@@ -1,0 +1,18 @@
+// Package clienttest drives real XMPP clients against the reference server:
+// slixmpp, @xmpp/client, profanity and go-sendxmpp, over STARTTLS (RFC 6120 §5)
+// and direct TLS (XEP-0368).
+//
+// The tests are behind the build tag clients, because they need programs that
+// Go does not bring:
+//
+//	apt-get install --no-install-recommends python3-slixmpp profanity tmux go-sendxmpp
+//	npm install --no-audit --no-fund --ignore-scripts @xmpp/client@0.14.0 ws@8.18.0
+//	PROPOLIS_NODE_MODULES=$PWD/node_modules go test -tags clients ./examples/server/clienttest
+//
+// With the tag a program that is missing fails the test that needs it.
+//
+// To see whether a script asks for more than XMPP does, run it against another
+// server: with CLIENTTEST_ADDR="c2s=HOST:PORT c2s-tls=HOST:PORT cert=FILE" the tests
+// use that server, which must serve example.net with the accounts alice and bob
+// and the password "secret". Tests that restart the server are skipped then.
+package clienttest

@@ -1,0 +1,280 @@
+"""Drives slixmpp against an XMPP server; run with /usr/bin/python3.
+
+    slixmpp_client.py COMMAND [ARGUMENT...]
+
+Environment: ADDR (host:port), TLS (starttls or direct), PASSWORD, and
+SSL_CERT_FILE with the certificate to trust. The commands are the functions
+named run_*; each ends with status 0 and the line "done", or with an exception.
+No wait is longer than WAIT seconds.
+"""
+
+import asyncio
+import os
+import sys
+
+import slixmpp
+
+WAIT = 20
+
+# slixmpp 1.8 binds to tls-unique only, which TLS 1.3 does not have, and says so
+# ("y") where no mechanism with binding was chosen. A server that offers other
+# bindings must refuse both, so the scripts use a client without any.
+UNBOUND = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN")
+
+
+class Failed(Exception):
+    """The server did something else than the script demands."""
+
+
+class Client(slixmpp.ClientXMPP):
+    """A client whose events can be waited for, in any order."""
+
+    EVENTS = (
+        "session_start", "failed_auth", "failed_all_auth", "connection_failed",
+        "ssl_invalid_chain", "stream_error", "message", "got_online",
+        "got_offline", "changed_status", "roster_update", "disconnected",
+    )
+
+    def __init__(self, account, password=None, mechanisms=UNBOUND):
+        super().__init__(account, password or os.environ["PASSWORD"])
+        self.reconnect_max_attempts = 1
+        if mechanisms:
+            feature = self["feature_mechanisms"]
+            credentials = feature.sasl_callback
+            feature.sasl_callback = lambda need, may: dict(credentials(need, may), channel_binding=b"")
+            feature.use_mechs = set(mechanisms)
+        for plugin in ("xep_0030", "xep_0077", "xep_0092", "xep_0199", "xep_0202"):
+            self.register_plugin(plugin)
+        self.seen = []
+        self.arrived = asyncio.Event()
+        for name in self.EVENTS:
+            self.add_event_handler(name, lambda data, name=name: self.note(name, data))
+
+    def note(self, name, data):
+        if name == "message" and data.xml.find("{urn:xmpp:delay}delay") is not None:
+            return  # kept for an earlier session of the account
+        self.seen.append((name, data))
+        self.arrived.set()
+
+    async def expect(self, what, match):
+        """Waits for an event for which match(name, data) holds, and takes it."""
+        def take():
+            for i, (name, data) in enumerate(self.seen):
+                if match(name, data):
+                    del self.seen[i]
+                    return name, data
+            return None
+
+        async def wait():
+            while (found := take()) is None:
+                self.arrived.clear()
+                await self.arrived.wait()
+            return found
+
+        try:
+            return await asyncio.wait_for(wait(), WAIT)
+        except asyncio.TimeoutError:
+            events = [name for name, _ in self.seen]
+            raise Failed(f"{self.requested_jid}: no {what} within {WAIT} s; events: {events}") from None
+
+    async def expect_message(self, sender, body):
+        await self.expect(
+            f"message {body!r} from {sender}",
+            lambda name, m: name == "message" and m["from"].bare == sender and m["body"] == body)
+
+    async def expect_presence(self, event, sender):
+        await self.expect(
+            f"{event} from {sender}",
+            lambda name, p: name == event and p["from"].bare == sender)
+
+    def dial(self):
+        host, _, port = os.environ["ADDR"].rpartition(":")
+        address = (host, int(port))
+        if os.environ["TLS"] == "direct":
+            self.connect(address, use_ssl=True, force_starttls=False, disable_starttls=True)
+        else:
+            self.connect(address)
+
+    async def outcome(self):
+        """Waits for the end of the negotiation and returns the event's name."""
+        ends = ("session_start", "failed_all_auth", "connection_failed", "ssl_invalid_chain", "stream_error")
+        name, _ = await self.expect("end of the negotiation", lambda name, _: name in ends)
+        return name
+
+    async def login(self):
+        self.dial()
+        name = await self.outcome()
+        if name != "session_start":
+            raise Failed(f"{self.requested_jid}: login ended with {name}")
+        return self
+
+    async def online(self):
+        await self.login()
+        await self.get_roster(timeout=WAIT)
+        self.send_presence()
+        return self
+
+    async def leave(self):
+        await asyncio.wait_for(self.disconnect(), WAIT)
+
+
+def demand(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+async def run_chat(first, second):
+    """Everything two contacts do: services, messages, roster, presence."""
+    a, b = Client(first), Client(second)
+    domain = a.requested_jid.domain
+    await a.online()
+    await b.online()
+    demand(a.boundjid.resource and a.boundjid.bare == first, f"bound {a.boundjid} for {first}")
+
+    await a["xep_0199"].ping(domain, timeout=WAIT)
+    await a["xep_0199"].ping(str(b.boundjid), timeout=WAIT)
+    version = await a["xep_0092"].get_version(domain, timeout=WAIT)
+    demand(version["software_version"]["name"], "the server has no software name")
+    info = await a["xep_0030"].get_info(jid=domain, timeout=WAIT)
+    kinds = {(i[0], i[1]) for i in info["disco_info"]["identities"]}
+    demand(("server", "im") in kinds, f"identities of the server: {kinds}")
+    for feature in ("http://jabber.org/protocol/disco#info", "urn:xmpp:ping", "jabber:iq:version"):
+        demand(feature in info["disco_info"]["features"], f"feature {feature} missing")
+    print("services ok", flush=True)
+
+    a.send_message(mto=second, mbody="to the account", mtype="chat")
+    await b.expect_message(first, "to the account")
+    b.send_message(mto=str(a.boundjid), mbody="back to <you> & \u00fcber\U0001f41d", mtype="chat")
+    await a.expect_message(second, "back to <you> & \u00fcber\U0001f41d")
+    for i in range(50):
+        a.send_message(mto=second, mbody=f"row {i}", mtype="chat")
+    for i in range(50):
+        name, m = await b.expect("the next message", lambda name, _: name == "message")
+        demand(m["body"] == f"row {i}", f"got {m['body']!r} as message {i}")
+    print("messages ok", flush=True)
+
+    await a.update_roster(second, name="Contact", groups=["Bees"], timeout=WAIT)
+    await a.get_roster(timeout=WAIT)
+    item = a.client_roster[second]
+    demand(item["name"] == "Contact" and item["groups"] == ["Bees"], f"roster item {item['name']!r} {item['groups']}")
+    print("roster ok", flush=True)
+
+    # slixmpp accepts a request and subscribes back by itself.
+    a.send_presence_subscription(pto=second)
+    await a.expect_presence("got_online", second)
+    await b.expect_presence("got_online", first)
+    await a.get_roster(timeout=WAIT)
+    demand(a.client_roster[second]["subscription"] == "both", "subscription is not mutual")
+    b.send_presence(pshow="away", pstatus="at the hive")
+    await a.expect(
+        "away", lambda name, p: name == "changed_status" and p["from"].bare == second and p["type"] == "away")
+    await b.leave()
+    await a.expect_presence("got_offline", second)
+    print("presence ok", flush=True)
+
+    await a.del_roster_item(second)
+    await a.leave()
+
+
+async def run_echo(account):
+    """Answers every message with "echo: BODY" until one says "bye"."""
+    x = await Client(account).online()
+    print("online", flush=True)
+    while True:
+        _, m = await x.expect("message", lambda name, _: name == "message")
+        print(f"got {m['from'].bare} {m['body']}", flush=True)
+        if m["body"] == "bye":
+            break
+        x.send_message(mto=str(m["from"]), mbody=f"echo: {m['body']}", mtype="chat")
+    await x.leave()
+
+
+async def run_say(account, to, body):
+    """Sends a message to somebody who echoes it, then says bye."""
+    x = await Client(account).online()
+    x.send_message(mto=to, mbody=body, mtype="chat")
+    await x.expect_message(to, f"echo: {body}")
+    x.send_message(mto=to, mbody="bye", mtype="chat")
+    await x.leave()
+
+
+async def run_login(account, *mechanisms):
+    x = await Client(account, mechanisms=mechanisms or UNBOUND).login()
+    await x["xep_0199"].ping(x.requested_jid.domain, timeout=WAIT)
+    await x.leave()
+
+
+async def run_login_unmodified(account):
+    x = await Client(account, mechanisms=None).login()
+    await x["xep_0199"].ping(x.requested_jid.domain, timeout=WAIT)
+    await x.leave()
+
+
+async def run_refused(account, password, mechanism="SCRAM-SHA-1"):
+    """A login that must fail with not-authorized and nothing else."""
+    x = Client(account, password, mechanisms=[mechanism])
+    x.dial()
+    name = await x.outcome()
+    demand(name == "failed_all_auth", f"wrong password ended with {name}")
+    conditions = {data["condition"] for name, data in x.seen if name == "failed_auth"}
+    demand(conditions == {"not-authorized"}, f"conditions {conditions}")
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+
+
+async def run_roster_add(account, item):
+    x = await Client(account).login()
+    await x.update_roster(item, name="Kept", groups=["Survivors"], timeout=WAIT)
+    print("stored", flush=True)
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+
+
+async def run_roster_has(account, item):
+    x = await Client(account).login()
+    await x.get_roster(timeout=WAIT)
+    demand(item in x.client_roster.keys(), f"{item} is not in the roster: {list(x.client_roster.keys())}")
+    found = x.client_roster[item]
+    demand(found["name"] == "Kept" and found["groups"] == ["Survivors"], f"item {found['name']!r} {found['groups']}")
+    await x.leave()
+
+
+async def run_register(account):
+    """Registers in band, logs in on the same stream, and removes the account."""
+    x = Client(account)
+    registered = []
+
+    async def register(_form):
+        iq = x.Iq()
+        iq["type"] = "set"
+        iq["register"]["username"] = x.requested_jid.user
+        iq["register"]["password"] = os.environ["PASSWORD"]
+        await iq.send(timeout=WAIT)
+        registered.append(True)
+
+    x.add_event_handler("register", register)
+    # slixmpp 1.8 holds every IQ but bind back until the session has started,
+    # its own request for the registration form included.
+    x._always_send_everything = True
+    await x.login()
+    demand(registered, "the server did not offer in-band registration")
+    await x.leave()
+
+    x = await Client(account).login()
+    await x["xep_0077"].cancel_registration(timeout=WAIT)
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+    await run_refused(account, os.environ["PASSWORD"])
+
+
+def main():
+    run = globals().get("run_" + sys.argv[1].replace("-", "_"))
+    if run is None:
+        sys.exit(f"no command {sys.argv[1]}")
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(run(*sys.argv[2:]))
+    except Failed as e:
+        sys.exit(f"failed: {e}")
+    print("done", flush=True)
+
+
+main()

@@ -1,0 +1,190 @@
+// Drives @xmpp/client against an XMPP server.
+//
+//     node xmpp_client.mjs COMMAND [ARGUMENT...]
+//
+// Environment: SERVICE (xmpp://host:port or xmpps://host:port), PASSWORD, and
+// NODE_EXTRA_CA_CERTS with the certificate to trust. The commands and their
+// output are those of slixmpp_client.py. No wait is longer than WAIT.
+import { client, jid, xml } from "@xmpp/client";
+
+const WAIT = 20_000;
+
+class Failed extends Error {}
+
+function demand(condition, text) {
+  if (!condition) throw new Failed(text);
+}
+
+class Client {
+  constructor(account) {
+    const address = jid(account);
+    this.account = account;
+    this.seen = [];
+    this.waiting = [];
+    this.xmpp = client({
+      service: process.env.SERVICE,
+      domain: address.domain,
+      username: address.local,
+      password: process.env.PASSWORD,
+    });
+    this.xmpp.timeout = WAIT;
+    this.xmpp.reconnect.stop();
+    this.xmpp.on("error", (error) => console.error(`${account}: ${error.code ?? error.condition ?? error.message}`));
+    this.xmpp.on("stanza", (stanza) => {
+      // What was kept for an earlier session of the account is not for us.
+      if (stanza.is("message") && stanza.getChild("delay", "urn:xmpp:delay")) return;
+      const i = this.waiting.findIndex((w) => w.match(stanza));
+      if (i < 0) this.seen.push(stanza);
+      else this.waiting.splice(i, 1)[0].found(stanza);
+    });
+  }
+
+  // expect waits for a stanza that matches, and takes it.
+  expect(what, match) {
+    const i = this.seen.findIndex(match);
+    if (i >= 0) return Promise.resolve(this.seen.splice(i, 1)[0]);
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => {
+        const seen = this.seen.map(String).join("\n");
+        reject(new Failed(`${this.account}: no ${what} within ${WAIT} ms; unasked for:\n${seen}`));
+      }, WAIT);
+      const found = (stanza) => { clearTimeout(late); resolve(stanza); };
+      this.waiting.push({ match, found });
+    });
+  }
+
+  expectMessage(sender, body) {
+    return this.expect(`message "${body}" from ${sender}`, (s) =>
+      s.is("message") && bare(s.attrs.from) === sender && s.getChildText("body") === body);
+  }
+
+  expectPresence(type, sender) {
+    return this.expect(`presence ${type ?? "available"} from ${sender}`, (s) =>
+      s.is("presence") && s.attrs.type === type && bare(s.attrs.from) === sender);
+  }
+
+  async login() {
+    const late = setTimeout(() => {
+      console.error(`failed: ${this.account}: no session within ${WAIT} ms`);
+      process.exit(1);
+    }, WAIT);
+    this.address = await this.xmpp.start();
+    clearTimeout(late);
+    return this;
+  }
+
+  async online() {
+    await this.login();
+    await this.get(xml("query", "jabber:iq:roster"));
+    await this.xmpp.send(xml("presence"));
+    return this;
+  }
+
+  get(child, to) { return this.xmpp.iqCaller.get(child, to, WAIT); }
+  set(child, to) { return this.xmpp.iqCaller.set(child, to, WAIT); }
+  say(to, body) { return this.xmpp.send(xml("message", { to, type: "chat" }, xml("body", {}, body))); }
+  leave() { return this.xmpp.stop(); }
+}
+
+function bare(address) {
+  return address === undefined ? undefined : jid(address).bare().toString();
+}
+
+const commands = {
+  // Everything two contacts do: services, messages, roster, presence.
+  async chat(first, second) {
+    const a = await new Client(first).online();
+    const b = await new Client(second).online();
+    const domain = jid(first).domain;
+    demand(bare(String(a.address)) === first && a.address.resource, `bound ${a.address} for ${first}`);
+
+    await a.get(xml("ping", "urn:xmpp:ping"), domain);
+    const version = await a.get(xml("query", "jabber:iq:version"), domain);
+    demand(version.getChildText("name"), "the server has no software name");
+    const info = await a.get(xml("query", "http://jabber.org/protocol/disco#info"), domain);
+    demand(info.getChildren("identity").some((i) => i.attrs.category === "server" && i.attrs.type === "im"), `identities: ${info}`);
+    const features = info.getChildren("feature").map((f) => f.attrs.var);
+    for (const f of ["http://jabber.org/protocol/disco#info", "urn:xmpp:ping", "jabber:iq:version"]) {
+      demand(features.includes(f), `feature ${f} missing`);
+    }
+    console.log("services ok");
+
+    await a.say(second, "to the account");
+    await b.expectMessage(first, "to the account");
+    await b.say(String(a.address), "back to <you> & \u00fcber\u{1f41d}");
+    await a.expectMessage(second, "back to <you> & \u00fcber\u{1f41d}");
+    for (let i = 0; i < 50; i++) await a.say(second, `row ${i}`);
+    for (let i = 0; i < 50; i++) {
+      const m = await b.expect("the next message", (s) => s.is("message"));
+      demand(m.getChildText("body") === `row ${i}`, `got ${m} as message ${i}`);
+    }
+    console.log("messages ok");
+
+    await a.set(xml("query", "jabber:iq:roster", xml("item", { jid: second, name: "Contact" }, xml("group", {}, "Bees"))));
+    const item = async () => (await a.get(xml("query", "jabber:iq:roster"))).getChildren("item").find((i) => i.attrs.jid === second);
+    const stored = await item();
+    demand(stored?.attrs.name === "Contact" && stored.getChildText("group") === "Bees", `roster item ${stored}`);
+    console.log("roster ok");
+
+    await a.xmpp.send(xml("presence", { to: second, type: "subscribe" }));
+    await b.expectPresence("subscribe", first);
+    await b.xmpp.send(xml("presence", { to: first, type: "subscribed" }));
+    await a.expectPresence("subscribed", second);
+    await a.expectPresence(undefined, second);
+    const subscribed = await item();
+    demand(subscribed.attrs.subscription === "to", `roster item ${subscribed}`);
+    await b.leave();
+    await a.expectPresence("unavailable", second);
+    console.log("presence ok");
+
+    await a.set(xml("query", "jabber:iq:roster", xml("item", { jid: second, subscription: "remove" })));
+    demand(!(await item()), "the removed item is still in the roster");
+    await a.leave();
+  },
+
+  // Answers every message with "echo: BODY" until one says "bye".
+  async echo(account) {
+    const x = await new Client(account).online();
+    console.log("online");
+    for (;;) {
+      const m = await x.expect("message", (s) => s.is("message") && s.getChild("body"));
+      const body = m.getChildText("body");
+      console.log(`got ${bare(m.attrs.from)} ${body}`);
+      if (body === "bye") break;
+      await x.say(m.attrs.from, `echo: ${body}`);
+    }
+    await x.leave();
+  },
+
+  // Sends a message to somebody who echoes it, then says bye.
+  async say(account, to, body) {
+    const x = await new Client(account).online();
+    await x.say(to, body);
+    await x.expectMessage(to, `echo: ${body}`);
+    await x.say(to, "bye");
+    await x.leave();
+  },
+
+  // A login that must fail with not-authorized.
+  async refused(account) {
+    const x = new Client(account);
+    let condition = "none: the login succeeded";
+    try {
+      await x.login();
+    } catch (error) {
+      condition = error.condition ?? error.message;
+    }
+    demand(condition === "not-authorized", `wrong password ended with ${condition}`);
+  },
+};
+
+const [command, ...args] = process.argv.slice(2);
+try {
+  demand(Object.hasOwn(commands, command), `no command ${command}`);
+  await commands[command](...args);
+  console.log("done");
+  process.exit(0); // what is left are sockets that close
+} catch (error) {
+  console.error(error instanceof Failed ? `failed: ${error.message}` : error);
+  process.exit(1);
+}

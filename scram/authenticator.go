@@ -1,0 +1,140 @@
+package scram
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+)
+
+// Options of an [Authenticator]. The zero value is ready to use.
+type Options struct {
+	// Policy is what keys should be like. Its hashes are the mechanisms that
+	// are offered, and after a login with PLAIN, when the password is at hand,
+	// missing and weak keys of the account are replaced according to it.
+	Policy Policy
+	// Secret and Classes are those of [NewDecoys]. Without classes, the
+	// policy is the only one.
+	Secret  [32]byte
+	Classes []Class
+	// DisablePlain stops offering PLAIN. It is on by default, for tools that
+	// know nothing else; the caller has to keep it inside TLS.
+	DisablePlain bool
+	// Pool runs the checks of PLAIN; nil means a pool with the defaults of
+	// [NewPool].
+	Pool *Pool
+	// Nonce is that of [ServerConfig], for tests.
+	Nonce func() string
+	// Logger gets what went wrong without failing a login; nil discards it.
+	Logger *slog.Logger
+}
+
+// Authenticator runs the server's side of authentication for all accounts of
+// a store. It is safe for concurrent use.
+type Authenticator struct {
+	store  Store
+	o      Options
+	decoys *Decoys
+}
+
+// New returns an authenticator. The store must not be nil; the options may
+// be, and are copied.
+func New(store Store, o *Options) *Authenticator {
+	a := &Authenticator{store: store}
+	if o != nil {
+		a.o = *o
+	}
+	a.o.Policy = a.o.Policy.normal()
+	if a.o.Pool == nil {
+		a.o.Pool = NewPool(0, 0)
+	}
+	if a.o.Logger == nil {
+		a.o.Logger = slog.New(slog.DiscardHandler)
+	}
+	classes := a.o.Classes
+	if len(classes) == 0 {
+		classes = []Class{{a.o.Policy.SaltLength, a.o.Policy.Iterations}}
+	}
+	a.decoys = NewDecoys(a.o.Secret, classes)
+	return a
+}
+
+// Mechanisms returns the names of the mechanisms on offer, best first.
+func (a *Authenticator) Mechanisms() []string {
+	var names []string
+	for _, h := range a.o.Policy.Hashes {
+		names = append(names, h.Mechanism())
+	}
+	if !a.o.DisablePlain {
+		names = append(names, Plain)
+	}
+	return names
+}
+
+var errMechanism = errors.New("mechanism not on offer")
+
+// Start begins an exchange with a mechanism, whose name is compared exactly,
+// for the accounts of host, which is the prepared domainpart of their JIDs.
+// The error is a [*Failure] with invalid-mechanism.
+func (a *Authenticator) Start(mechanism, host string) (*Exchange, error) {
+	if !slices.Contains(a.Mechanisms(), mechanism) {
+		return nil, fail(InvalidMechanism, errMechanism)
+	}
+	e := &Exchange{a: a, host: host, mechanism: mechanism}
+	if h, ok := ParseMechanism(mechanism); ok {
+		run := &scramRun{e: e, hash: h, server: NewServer(h, ServerConfig{Nonce: a.o.Nonce})}
+		e.next = run.first
+	} else {
+		e.next = e.plain
+	}
+	return e, nil
+}
+
+// Reasons for refusal that must not be told.
+var (
+	errUnknownUser = errors.New("no such account")
+	errNoKey       = errors.New("account has no key for this hash")
+	errPassword    = errors.New("wrong password")
+	errChanged     = errors.New("credentials changed during the exchange")
+	errDisabled    = errors.New("account is disabled")
+	errAuthzid     = errors.New("authorization identity is not the account")
+)
+
+// lookup returns the credentials of an account, without keys if there is no
+// account. The error is a failure: the store did not answer.
+func (a *Authenticator) lookup(ctx context.Context, account string) (c Credentials, known bool, err error) {
+	c, err = a.store.Credentials(ctx, account)
+	if errors.Is(err, ErrNoAccount) {
+		return Credentials{}, false, nil
+	}
+	if err != nil {
+		return Credentials{}, false, fail(TemporaryAuthFailure, err)
+	}
+	// A broken key is as good as none; an error would show that the account
+	// exists.
+	c.Keys = slices.DeleteFunc(slices.Clone(c.Keys), func(k Key) bool {
+		err := k.Check()
+		if err != nil {
+			a.o.Logger.LogAttrs(ctx, slog.LevelError, "scram: stored key ignored",
+				slog.String("account", account), slog.Any("err", err))
+		}
+		return err != nil
+	})
+	return c, true, nil
+}
+
+// confirm checks, once the client has shown that it knows the password, that
+// the account is still as it was when the exchange began, and enabled. Only
+// then may a failure tell more than not-authorized.
+func (a *Authenticator) confirm(ctx context.Context, account string, generation int64) error {
+	c, known, err := a.lookup(ctx, account)
+	switch {
+	case err != nil:
+		return err
+	case !known || c.Generation != generation:
+		return fail(NotAuthorized, errChanged)
+	case c.Disabled:
+		return fail(AccountDisabled, errDisabled)
+	}
+	return nil
+}

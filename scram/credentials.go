@@ -1,0 +1,135 @@
+package scram
+
+import (
+	"crypto/rand"
+	"slices"
+	"time"
+)
+
+// Credentials is everything kept to authenticate one account. It is a value:
+// its keys are shared between copies and must not be modified.
+type Credentials struct {
+	// Keys holds at most one key for each hash function. An account without
+	// keys exists but cannot log in by password.
+	Keys []Key
+	// Generation is different after every write. It is set by the store; a
+	// name that was removed and created again does not get an old one back.
+	// Compare for equality only.
+	Generation int64
+	// Disabled refuses login, which shows only to those who know the password.
+	Disabled bool
+	// Created and Updated are set by the store. Create keeps a Created that
+	// is not zero, for imports.
+	Created, Updated time.Time
+}
+
+// Key returns the key for a hash function and whether there is one.
+func (c Credentials) Key(h Hash) (Key, bool) {
+	for _, k := range c.Keys {
+		if k.Hash == h {
+			return k, true
+		}
+	}
+	return Key{}, false
+}
+
+// Strongest returns the key with the strongest hash function, and false if
+// there are no keys.
+func (c Credentials) Strongest() (Key, bool) {
+	if len(c.Keys) == 0 {
+		return Key{}, false
+	}
+	return slices.MaxFunc(c.Keys, func(a, b Key) int { return int(a.Hash) - int(b.Hash) }), true
+}
+
+// Clone returns a copy that shares nothing with c.
+func (c Credentials) Clone() Credentials {
+	c.Keys = slices.Clone(c.Keys)
+	for i, k := range c.Keys {
+		c.Keys[i] = k.clone()
+	}
+	return c
+}
+
+// Defaults of [Policy].
+const (
+	DefaultIterations = 100_000
+	DefaultSaltLength = 16 // octets
+)
+
+// Policy says how keys are derived from passwords. The zero value is ready to
+// use.
+type Policy struct {
+	// Iterations of PBKDF2 for each hash; 0 means DefaultIterations. Values
+	// outside MinIterations to MaxIterations are moved to the nearer end;
+	// 10,000 is a sensible least one (XEP-0438 §6.2).
+	Iterations int
+	// SaltLength in octets; 0 means DefaultSaltLength, which is also the
+	// least; more than MaxSalt is cut to that.
+	SaltLength int
+	// Hashes are those a key is kept for; none means all.
+	Hashes []Hash
+}
+
+// normal returns the policy with defaults in place and bounds enforced.
+func (p Policy) normal() Policy {
+	if p.Iterations == 0 {
+		p.Iterations = DefaultIterations
+	}
+	p.Iterations = min(max(p.Iterations, MinIterations), MaxIterations)
+	p.SaltLength = min(max(p.SaltLength, DefaultSaltLength), MaxSalt)
+	var known []Hash
+	for _, h := range hashes {
+		if slices.Contains(p.Hashes, h) {
+			known = append(known, h)
+		}
+	}
+	if len(known) == 0 {
+		known = Hashes()
+	}
+	p.Hashes = known
+	return p
+}
+
+// NewCredentials derives keys for every hash of the policy, each with a salt
+// of its own, from a password as it was typed; it is prepared here but not
+// judged, see [PasswordRules]. The error wraps [ErrPassword] if the password
+// cannot be used. It costs one [NewKey] for each hash.
+func NewCredentials(password string, p Policy) (Credentials, error) {
+	prepared, err := PreparePassword(password)
+	if err != nil {
+		return Credentials{}, err
+	}
+	return Credentials{}.fill(prepared, p.normal())
+}
+
+// stale reports whether fill would change anything.
+func (c Credentials) stale(p Policy) bool {
+	return slices.ContainsFunc(p.Hashes, func(h Hash) bool { return c.needs(h, p) })
+}
+
+// needs reports whether the key for h is missing or below the policy.
+func (c Credentials) needs(h Hash, p Policy) bool {
+	k, ok := c.Key(h)
+	return !ok || k.Iterations < p.Iterations
+}
+
+// fill returns credentials in which the keys that the policy asks for are
+// new where they were missing or too weak (XEP-0438 §6.2). Keys for other
+// hashes stay. The policy must be normal.
+func (c Credentials) fill(prepared string, p Policy) (Credentials, error) {
+	c.Keys = slices.Clone(c.Keys)
+	for _, h := range p.Hashes {
+		if !c.needs(h, p) {
+			continue
+		}
+		salt := make([]byte, p.SaltLength)
+		rand.Read(salt) // never fails; a salt for each hash and account (RFC 5802 §4)
+		k, err := NewKey(h, prepared, salt, p.Iterations)
+		if err != nil {
+			return Credentials{}, err
+		}
+		c.Keys = append(slices.DeleteFunc(c.Keys, func(old Key) bool { return old.Hash == h }), k)
+	}
+	return c, nil
+}

@@ -1,0 +1,80 @@
+package scram
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/binary"
+	"slices"
+)
+
+// Class is a pair of salt length and iteration count that keys of real
+// accounts have.
+type Class struct {
+	SaltLength int // octets, MinSalt to MaxSalt
+	Iterations int // MinIterations to MaxIterations
+}
+
+// Decoys makes up keys for accounts that do not exist, or that lack a key for
+// a hash, so that an exchange looks the same to the end (RFC 5802 §7,
+// unknown-user). The same secret, hash and account always give the same key,
+// on every server that shares the secret. It is immutable and safe for
+// concurrent use.
+type Decoys struct {
+	secret  [32]byte
+	classes []Class
+}
+
+// NewDecoys returns decoys from a secret of 32 random octets, which must be
+// kept across restarts and used for nothing else. A zero secret is replaced
+// by a random one, with which salts change at every restart. Classes lists
+// what the real keys look like, a class repeated in proportion to how many
+// have it; those out of bounds are dropped, and without any, the defaults of
+// [Policy] are taken.
+func NewDecoys(secret [32]byte, classes []Class) *Decoys {
+	if secret == [32]byte{} {
+		rand.Read(secret[:])
+	}
+	d := &Decoys{secret: secret}
+	for _, c := range classes {
+		k := Key{Hash: SHA1, Salt: make([]byte, max(c.SaltLength, 0)), Iterations: c.Iterations}
+		if k.checkParameters() == nil {
+			d.classes = append(d.classes, c)
+		}
+	}
+	if len(d.classes) == 0 {
+		d.classes = []Class{{DefaultSaltLength, DefaultIterations}}
+	}
+	return d
+}
+
+// Key returns the key to show for an account, named by its prepared bare JID.
+// No password matches it: its StoredKey is not the hash of anything known.
+// The hash must be one of this package's.
+func (d *Decoys) Key(h Hash, account string) Key {
+	// One class for all hashes of an account: real keys of one account are
+	// made together, and a name whose hashes differ would stand out.
+	draw := binary.BigEndian.Uint64(d.stream("class", 0, account, 8))
+	c := d.classes[draw%uint64(len(d.classes))]
+	return Key{
+		Hash:       h,
+		Salt:       d.stream("salt", h, account, c.SaltLength),
+		Iterations: c.Iterations,
+		StoredKey:  d.stream("stored key", h, account, h.Size()),
+		ServerKey:  d.stream("server key", h, account, h.Size()),
+	}
+}
+
+// stream returns n octets of HMAC(secret, label, mechanism, account, block).
+// NUL cannot occur in the first three, which keeps the input unambiguous.
+func (d *Decoys) stream(label string, h Hash, account string, n int) []byte {
+	var out []byte
+	for block := uint32(0); len(out) < n; block++ {
+		m := hmac.New(sha512.New, d.secret[:])
+		m.Write(slices.Concat([]byte(label), []byte{0}, []byte(h.Mechanism()), []byte{0}))
+		m.Write(binary.BigEndian.AppendUint32(nil, block))
+		m.Write([]byte(account))
+		out = m.Sum(out)
+	}
+	return out[:n:n]
+}

@@ -1,0 +1,95 @@
+package scram
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+var (
+	_ Store    = (*Memory)(nil)
+	_ Accounts = (*Memory)(nil)
+)
+
+// Memory is a store that forgets everything at the end of the process. The
+// zero value is empty and ready to use, also by several goroutines.
+type Memory struct {
+	mu         sync.RWMutex           // guards what follows
+	accounts   map[string]Credentials // values are never modified
+	generation int64                  // last one given out; one count for all accounts, so none comes back
+}
+
+// Credentials implements [Store].
+func (m *Memory) Credentials(ctx context.Context, account string) (Credentials, error) {
+	if err := ctx.Err(); err != nil {
+		return Credentials{}, err
+	}
+	m.mu.RLock()
+	c, ok := m.accounts[account]
+	m.mu.RUnlock()
+	if !ok {
+		return Credentials{}, ErrNoAccount
+	}
+	return c.Clone(), nil
+}
+
+// Update implements [Store].
+func (m *Memory) Update(ctx context.Context, account string, from int64, c Credentials) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old, ok := m.accounts[account]
+	if !ok {
+		return 0, ErrNoAccount
+	}
+	if old.Generation != from {
+		return 0, ErrConflict
+	}
+	c.Created = old.Created
+	return m.put(account, c), nil
+}
+
+// Create implements [Accounts].
+func (m *Memory) Create(ctx context.Context, account string, c Credentials) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[account]; ok {
+		return 0, ErrExists
+	}
+	return m.put(account, c), nil
+}
+
+// Remove implements [Accounts].
+func (m *Memory) Remove(ctx context.Context, account string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[account]; !ok {
+		return ErrNoAccount
+	}
+	delete(m.accounts, account)
+	return nil
+}
+
+// put stores a copy of c and returns its generation. The lock must be held.
+func (m *Memory) put(account string, c Credentials) int64 {
+	c = c.Clone()
+	c.Updated = time.Now()
+	if c.Created.IsZero() {
+		c.Created = c.Updated
+	}
+	m.generation++
+	c.Generation = m.generation
+	if m.accounts == nil {
+		m.accounts = make(map[string]Credentials)
+	}
+	m.accounts[account] = c
+	return c.Generation
+}

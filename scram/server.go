@@ -1,0 +1,168 @@
+package scram
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strconv"
+)
+
+// ServerConfig is what a [Server] has to know about its stream. The zero
+// value is ready to use.
+type ServerConfig struct {
+	// PlusAdvertised says that a mechanism with channel binding was listed on
+	// this stream. A client that claims to have seen none ('y') is refused
+	// then: somebody shortened the list (RFC 5802 §6).
+	PlusAdvertised bool
+	// Nonce returns the server's part of the nonce: printable ASCII without
+	// comma, never the same twice. Nil means 18 random octets in base64;
+	// anything else is for tests.
+	Nonce func() string
+}
+
+// Server is the server's side of one SCRAM exchange without channel binding,
+// and performs no I/O. Three calls follow each other: [Server.First] takes
+// the client-first-message and names the user, [Server.Challenge] takes the
+// key found for that user and makes the server-first-message, [Server.Final]
+// takes the client-final-message and makes the server-final-message. After an
+// error, and after Final, a Server fails every call. It must not be used by
+// several goroutines at once.
+type Server struct {
+	hash   Hash
+	config ServerConfig
+	state  serverState
+	first  ClientFirst
+	nonce  string
+	reply  string // server-first-message
+	key    Key
+}
+
+type serverState uint8
+
+const (
+	awaitFirst serverState = iota
+	awaitKey
+	awaitFinal
+	ended
+)
+
+// Reasons for refusing a message that is well-formed.
+var (
+	errOrder       = errors.New("message out of turn")
+	errPlus        = errors.New("channel binding with a mechanism that has none")
+	errDowngrade   = errors.New("client saw no -PLUS mechanism though one was listed")
+	errBadBinding  = errors.New("channel binding differs")
+	errBadNonce    = errors.New("nonce differs")
+	errBadProof    = errors.New("proof is wrong")
+	errWrongHash   = errors.New("key is for another hash")
+	errNonceSource = errors.New("nonce source returned no nonce")
+)
+
+// NewServer returns the server's side of an exchange with that hash.
+func NewServer(h Hash, c ServerConfig) *Server {
+	if c.Nonce == nil {
+		c.Nonce = randomNonce
+	}
+	return &Server{hash: h, config: c}
+}
+
+// randomNonce returns 18 octets of randomness. The random source of Go ends
+// the process rather than fail.
+func randomNonce() string {
+	var b [18]byte
+	rand.Read(b[:])
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+// First reads the client-first-message. The error is a [*Failure].
+func (s *Server) First(in []byte) (ClientFirst, error) {
+	if s.state != awaitFirst {
+		return ClientFirst{}, s.end(MalformedRequest, errOrder)
+	}
+	m, err := ParseClientFirst(in)
+	if err != nil {
+		s.wipe()
+		return ClientFirst{}, err
+	}
+	switch {
+	case m.Flag == 'p':
+		return ClientFirst{}, s.end(MalformedRequest, errPlus) // RFC 5801 §5, RFC 5802 §6
+	case m.Flag == 'y' && s.config.PlusAdvertised:
+		return ClientFirst{}, s.end(MalformedRequest, errDowngrade) // RFC 5802 §6
+	}
+	s.first, s.state = m, awaitKey
+	return m, nil
+}
+
+// Challenge returns the server-first-message for a key of this exchange's
+// hash. For users that do not exist, take the key from [Decoys.Key]: no
+// password matches it, and the exchange fails where a wrong password does.
+// The error is a [*Failure], and means that the key is unusable or that
+// Challenge was called out of turn.
+func (s *Server) Challenge(k Key) ([]byte, error) {
+	if s.state != awaitKey {
+		return nil, s.end(MalformedRequest, errOrder)
+	}
+	if err := k.Check(); err != nil {
+		return nil, s.end(TemporaryAuthFailure, err)
+	}
+	if k.Hash != s.hash {
+		return nil, s.end(TemporaryAuthFailure, errWrongHash)
+	}
+	part := s.config.Nonce()
+	if part == "" || !isPrintable(part) {
+		return nil, s.end(TemporaryAuthFailure, errNonceSource)
+	}
+	s.key = k.clone()
+	s.nonce = s.first.Nonce + part
+	s.reply = "r=" + s.nonce + ",s=" + base64.StdEncoding.EncodeToString(k.Salt) + ",i=" + strconv.Itoa(k.Iterations)
+	s.state = awaitFinal
+	return []byte(s.reply), nil
+}
+
+// Final verifies the client-final-message and returns the
+// server-final-message. Without error, the client knows the password of the
+// key given to Challenge. The error is a [*Failure] with malformed-request,
+// or not-authorized for everything that a wrong password may cause.
+func (s *Server) Final(in []byte) ([]byte, error) {
+	if s.state != awaitFinal {
+		return nil, s.end(MalformedRequest, errOrder)
+	}
+	m, err := parseClientFinal(in)
+	if err != nil {
+		return nil, s.end(MalformedRequest, err)
+	}
+	// RFC 5802 §3: the octets on the wire are signed, escapes and unknown
+	// attributes included.
+	signed := slices.Concat([]byte(s.first.bare), []byte{','}, []byte(s.reply), []byte{','}, []byte(m.withoutProof))
+	// All is computed whatever fails, so that the time tells nothing.
+	proven := s.key.verify(signed, m.proof)
+	signature := s.key.serverSignature(signed)
+	switch {
+	case !equal(m.binding, []byte(s.first.header)):
+		return nil, s.end(NotAuthorized, errBadBinding) // RFC 5802 §6
+	case !equal([]byte(m.nonce), []byte(s.nonce)):
+		return nil, s.end(NotAuthorized, errBadNonce) // RFC 5802 §5.1
+	case !proven:
+		return nil, s.end(NotAuthorized, errBadProof)
+	}
+	s.wipe()
+	return base64.StdEncoding.AppendEncode([]byte("v="), signature), nil
+}
+
+func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// end wipes the exchange and returns the failure it ends with.
+func (s *Server) end(condition string, cause error) *Failure {
+	s.wipe()
+	return fail(condition, cause)
+}
+
+// wipe leaves nothing that a second message could be checked against.
+func (s *Server) wipe() {
+	clear(s.key.StoredKey)
+	clear(s.key.ServerKey)
+	*s = Server{hash: s.hash, state: ended}
+}
