@@ -1,0 +1,85 @@
+package mux
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
+// commits keeps the Works that wait for their batch, in the order of the
+// batches.
+type commits struct {
+	mu    sync.Mutex
+	first []*Work
+}
+
+// submit hands the writes of a Work to the committer.
+func (m *Mux) submit(w *Work) {
+	m.commits.mu.Lock()
+	w.batch = m.committer.Submit(w.writes)
+	m.commits.first = append(m.commits.first, w)
+	m.commits.mu.Unlock()
+}
+
+// committed is what the committer tells when a batch has ended.
+func (m *Mux) committed(batch uint64, err error) {
+	m.commits.mu.Lock()
+	n := 0
+	for n < len(m.commits.first) && m.commits.first[n].batch <= batch {
+		n++
+	}
+	done := m.commits.first[:n:n]
+	m.commits.first = m.commits.first[n:]
+	if len(m.commits.first) == 0 {
+		m.commits.first = nil
+	}
+	m.commits.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	r := m.newRunner()
+	for _, w := range done {
+		w.finish(r, err)
+	}
+	r.end()
+}
+
+// applyNow is what happens to writes where there is no committer.
+func (m *Mux) applyNow(writes []Write) error {
+	for _, f := range writes {
+		if err := f(m.ctx, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitFailed ends the streams whose stanzas were in a failed batch, and has
+// the accounts concerned load their state again before their next turn (core-im
+// GS-2b). Nothing of it was acknowledged or sent.
+func (m *Mux) commitFailed(r *runner, w *Work, err error) {
+	m.log.LogAttrs(m.ctx, slog.LevelError, "commit failed", slog.Any("err", err))
+	if w.sess != nil {
+		w.sess.Close(errServer) // it could not be resumed without doubling what came behind
+	} else if w.stream != nil {
+		w.stream.Close(errServer)
+	}
+	for _, s := range w.touched {
+		if st := s.Stream(); st != nil {
+			st.Close(errServer)
+		}
+	}
+	for _, a := range w.accounts {
+		t := newTask(callTask, m.newWork())
+		t.fn = func(ctx context.Context, e *Event) {
+			e.acct.slots = nil
+			if err := Emit(ctx, e, StateLost{err}); err != nil {
+				m.log.LogAttrs(ctx, slog.LevelError, "reload failed", slog.String("account", e.Account.String()), slog.Any("err", err))
+			}
+		}
+		m.retain(a)
+		if a.pushFront(t) {
+			r.add(a)
+		}
+	}
+}

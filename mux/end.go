@@ -1,0 +1,177 @@
+package mux
+
+import (
+	"context"
+	"time"
+
+	"mellium.im/xmpp/stanza"
+)
+
+// detach is what the end of a stream means for its session.
+func (s *Session) detach(st *Stream, clean bool) {
+	s.mu.Lock()
+	if s.stream.Load() != st || !s.open() {
+		s.mu.Unlock()
+		return
+	}
+	s.stream.Store(nil)
+	st.session.Store(nil)
+	keep := time.Duration(0)
+	for _, l := range s.m.lifecycles {
+		if l.Detached == nil || clean {
+			continue
+		}
+		keep = max(keep, l.Detached(s))
+	}
+	if s.tracked {
+		s.q.all() // whoever tracks has it
+	}
+	if keep > 0 {
+		s.hibernate(keep)
+	}
+	s.mu.Unlock()
+	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+		if keep > 0 {
+			e.Work.Save(s)
+			return
+		}
+		if s.Stream() == nil {
+			s.m.endSession(ctx, e, s, nil)
+		}
+	})
+}
+
+// hibernate has the session wait for its peer; the lock is held.
+func (s *Session) hibernate(keep time.Duration) {
+	s.state.Store(uint32(Hibernating))
+	s.until = s.m.now().Add(keep)
+	s.timer = time.AfterFunc(keep, s.expire)
+}
+
+// expire ends a session whose window is over.
+func (s *Session) expire() {
+	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+		s.mu.Lock()
+		over := s.State() == Hibernating && s.taking == nil && !s.m.now().Before(s.until)
+		s.mu.Unlock()
+		if over {
+			s.m.endSession(ctx, e, s, nil)
+		}
+	})
+}
+
+// endSession ends a session for good, in its account's turn: nobody puts
+// anything into it any more, what its peer did not get is disposed of, and then
+// it is not there any more (core-im COMB-9).
+func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error) {
+	s.mu.Lock()
+	if !s.open() {
+		s.mu.Unlock()
+		return
+	}
+	s.state.Store(uint32(Closing))
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	st := s.stream.Load()
+	left := s.leftover()
+	s.mu.Unlock()
+
+	e.acct.removeSession(s)
+	for i := range left {
+		m.dispose(ctx, e, s, &left[i])
+	}
+	was := e.Session
+	e.Session = s
+	for _, l := range m.lifecycles {
+		if l.Closed != nil {
+			l.Closed(ctx, e)
+		}
+	}
+	e.Session = was
+	m.sessions.Delete(s.id)
+	if m.opt.Sessions != nil && s.saved.Swap(false) {
+		e.Work.Write(m.opt.Sessions.Delete(s.id.String()))
+	}
+	s.state.Store(uint32(Gone))
+	s.mu.Lock()
+	s.stream.Store(nil)
+	s.mu.Unlock()
+	if st != nil {
+		st.session.Store(nil)
+		st.Close(cause)
+	}
+	close(s.done)
+	m.release(s.acct)
+}
+
+// leftover is all that the session took and its peer may not have, oldest
+// first; the lock is held.
+func (s *Session) leftover() []Item {
+	var left []Item
+	if s.tracked {
+		s.q.all()
+	}
+	for _, k := range s.sinks { // bound from the wire inwards: the oldest first
+		if k, ok := k.(Keeper); ok {
+			left = append(left, k.Unacked()...)
+		}
+	}
+	if !s.tracked {
+		left = append(s.q.all(), left...)
+	}
+	for _, f := range s.feeds {
+		left = append(left, f.waiting...)
+	}
+	s.feeds = nil
+	return left
+}
+
+// dispose decides what becomes of a stanza whose session has ended (core-im
+// COMB-8).
+func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
+	st := it.Stanza
+	last := it.Record.Lost()
+	if it.Flags&(Copy|ArchiveResult|Service) != 0 {
+		return
+	}
+	switch st.kind {
+	case IQ:
+		if st.typ == "get" || st.typ == "set" {
+			inner := Event{Account: e.Account, Stanza: st, Item: it, Work: e.Work, m: m, r: e.r, acct: e.acct, from: st.from}
+			inner.owe()
+			m.refuse(ctx, &inner, "", errUnavailable)
+		}
+		return
+	case Message:
+	default:
+		return
+	}
+	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" {
+		return
+	}
+	again := *it
+	again.Flags |= Replay
+	again.Origin = nil
+	inner := Event{Account: e.Account, Stanza: st, Item: &again, Work: e.Work, m: m, r: e.r, acct: e.acct, from: st.from}
+	if it.Flags&Offline == 0 {
+		again.Work, again.gen = e.Work, e.Work.generation()
+		again.stampDelay()
+		for _, o := range chooseTop(nil, e.acct.list()) {
+			if o.put(e.r, &again) {
+				return
+			}
+		}
+	}
+	m.nobodyTook(ctx, &inner, stanza.Error{Type: stanza.Wait, Condition: stanza.RecipientUnavailable})
+}
+
+// End waits until the session is gone.
+func (s *Session) End(ctx context.Context) error {
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

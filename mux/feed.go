@@ -1,0 +1,143 @@
+package mux
+
+import (
+	"context"
+	"log/slog"
+)
+
+// FeedFunc gives the next part of something long: it calls emit for a page of
+// items and reports whether there is more. It may wait for a store.
+type FeedFunc func(ctx context.Context, emit func(Item)) (more bool, err error)
+
+// feed is one bulk transfer of a session.
+type feed struct {
+	next    FeedFunc
+	waiting []Item // live stanzas that came meanwhile
+	bytes   int
+}
+
+func (f *feed) behind(it *Item, limit int) error {
+	if f.bytes+it.size() > limit {
+		return ErrOverflow
+	}
+	f.waiting = append(f.waiting, *it)
+	f.bytes += it.size()
+	return nil
+}
+
+// lowWater is how much may be waiting to be written when a feed is asked for
+// more, in octets.
+const lowWater = 64 << 10
+
+// Feed sends something long (archive pages, offline messages), pulled as the
+// peer reads: next is called, on a goroutine of its own, whenever little is
+// waiting. What else is put into the session meanwhile waits until the feed has
+// ended, so that order is kept. Feeds of a session run one after another. A
+// session without a stream is fed on when it has one again; one that ends drops
+// its feeds. An error ends the feed and is logged.
+func (s *Session) Feed(next FeedFunc) {
+	s.mu.Lock()
+	if !s.open() {
+		s.mu.Unlock()
+		return
+	}
+	s.feeds = append(s.feeds, &feed{next: next})
+	first := len(s.feeds) == 1
+	s.mu.Unlock()
+	if first {
+		s.m.goes.Add(1)
+		go s.runFeeds()
+	}
+}
+
+func (s *Session) runFeeds() {
+	defer s.m.goes.Done()
+	for s.waitLow() {
+		s.mu.Lock()
+		if len(s.feeds) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		f := s.feeds[0]
+		s.mu.Unlock()
+		more, err := f.next(s.m.ctx, s.emit)
+		if err != nil {
+			s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "feed failed", slog.String("account", s.Account().String()), slog.Any("err", err))
+		}
+		if !more || err != nil {
+			s.endFeed()
+		}
+		r := s.m.newRunner()
+		r.touch(s)
+		r.end()
+	}
+}
+
+// emit puts an item of a feed into the chain.
+func (s *Session) emit(it Item) {
+	it.Work, it.gen = nil, 0
+	it.Record.Hold()
+	s.mu.Lock()
+	var err error
+	if s.open() {
+		err = s.out.Put(&it)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		if st := s.Stream(); st != nil {
+			st.Close(errPolicy)
+		}
+	}
+}
+
+// endFeed lets what waited behind the first feed go.
+func (s *Session) endFeed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.feeds) == 0 {
+		return
+	}
+	waiting := s.feeds[0].waiting
+	s.feeds = s.feeds[1:]
+	for i := range waiting {
+		if err := s.out.Put(&waiting[i]); err != nil {
+			if st := s.stream.Load(); st != nil {
+				s.m.Go(s.acct.addr, func(context.Context, *Event) { st.Close(errPolicy) })
+			}
+			return
+		}
+	}
+}
+
+// waitLow waits until little is waiting to be written; false when the session
+// has ended.
+func (s *Session) waitLow() bool {
+	for {
+		s.mu.Lock()
+		if len(s.feeds) == 0 {
+			s.mu.Unlock()
+			return false
+		}
+		st := s.stream.Load()
+		ready := st != nil && s.q.bytes+st.conn.Pending() < lowWater
+		s.mu.Unlock()
+		if ready {
+			return true
+		}
+		select {
+		case <-s.low:
+		case <-s.done:
+			return false
+		case <-s.m.ctx.Done():
+			return false
+		}
+	}
+}
+
+// signalLow wakes a feed that waits.
+func (s *Session) signalLow() {
+	select {
+	case s.low <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,406 @@
+package mux
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mellium.im/xmpp/stream"
+)
+
+// Mux is the kernel. All methods may be called concurrently, with the
+// exceptions that are named.
+type Mux struct {
+	host      Host
+	opt       Options
+	log       *slog.Logger
+	committer Committer
+	exts      []Extension
+
+	// Frozen when New returns.
+	guards, modifiers, observers table
+	undelivered                  [len(kinds)][]entry
+	blocking                     [points][len(kinds)][]func(*Event) bool
+	blocks                       bool
+	iqs                          map[iqKey]*entry
+	iqOrder                      []iqKey
+	entities                     map[string]*entry
+	nonzas                       map[xml.Name]*entry
+	inbound, outbound            [layers][]binder
+	features                     []Feature
+	inlines                      []Inline
+	lifecycles                   []Lifecycle
+	discos                       []discoProvider
+	slots                        []slot
+	accountSlots                 []func() any
+	events                       map[reflect.Type][]eventHandler
+	sealers                      []func(w *Work)
+
+	shards   [accountShards]accountShard
+	sessions sync.Map // SessionID to *Session
+	streams  sync.Map // *Stream
+	queries  queries
+	commits  commits
+	outletMu sync.Mutex
+	outlets  map[string]*outlet
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	goes     sync.WaitGroup // goroutines of the mux
+	open     atomic.Int64   // Works that have not ended
+	quiet    chan struct{}  // told when open gets to zero
+	stopping atomic.Bool
+}
+
+// New makes a mux. The order of the extensions is the order in which they take
+// part, within each phase; nothing can be registered afterwards. o may be nil and
+// is copied. The error joins all that is wrong with the registrations.
+func New(h Host, o *Options, exts ...Extension) (*Mux, error) {
+	m := &Mux{host: h, opt: o.withDefaults(), exts: exts,
+		iqs: make(map[iqKey]*entry), entities: make(map[string]*entry), nonzas: make(map[xml.Name]*entry),
+		events: make(map[reflect.Type][]eventHandler), outlets: make(map[string]*outlet), quiet: make(chan struct{}, 1)}
+	m.log = m.opt.Logger
+	m.committer = m.opt.Committer
+	m.queries.m = make(map[queryKey]*query)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	for i := range m.shards {
+		m.shards[i].m = make(map[Address]*account)
+	}
+	var errs []error
+	seen := make(map[string]bool)
+	for _, x := range exts {
+		if seen[x.Name()] {
+			errs = append(errs, fmt.Errorf("mux: two extensions are named %s", x.Name()))
+		}
+		seen[x.Name()] = true
+		r := &Registry{m: m, ext: x.Name()}
+		if err := x.Register(r); err != nil {
+			errs = append(errs, fmt.Errorf("mux: %s: %w", x.Name(), err))
+		}
+		errs = append(errs, r.err...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		m.cancel()
+		return nil, err
+	}
+	m.freezeRegistry()
+	if m.committer != nil {
+		m.committer.Notify(m.committed)
+	}
+	return m, nil
+}
+
+// freezeRegistry works out what turns may have to wait for.
+func (m *Mux) freezeRegistry() {
+	for p := range points {
+		for i := range kinds {
+			for _, list := range [][]entry{m.guards[p][i], m.modifiers[p][i], m.observers[p][i]} {
+				for _, x := range list {
+					if x.blocks != nil {
+						m.blocking[p][i] = append(m.blocking[p][i], x.blocks)
+						m.blocks = true
+					}
+				}
+			}
+		}
+	}
+	for i, list := range m.undelivered {
+		for _, x := range list {
+			if x.blocks != nil {
+				m.blocking[ToAccount][i] = append(m.blocking[ToAccount][i], x.blocks)
+				m.blocks = true
+			}
+		}
+	}
+	for _, x := range m.iqs {
+		m.blocks = m.blocks || x.blocks != nil
+	}
+	for _, x := range m.entities {
+		m.blocks = m.blocks || x.blocks != nil
+	}
+}
+
+// now is the time, which tests may fake by testing/synctest.
+func (m *Mux) now() time.Time { return time.Now() }
+
+func (m *Mux) creditOf(r Role) (count, bytes int) {
+	count, bytes = m.opt.Credit, m.opt.CreditBytes
+	if count <= 0 {
+		if count = 64; r != Client {
+			count = 1024
+		}
+	}
+	if bytes <= 0 {
+		if bytes = 512 << 10; r != Client {
+			bytes = 4 << 20
+		}
+	}
+	return count, bytes
+}
+
+func (m *Mux) panicError(p any) error {
+	m.log.LogAttrs(m.ctx, slog.LevelError, "a handler panicked", slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+	return errServer
+}
+
+// Start restores saved sessions and starts the extensions, in order. It must be
+// called before anything is received; without a store of sessions and extensions
+// that want to know, it may be left out.
+func (m *Mux) Start(ctx context.Context) error {
+	if err := m.restore(ctx); err != nil {
+		return fmt.Errorf("mux: restoring sessions: %w", err)
+	}
+	for _, x := range m.exts {
+		if s, ok := x.(Starter); ok {
+			if err := s.Start(ctx, m); err != nil {
+				return fmt.Errorf("mux: starting %s: %w", x.Name(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// Do runs f in a turn of an account (or hosted entity or served domain) and
+// waits until what it wrote is durable; the error is that of the commit, or
+// [ErrClosed]. f always runs if the error is not ErrClosed. It must not be called
+// in a turn: there is [Event.Do].
+func (m *Mux) Do(ctx context.Context, account Address, f func(ctx context.Context, e *Event)) error {
+	if m.ctx.Err() != nil {
+		return ErrClosed
+	}
+	w := m.newWork()
+	done := make(chan error, 1)
+	w.fn = func(err error) { done <- err }
+	t := newTask(callTask, w)
+	t.fn = f
+	r := m.newRunner()
+	r.waits = true
+	r.submit(m.use(account), t)
+	r.end()
+	select {
+	case err := <-done:
+		return err
+	case <-m.ctx.Done():
+		select {
+		case err := <-done:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+// Go is Do without waiting; it may be called anywhere.
+func (m *Mux) Go(account Address, f func(ctx context.Context, e *Event)) {
+	m.goes.Add(1)
+	go func() {
+		defer m.goes.Done()
+		_ = m.Do(m.ctx, account, f) // a failed commit was dealt with
+	}()
+}
+
+// Inject routes a stanza of server code, a gateway or a peer without a stream;
+// its from must be set and is believed. It returns when what the stanza leads to
+// is durable; the error is that of [Mux.Do].
+func (m *Mux) Inject(ctx context.Context, it Item) error {
+	it.Work = nil
+	if it.Record == nil {
+		it.Record = it.Stanza.rec
+	}
+	if it.At.IsZero() {
+		it.At = m.now()
+	}
+	return m.Do(ctx, it.Stanza.from.Bare(), func(ctx context.Context, e *Event) {
+		if bad := malformed(it.Stanza); bad != nil {
+			m.bounce(ctx, e, &it, bad)
+			return
+		}
+		m.send(ctx, e, &it)
+	})
+}
+
+// Deliver hands a stanza to a local account as if it had been routed, and
+// reports how many sessions took it; Undelivered handlers were asked if none
+// did. For embedders with routing of their own.
+func (m *Mux) Deliver(ctx context.Context, it Item) (took int, err error) {
+	it.At = m.now()
+	if it.Record == nil {
+		it.Record = it.Stanza.rec
+	}
+	err = m.Do(ctx, it.Recipient().Bare(), func(ctx context.Context, e *Event) {
+		it.Work, it.gen = e.Work, e.Work.generation()
+		e.Item, e.Stanza = &it, it.Stanza
+		m.arrive(ctx, e)
+		took = len(e.r.targets)
+	})
+	return took, err
+}
+
+// Sessions is a snapshot of an account's sessions, hibernating ones included.
+func (m *Mux) Sessions(account Address) []*Session {
+	a := m.peek(account.Bare())
+	if a == nil {
+		return nil
+	}
+	defer m.release(a)
+	return a.list()
+}
+
+// Features are the registered stream features, in order.
+func (m *Mux) Features() []Feature { return m.features }
+
+// Inlines are the registered members of SASL2 and Bind 2, in order.
+func (m *Mux) Inlines() []Inline { return m.inlines }
+
+// Host is the host of the mux.
+func (m *Mux) Host() Host { return m.host }
+
+// RemoveAccount ends the account's sessions and has every extension remove what
+// it keeps. The account's credentials are the embedder's to remove, before.
+func (m *Mux) RemoveAccount(ctx context.Context, account Address) error {
+	return m.Do(ctx, account.Bare(), func(ctx context.Context, e *Event) { e.RemoveAccount(ctx) })
+}
+
+// RemoveAccount is [Mux.RemoveAccount] for the account of the turn.
+func (e *Event) RemoveAccount(ctx context.Context) {
+	m := e.m
+	if err := Emit(ctx, e, AccountClosing{}); err != nil {
+		m.log.LogAttrs(ctx, slog.LevelError, "closing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
+	}
+	e.EndSessions(ctx, nil)
+	if err := Emit(ctx, e, AccountRemoved{}); err != nil {
+		m.log.LogAttrs(ctx, slog.LevelError, "removing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
+	}
+}
+
+// EndSessions ends all sessions of the account of the turn but one, with the
+// stream error not-authorized (core-im LC-14).
+func (e *Event) EndSessions(ctx context.Context, but *Session) {
+	for _, s := range e.Sessions() {
+		if s != but {
+			e.m.endSession(ctx, e, s, errReset)
+		}
+	}
+}
+
+// workEnded is told at the end of each Work.
+func (m *Mux) workEnded() {
+	if m.open.Add(-1) == 0 && m.stopping.Load() {
+		select {
+		case m.quiet <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// settle waits until no Work is open.
+func (m *Mux) calmDown(ctx context.Context) error {
+	for m.open.Load() > 0 {
+		select {
+		case <-m.quiet:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Shutdown ends everything in order (core-im GS-1): streams are read no more,
+// what is in progress finishes, sessions that can be resumed are saved and
+// dropped without a close tag, the others end with system-shutdown, and when all
+// that led to is durable and handed over, extensions are told. The embedder has
+// stopped accepting before, and closes its store afterwards. When ctx ends first
+// the rest is cut short; nothing that was acknowledged is lost.
+func (m *Mux) Shutdown(ctx context.Context) error {
+	if m.stopping.Swap(true) {
+		return ErrClosed
+	}
+	m.streams.Range(func(k, _ any) bool {
+		st := k.(*Stream)
+		st.mu.Lock()
+		st.frozen = true
+		st.mu.Unlock()
+		st.calm.Broadcast()
+		return true
+	})
+	err := m.calmDown(ctx)
+	m.sessions.Range(func(_, v any) bool {
+		m.stopSession(ctx, v.(*Session))
+		return true
+	})
+	err = errors.Join(err, m.calmDown(ctx))
+	m.streams.Range(func(k, _ any) bool {
+		k.(*Stream).Close(stream.SystemShutdown)
+		return true
+	})
+	for _, x := range m.exts {
+		if s, ok := x.(Stopper); ok {
+			err = errors.Join(err, s.Shutdown(ctx))
+		}
+	}
+	m.cancel()
+	return errors.Join(err, m.waitGoes(ctx))
+}
+
+// ErrDropped is what a connection is closed with whose session lives on: it is
+// dropped without a close tag (core-im SM-96).
+var ErrDropped = errors.New("mux: dropped, to be resumed")
+
+// stopSession is what a shutdown means for a session.
+func (m *Mux) stopSession(ctx context.Context, s *Session) {
+	_ = m.Do(ctx, s.acct.addr, func(ctx context.Context, e *Event) { // a failed commit was dealt with
+		st := s.Stream()
+		keep := time.Duration(0)
+		s.mu.Lock()
+		if m.opt.Sessions != nil {
+			switch s.State() {
+			case Hibernating:
+				keep = s.until.Sub(m.now())
+			case Live:
+				for _, l := range m.lifecycles {
+					if l.Detached != nil {
+						keep = max(keep, l.Detached(s))
+					}
+				}
+			}
+		}
+		if keep > 0 && s.State() == Live {
+			s.stream.Store(nil)
+			s.hibernate(keep)
+		}
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+		if keep <= 0 {
+			m.endSession(ctx, e, s, stream.SystemShutdown)
+			return
+		}
+		e.Work.Save(s)
+		if st != nil {
+			st.session.Store(nil)
+			st.Close(ErrDropped)
+		}
+	})
+}
+
+func (m *Mux) waitGoes(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		m.goes.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

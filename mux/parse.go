@@ -1,0 +1,181 @@
+package mux
+
+import (
+	"encoding/xml"
+	"errors"
+	"sync"
+
+	"mellium.im/xmlstream"
+
+	"github.com/propolis-im/propolis/internal/xmlscan"
+	"github.com/propolis-im/propolis/internal/xmlwrite"
+)
+
+// errElement is what text that is not exactly one element is refused with.
+var errElement = errors.New("mux: not exactly one element")
+
+var scanners = sync.Pool{New: func() any { return new(xmlscan.Scanner) }}
+
+// Parse verifies one whole element, as an embedder with framing of its own has
+// it. An element without a namespace is taken to be in the content namespace.
+// The error is a [*xmlscan.Error]-like value with the stream error condition, or
+// says that there is more or less than one element.
+func Parse(raw []byte) (*Stanza, error) {
+	sc := scanners.Get().(*xmlscan.Scanner)
+	defer scanners.Put(sc)
+	sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{})
+	k, n, err := sc.Next(raw)
+	if err != nil {
+		return nil, err
+	}
+	if k != xmlscan.Element || n != len(raw) {
+		return nil, errElement
+	}
+	return fromScan(sc, raw), nil
+}
+
+// FromTokens verifies an element given as tokens: its start tag and what
+// follows, such as mellium hands a handler.
+func FromTokens(start xml.StartElement, r xml.TokenReader) (*Stanza, error) {
+	raw, err := xmlwrite.AppendTokens(nil, xmlstream.MultiReader(xmlstream.Token(start), r), NSClient)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(raw)
+}
+
+// fromScan takes what the scanner found in buf; buf may be reused afterwards.
+func fromScan(sc *xmlscan.Scanner, buf []byte) *Stanza {
+	if sc.Flags() != 0 {
+		buf = sc.AppendNormalized(nil, buf)
+		again := scanners.Get().(*xmlscan.Scanner)
+		defer scanners.Put(again)
+		again.Resume(xmlscan.ClientContext(), xmlscan.Limits{Bytes: 2*len(buf) + 1024, Depth: 1 << 10, Attrs: 1 << 12, Namespaces: 1 << 12, Elements: 1 << 20, NameBytes: 1 << 12})
+		if k, _, err := again.Next(buf); err == nil && k == xmlscan.Element {
+			sc = again
+		}
+	}
+	span := func(sp xmlscan.Span) []byte { return buf[sp.Off:sp.End] }
+	x := &parsed{}
+	s := &x.Stanza
+	s.size = len(buf)
+	content := sc.Content()
+	tag := sc.StartTag()
+	// One copy of the element is all that is kept; everything else is cut out of it.
+	text := string(buf)
+	s.body = text[content.Off:content.End]
+	s.name = elementName(sc, sc.Name(), text)
+	s.kind = kindOf(s.name)
+	attrsFrom := int(sc.Name().Local.End)
+	others := len(sc.Decls()) > 0
+	for _, a := range sc.Attrs() {
+		v := text[a.Value.Off:a.Value.End]
+		if a.Escaped {
+			v = string(xmlscan.AppendUnescaped(nil, span(a.Value)))
+		}
+		switch local := text[a.Name.Local.Off:a.Name.Local.End]; {
+		case a.Name.From == xmlscan.FromNone && s.kind != Nonza && local == "to":
+			if to, err := ParseAddress(v); err == nil {
+				s.to = to
+			} else {
+				s.badTo = v
+			}
+		case a.Name.From == xmlscan.FromNone && s.kind != Nonza && local == "from":
+			if from, err := ParseAddress(v); err == nil {
+				s.from = from
+			} else {
+				s.badFrom = v
+			}
+		case a.Name.From == xmlscan.FromNone && s.kind != Nonza && local == "id":
+			s.id = v
+		case a.Name.From == xmlscan.FromNone && s.kind != Nonza && local == "type":
+			s.typ = v
+		case local == "lang" && string(sc.SpaceBytes(a.Name)) == nsXML:
+			s.lang = v
+		default:
+			others = true
+		}
+	}
+	if others {
+		s.attrs = otherAttrs(text[attrsFrom:tag.End], s.kind)
+	}
+	if s.kind == Message {
+		s.rec = &x.rec
+	}
+	decl := nsDecls(s.attrs)
+	s.kids = s.inline[:0]
+	for _, c := range sc.Children() {
+		s.kids = append(s.kids, Child{Name: elementName(sc, c.Name, text), raw: text[c.Span.Off:c.Span.End], decl: decl})
+	}
+	return s
+}
+
+// parsed lets a received stanza and its record come from one allocation.
+type parsed struct {
+	Stanza
+	rec Record
+}
+
+// elementName resolves a scanned name; names in the content namespace share the
+// constant whatever the stream calls it.
+func elementName(sc *xmlscan.Scanner, n xmlscan.Name, text string) xml.Name {
+	out := xml.Name{Local: text[n.Local.Off:n.Local.End]}
+	switch n.From {
+	case xmlscan.FromNone:
+	case xmlscan.FromHere:
+		out.Space = text[n.Space.Off:n.Space.End]
+	case xmlscan.FromHeader:
+		out.Space = sc.HeaderSpace(n)
+	default:
+		out.Space = string(sc.SpaceBytes(n))
+	}
+	switch out.Space {
+	case NSClient, "jabber:server", "jabber:component:accept":
+		out.Space = NSClient
+	}
+	return out
+}
+
+func kindOf(n xml.Name) Kind {
+	if n.Space != NSClient {
+		return Nonza
+	}
+	switch n.Local {
+	case "message":
+		return Message
+	case "presence":
+		return Presence
+	case "iq":
+		return IQ
+	}
+	return Nonza
+}
+
+// otherAttrs is the start tag text without the attributes a Stanza has fields
+// for and without its default namespace.
+func otherAttrs(tag string, k Kind) string {
+	var b []byte
+	eachAttr(tag, func(name, value string) bool {
+		switch name {
+		case "to", "from", "id", "type":
+			if k != Nonza {
+				return true
+			}
+		case "xmlns", "xml:lang":
+			return true
+		}
+		quote := byte('\'')
+		for i := 0; i < len(value); i++ {
+			if value[i] == '\'' {
+				quote = '"'
+			}
+		}
+		b = append(b, ' ')
+		b = append(b, name...)
+		b = append(b, '=', quote)
+		b = append(b, value...)
+		b = append(b, quote)
+		return true
+	})
+	return string(b)
+}

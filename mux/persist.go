@@ -1,0 +1,139 @@
+package mux
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// savedData is what a saved session consists of, beside what the store must
+// know.
+type savedData struct {
+	Version  int               `json:"v"`
+	Created  time.Time         `json:"created"`
+	Presence string            `json:"presence,omitempty"`
+	At       time.Time         `json:"at,omitzero"`
+	Handled  uint32            `json:"h"`
+	Slots    map[string][]byte `json:"slots,omitempty"`
+}
+
+// saveWrite is the write that saves the session as it is now; nil if there is
+// nothing to save it for.
+func (s *Session) saveWrite() Write {
+	m := s.m
+	if m.opt.Sessions == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open() {
+		return nil
+	}
+	d := savedData{Version: 1, Created: s.created, Handled: s.Handled(), Slots: make(map[string][]byte)}
+	if p := s.Presence(); p != nil {
+		d.Presence, d.At = string(p.Stanza.Append(nil, NSClient)), p.At
+	}
+	for i, sl := range m.slots {
+		if sl.name != "" {
+			d.Slots[sl.name] = sl.encode(nil, s.slots[i])
+		}
+	}
+	data, err := json.Marshal(d)
+	if err != nil {
+		m.log.LogAttrs(m.ctx, slog.LevelError, "session cannot be saved", slog.Any("err", err))
+		return nil
+	}
+	until := s.until
+	if s.State() == Live {
+		until = time.Time{}
+	}
+	s.saved.Store(true)
+	return m.opt.Sessions.Save(SavedSession{ID: s.id.String(), JID: s.jid, Until: until, Data: data})
+}
+
+var errSaved = errors.New("mux: saved session cannot be read")
+
+// restore brings saved sessions back, before anything is accepted (kernel rule
+// 7).
+func (m *Mux) restore(ctx context.Context) error {
+	if m.opt.Sessions == nil {
+		return nil
+	}
+	list, err := m.opt.Sessions.Load(ctx)
+	if err != nil {
+		return err
+	}
+	for _, saved := range list {
+		err := m.Do(ctx, saved.JID.Bare(), func(ctx context.Context, e *Event) {
+			if err := m.restoreOne(ctx, e, saved); err != nil {
+				m.log.LogAttrs(ctx, slog.LevelWarn, "session is not restored", slog.String("account", e.Account.String()), slog.Any("err", err))
+				e.Work.Write(m.opt.Sessions.Delete(saved.ID))
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Mux) restoreOne(ctx context.Context, e *Event, saved SavedSession) error {
+	id, ok := ParseSessionID(saved.ID)
+	var d savedData
+	if err := json.Unmarshal(saved.Data, &d); err != nil {
+		return err
+	}
+	if !ok || d.Version != 1 || saved.JID.IsBare() || e.acct.find(saved.JID) != nil {
+		return errSaved
+	}
+	if ok, err := m.host.LoadAccount(ctx, e.Account); err != nil || !ok {
+		return errors.Join(errSaved, err)
+	}
+	s := m.newSession(id, saved.JID.clone(), e.acct)
+	s.created, s.count.received, s.count.handled = d.Created, d.Handled, d.Handled
+	if d.Presence != "" {
+		p, err := Parse([]byte(d.Presence))
+		if err != nil {
+			m.release(s.acct)
+			return err
+		}
+		s.notePresence(p, d.At)
+	}
+	for i, sl := range m.slots {
+		src, has := d.Slots[sl.name]
+		if sl.name == "" || !has {
+			continue
+		}
+		if err := sl.decode(src, s.slots[i]); err != nil {
+			m.release(s.acct)
+			return err
+		}
+	}
+	s.chain()
+	s.saved.Store(true)
+	keep := m.restoredFor(s, saved.Until)
+	s.mu.Lock()
+	s.hibernate(keep)
+	s.mu.Unlock()
+	e.acct.addSession(s)
+	m.sessions.Store(s.id, s)
+	return nil
+}
+
+// restoredFor is how long a restored session is kept: the rest of its window,
+// which begins anew for one that was live when the process ended. One whose
+// window is over ends at once, by its timer.
+func (m *Mux) restoredFor(s *Session, until time.Time) time.Duration {
+	if !until.IsZero() {
+		return max(until.Sub(m.now()), time.Nanosecond)
+	}
+	keep := time.Nanosecond
+	for _, l := range m.lifecycles {
+		if l.Detached != nil {
+			keep = max(keep, l.Detached(s))
+		}
+	}
+	return keep
+}

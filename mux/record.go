@@ -1,0 +1,38 @@
+package mux
+
+import "sync/atomic"
+
+// Record is shared by all copies of one message. It decides once what becomes
+// of the message: as long as one copy may still reach its peer nothing is done
+// about another that did not, and once one has arrived nothing is.
+//
+// The zero value is ready. All methods may be called concurrently.
+type Record struct {
+	v atomic.Int32 // number of holders; recordDone when one copy has arrived
+}
+
+const recordDone = 1 << 30
+
+// Hold notes that a session has a copy that its peer has not got yet.
+func (r *Record) Hold() {
+	if r != nil {
+		r.v.Add(1)
+	}
+}
+
+// Arrived notes that a copy has reached its peer: acknowledged where there is
+// stream management, written to the connection where there is none.
+func (r *Record) Arrived() {
+	if r == nil {
+		return
+	}
+	r.v.Or(recordDone)
+	r.v.Add(-1)
+}
+
+// Lost notes that a copy will not reach its peer, and reports whether it was the
+// last hope: nobody holds another, and none has arrived.
+func (r *Record) Lost() bool { return r == nil || r.v.Add(-1) == 0 }
+
+// Done reports whether a copy has arrived.
+func (r *Record) Done() bool { return r != nil && r.v.Load()&recordDone != 0 }

@@ -1,0 +1,180 @@
+package mux
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Resume hands the stream to a session that exists, live or hibernating, in
+// place of binding (kernel rule 6). The order is: win the session, check under
+// its lock, freeze the reader of its old stream, wait for what that has in
+// progress, write the reply, replay, ask for an acknowledgement. A refusal
+// changes nothing. It waits, and must not be called in a turn. Errors are
+// [ErrNoSession], [ErrBusy], [ErrClosed] and whatever Check returned.
+func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
+	m := st.m
+	v, ok := m.sessions.Load(q.ID)
+	if !ok {
+		return nil, ErrNoSession
+	}
+	s := v.(*Session)
+	if err := s.win(st, q); err != nil {
+		return nil, err
+	}
+	old := s.Stream()
+	if old != nil && !old.freeze(m.opt.TakeOverTimeout) {
+		s.lose(old)
+		return nil, ErrBusy
+	}
+	if !s.settled(ctx) {
+		s.lose(old)
+		return nil, ErrBusy
+	}
+	if err := s.take(st, old, q); err != nil {
+		return nil, err
+	}
+	if old != nil {
+		old.session.CompareAndSwap(s, nil)
+		old.Close(errConflicting)
+	}
+	r := m.newRunner()
+	r.touch(s)
+	r.end()
+	m.Go(s.acct.addr, func(_ context.Context, e *Event) { e.Work.Save(s) })
+	return s, nil
+}
+
+// win makes st the one that may take the session over.
+func (s *Session) win(st *Stream, q *Resumption) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.open(), s.taking != nil:
+		return ErrNoSession
+	case st.isClosed():
+		return ErrClosed
+	case s.Stream() == st:
+		return ErrNoSession
+	}
+	if q.Check != nil {
+		if err := q.Check(s); err != nil {
+			return err
+		}
+	}
+	s.taking = st
+	return nil
+}
+
+// lose gives the session back to the stream it had.
+func (s *Session) lose(old *Stream) {
+	if old != nil {
+		old.thaw()
+	}
+	s.mu.Lock()
+	s.taking = nil
+	over := s.State() == Hibernating && !s.m.now().Before(s.until)
+	s.mu.Unlock()
+	if over {
+		s.expire()
+	}
+}
+
+// settled waits until all that the session received is finished.
+func (s *Session) settled(ctx context.Context) bool {
+	if s.count.idle() {
+		return true
+	}
+	done := make(chan struct{})
+	s.OnHandled(s.Received(), func() { close(done) })
+	ctx, cancel := context.WithTimeout(ctx, s.m.opt.TakeOverTimeout)
+	defer cancel()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// take is the take-over itself, under the session's lock.
+func (s *Session) take(st, old *Stream, q *Resumption) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking = nil
+	if !s.open() {
+		if old != nil {
+			old.thaw()
+		}
+		return ErrNoSession
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	if s.tracked {
+		s.q.all()
+	}
+	s.state.Store(uint32(Live))
+	s.stream.Store(st)
+	st.session.Store(s)
+	st.SetState(Bound)
+	if q.Reply != nil {
+		s.reply(q)
+	}
+	s.replay()
+	for _, l := range s.m.lifecycles {
+		if l.Attached != nil {
+			l.Attached(s)
+		}
+	}
+	s.signalLow()
+	return nil
+}
+
+func (s *Session) reply(q *Resumption) {
+	c, err := NewChild(q.Reply(s))
+	if err != nil {
+		s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "reply cannot be written", slog.Any("err", err))
+		return
+	}
+	el, err := c.Element()
+	if err != nil {
+		return
+	}
+	s.logPut(s.Wire().Put(&Item{Stanza: el, Flags: Service}))
+}
+
+// replay goes through the sinks from the wire inwards: what was sent before is
+// sent again first, then what was held back if it is due.
+func (s *Session) replay() {
+	for _, k := range s.sinks {
+		if k, ok := k.(Replayer); ok {
+			s.logPut(k.Replay())
+		}
+	}
+	for _, k := range s.sinks {
+		if k, ok := k.(Drainer); ok {
+			s.logPut(k.Drain())
+		}
+	}
+	for _, k := range s.sinks {
+		if k, ok := k.(Asker); ok {
+			k.Ask()
+		}
+	}
+}
+
+func (s *Session) logPut(err error) {
+	if err != nil {
+		s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "replay failed", slog.String("account", s.Account().String()), slog.Any("err", err))
+	}
+}
+
+// SessionByID is the session of that name, nil if there is none.
+func (m *Mux) SessionByID(id SessionID) *Session {
+	v, ok := m.sessions.Load(id)
+	if !ok {
+		return nil
+	}
+	return v.(*Session)
+}

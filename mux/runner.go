@@ -1,0 +1,286 @@
+package mux
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"mellium.im/xmpp/stanza"
+)
+
+// taskKind is what a turn does.
+type taskKind uint8
+
+const (
+	peerTask    taskKind = iota // a client's stanza, in its own account
+	arriveTask                  // a stanza for the account
+	hostTask                    // a request of somebody remote to a served domain
+	entityTask                  // a stanza for a hosted entity
+	callTask                    // a function
+	endTask                     // a session ends
+)
+
+// task is one turn that waits for its account.
+type task struct {
+	next *task
+	kind taskKind
+	work *Work
+	item Item
+	sess *Session
+	fn   func(ctx context.Context, e *Event)
+}
+
+var tasks = sync.Pool{New: func() any { return new(task) }}
+
+func newTask(k taskKind, w *Work) *task {
+	t := tasks.Get().(*task)
+	t.kind, t.work = k, w
+	return t
+}
+
+func (t *task) free() {
+	*t = task{}
+	tasks.Put(t)
+}
+
+// Bounds of a runner.
+const (
+	drainBound = 32 // turns of one account before others get theirs
+	listBound  = 64 // accounts before a new goroutine takes the rest
+)
+
+// runner runs turns to completion on one goroutine: those it is given and all
+// that they lead to, one after another, never recursively and without waiting.
+type runner struct {
+	m       *Mux
+	first   *account
+	last    *account
+	n       int
+	dirty   []*Session
+	outlets []*outlet
+	ev      Event
+	targets []*Session
+	buf     []byte
+	items   []Item
+	waits   bool // the goroutine is the runner's own, turns may wait
+	inside  bool
+}
+
+var runners = sync.Pool{New: func() any { return new(runner) }}
+
+func (m *Mux) newRunner() *runner {
+	r := runners.Get().(*runner)
+	r.m = m
+	return r
+}
+
+// end flushes and gives the runner back.
+func (r *runner) end() {
+	r.run()
+	r.flush()
+	r.recycle()
+}
+
+func (r *runner) recycle() {
+	r.m, r.waits, r.inside = nil, false, false
+	r.ev = Event{}
+	if cap(r.buf) > 64<<10 {
+		r.buf = nil
+	}
+	runners.Put(r)
+}
+
+// add puts an account, which the caller has made busy, on the run list.
+func (r *runner) add(a *account) {
+	a.next = nil
+	if r.last == nil {
+		r.first = a
+	} else {
+		r.last.next = a
+	}
+	r.last = a
+	r.n++
+}
+
+func (r *runner) take() *account {
+	a := r.first
+	if a == nil {
+		return nil
+	}
+	r.first = a.next
+	if r.first == nil {
+		r.last = nil
+	}
+	a.next = nil
+	r.n--
+	return a
+}
+
+// submit queues a turn. The account's reference that the caller took goes with
+// it; the turn is counted in its Work by the caller.
+func (r *runner) submit(a *account, t *task) {
+	if a.push(t) {
+		r.add(a)
+	}
+}
+
+// run drains the run list.
+func (r *runner) run() {
+	if r.inside {
+		return
+	}
+	r.inside = true
+	for {
+		a := r.take()
+		if a == nil {
+			break
+		}
+		r.drain(a)
+		if r.n > listBound {
+			r.handOn()
+		}
+	}
+	r.inside = false
+}
+
+// handOn gives the run list to a new goroutine.
+func (r *runner) handOn() {
+	if r.first == nil {
+		return
+	}
+	o := r.m.newRunner()
+	o.first, o.last, o.n = r.first, r.last, r.n
+	r.first, r.last, r.n = nil, nil, 0
+	r.m.goes.Add(1)
+	go func() {
+		defer r.m.goes.Done()
+		o.end()
+	}()
+}
+
+// drain runs turns of an account, up to a bound.
+func (r *runner) drain(a *account) {
+	for i := 0; ; i++ {
+		if i == drainBound {
+			a.mu.Lock()
+			more := a.head != nil
+			if !more {
+				a.busy = false
+			}
+			a.mu.Unlock()
+			if more {
+				r.add(a)
+			}
+			return
+		}
+		t := a.pop()
+		if t == nil {
+			return
+		}
+		if r.m.mustWait(r, a, t) {
+			if !r.waits {
+				r.detach(a, t)
+				return
+			}
+			r.handOn()
+			r.flush()
+		}
+		r.turn(a, t)
+	}
+}
+
+// detach continues an account on a goroutine that may wait.
+func (r *runner) detach(a *account, t *task) {
+	m := r.m
+	m.goes.Add(1)
+	go func() {
+		defer m.goes.Done()
+		o := m.newRunner()
+		o.waits, o.inside = true, true
+		o.handOn()
+		o.turn(a, t)
+		o.drain(a)
+		o.inside = false
+		o.end()
+	}()
+}
+
+// turn runs one turn and what ends it.
+func (r *runner) turn(a *account, t *task) {
+	w := t.work
+	r.guarded(a, t)
+	r.ev = Event{}
+	clear(r.targets)
+	r.targets = r.targets[:0]
+	t.free()
+	w.turnEnded(r)
+	r.m.release(a)
+}
+
+// guarded runs a turn with its panics contained (core-im CORE-18).
+func (r *runner) guarded(a *account, t *task) {
+	if !r.m.opt.NoRecover {
+		defer func() {
+			if p := recover(); p != nil {
+				r.panicked(a, t, p)
+			}
+		}()
+	}
+	e := &r.ev
+	*e = Event{Account: a.addr, Work: t.work, m: r.m, r: r, acct: a}
+	r.m.perform(r, e, t)
+}
+
+func (r *runner) panicked(a *account, t *task, p any) {
+	m := r.m
+	m.log.LogAttrs(m.ctx, slog.LevelError, "a handler panicked", slog.String("account", a.addr.String()),
+		slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+	if t.item.Stanza != nil && (r.ev.reply != replyGiven) {
+		m.bounce(m.ctx, &r.ev, &t.item, errInternal)
+	}
+	if t.kind == peerTask && t.item.Origin != nil {
+		t.item.Origin.Close(errServer)
+	}
+}
+
+// touch notes a session whose output is to be flushed.
+func (r *runner) touch(s *Session) {
+	if n := len(r.dirty); n > 0 && r.dirty[n-1] == s {
+		return
+	}
+	if s.dirty.CompareAndSwap(false, true) {
+		r.dirty = append(r.dirty, s)
+	}
+}
+
+func (r *runner) touchOutlet(o *outlet) { r.outlets = append(r.outlets, o) }
+
+// flush writes what sessions have ready.
+func (r *runner) flush() {
+	for i, s := range r.dirty {
+		r.dirty[i] = nil
+		s.dirty.Store(false)
+		s.flush(r)
+	}
+	r.dirty = r.dirty[:0]
+	for i, o := range r.outlets {
+		r.outlets[i] = nil
+		o.flush(r)
+	}
+	r.outlets = r.outlets[:0]
+}
+
+// stanzaError finds the stanza error in err.
+func stanzaError(err error) (stanza.Error, bool) {
+	var full *Error
+	if asError(err, &full) {
+		return full.Stanza, true
+	}
+	var se stanza.Error
+	if asError(err, &se) {
+		return se, true
+	}
+	return se, false
+}

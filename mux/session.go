@@ -1,0 +1,306 @@
+package mux
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/xml"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// SessionID names a session: 128 random bits, never used again.
+type SessionID [16]byte
+
+// String is the text form.
+func (id SessionID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// ParseSessionID reads the text form; ok is false for anything else.
+func ParseSessionID(s string) (id SessionID, ok bool) {
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != len(id) || base64.RawURLEncoding.EncodeToString(b) != s {
+		return id, false
+	}
+	copy(id[:], b)
+	return id, true
+}
+
+func newSessionID() (id SessionID) {
+	_, _ = rand.Read(id[:]) // never fails
+	return id
+}
+
+// SessionState says how a session is.
+type SessionState uint8
+
+// The states, in the only order they are gone through, but for the way back from
+// Hibernating to Live.
+const (
+	Live        SessionState = iota // has a stream, or is getting one
+	Hibernating                     // waits for its peer to come back
+	Closing                         // what it had is being disposed of
+	Gone
+)
+
+// String names the state.
+func (s SessionState) String() string {
+	return [...]string{"live", "hibernating", "closing", "gone"}[s]
+}
+
+// PresenceInfo is the last undirected presence of a session.
+type PresenceInfo struct {
+	Stanza    *Stanza
+	Priority  int
+	Available bool
+	At        time.Time
+}
+
+// Session is one bound resource. It is created at bind and may outlive its
+// streams and the process.
+type Session struct {
+	id   SessionID
+	jid  Address
+	m    *Mux
+	acct *account
+	// Created is when the resource was bound.
+	created time.Time
+
+	presence atomic.Pointer[PresenceInfo]
+	stream   atomic.Pointer[Stream]
+	state    atomic.Uint32
+	dirty    atomic.Bool // in a runner's list
+	saved    atomic.Bool // the session store has it
+	slots    []any
+
+	mu       sync.Mutex // the outbound chain, and what follows
+	out      Sink
+	in       Sink
+	tracked  bool // a sink of layer Track answers for what was sent
+	sinks    []Sink
+	q        outQueue
+	flushing bool
+	again    bool
+	taking   *Stream // is taking the session over
+	timer    *time.Timer
+	until    time.Time
+	feeds    []*feed
+	low      chan struct{} // little is waiting to be written
+	done     chan struct{} // closed when the session is gone
+
+	count counters
+}
+
+// ID names the session.
+func (s *Session) ID() SessionID { return s.id }
+
+// JID is the full JID.
+func (s *Session) JID() Address { return s.jid }
+
+// Account is the bare JID.
+func (s *Session) Account() Address { return s.acct.addr }
+
+// Mux is the mux the session belongs to.
+func (s *Session) Mux() *Mux { return s.m }
+
+// Created is when the resource was bound.
+func (s *Session) Created() time.Time { return s.created }
+
+// Presence is the last undirected presence, nil before the first.
+func (s *Session) Presence() *PresenceInfo { return s.presence.Load() }
+
+// Available reports whether the session is available (RFC 6121 §4.2).
+func (s *Session) Available() bool {
+	p := s.Presence()
+	return p != nil && p.Available
+}
+
+// Stream is the live connection, nil while there is none.
+func (s *Session) Stream() *Stream { return s.stream.Load() }
+
+// State is the session's state at this moment.
+func (s *Session) State() SessionState { return SessionState(s.state.Load()) }
+
+// open reports whether stanzas may be put into the session.
+func (s *Session) open() bool { return s.State() <= Hibernating }
+
+// Sync runs f under the session's lock, in which the sinks run too, and writes
+// what f put into them. f must not wait.
+func (s *Session) Sync(f func()) {
+	s.mu.Lock()
+	f()
+	s.mu.Unlock()
+	r := s.m.newRunner()
+	r.touch(s)
+	r.end()
+}
+
+// Put sends an item down the session's chain: for timers and nonza handlers. It
+// reports whether it was taken.
+func (s *Session) Put(it Item) bool {
+	r := s.m.newRunner()
+	it.Work, it.gen = nil, 0
+	ok := s.put(r, &it)
+	r.touch(s)
+	r.end()
+	return ok
+}
+
+// Wire is the end of the outbound chain: for elements that must not pass the
+// sinks, such as acknowledgements. It is for use in Sync, by sinks and Attached.
+func (s *Session) Wire() Sink { return (*wireSink)(s) }
+
+// Close ends the session: with a stream error, or properly if err is nil. It
+// returns before that is done.
+func (s *Session) Close(err error) {
+	st := s.Stream()
+	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) { s.m.endSession(ctx, e, s, nil) })
+	if st != nil {
+		st.Close(err)
+	}
+}
+
+// put sends an item down the chain, as part of a turn.
+func (s *Session) put(r *runner, it *Item) bool {
+	if s.m.committer == nil {
+		it.Work = nil
+	}
+	rec := it.Record
+	s.mu.Lock()
+	if !s.open() {
+		s.mu.Unlock()
+		return false
+	}
+	var err error
+	rec.Hold()
+	if n := len(s.feeds); n > 0 {
+		err = s.feeds[n-1].behind(it, s.m.opt.MaxQueue)
+	} else {
+		err = s.out.Put(it)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		rec.Lost()
+		if st := s.Stream(); st != nil {
+			st.Close(errPolicy)
+		}
+		return false
+	}
+	if it.Work == nil {
+		r.touch(s)
+	} else {
+		it.Work.touch(s)
+	}
+	return true
+}
+
+// notePresence keeps the kernel's facts of an undirected presence (RFC 6121
+// §4.2, §4.7.2.3).
+func (s *Session) notePresence(p *Stanza, at time.Time) {
+	if p.typ != "" && p.typ != "unavailable" {
+		return
+	}
+	s.presence.Store(&PresenceInfo{Stanza: p, Priority: priorityOf(p), Available: p.typ == "", At: at})
+}
+
+// priorityOf reads the priority: -128 to 127, 0 for what is no number.
+func priorityOf(p *Stanza) int {
+	c, ok := p.Child(priorityName)
+	if !ok {
+		return 0
+	}
+	return parsePriority(c.Text())
+}
+
+var priorityName = xml.Name{Space: NSClient, Local: "priority"}
+
+// counters count stanzas of the peer: those received and those finished, so
+// that h never says more than what will survive (XEP-0198 §4).
+type counters struct {
+	mu       sync.Mutex
+	received uint32
+	handled  uint32              // all up to this one are finished
+	ahead    map[uint32]struct{} // finished, behind one that is not
+	waiting  []handledWaiter     // in order
+}
+
+type handledWaiter struct {
+	n uint32
+	f func()
+}
+
+// Received is the number of stanzas the peer has sent in this session, modulo
+// 2^32.
+func (s *Session) Received() uint32 {
+	s.count.mu.Lock()
+	defer s.count.mu.Unlock()
+	return s.count.received
+}
+
+// Handled is how many of them, from the first on, are finished: decided, durable
+// and on their way.
+func (s *Session) Handled() uint32 {
+	s.count.mu.Lock()
+	defer s.count.mu.Unlock()
+	return s.count.handled
+}
+
+// OnHandled runs f when the first n stanzas are finished, at once if they are.
+// f must not wait.
+func (s *Session) OnHandled(n uint32, f func()) {
+	s.count.mu.Lock()
+	if int32(s.count.handled-n) >= 0 {
+		s.count.mu.Unlock()
+		f()
+		return
+	}
+	s.count.waiting = append(s.count.waiting, handledWaiter{n, f})
+	s.count.mu.Unlock()
+}
+
+// next counts one more stanza and returns its number.
+func (c *counters) next() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.received++
+	return c.received
+}
+
+// handledUpTo notes that stanza n is finished.
+func (s *Session) handledUpTo(r *runner, n uint32) {
+	c := &s.count
+	c.mu.Lock()
+	if n != c.handled+1 {
+		if c.ahead == nil {
+			c.ahead = make(map[uint32]struct{})
+		}
+		c.ahead[n] = struct{}{}
+		c.mu.Unlock()
+		return
+	}
+	c.handled = n
+	for len(c.ahead) > 0 {
+		if _, ok := c.ahead[c.handled+1]; !ok {
+			break
+		}
+		c.handled++
+		delete(c.ahead, c.handled)
+	}
+	var due []handledWaiter
+	for len(c.waiting) > 0 && int32(c.handled-c.waiting[0].n) >= 0 {
+		due = append(due, c.waiting[0])
+		c.waiting = c.waiting[1:]
+	}
+	c.mu.Unlock()
+	for _, w := range due {
+		w.f()
+		r.touch(s)
+	}
+}
+
+// idle reports whether all that was received is finished.
+func (c *counters) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received == c.handled
+}

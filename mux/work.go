@@ -1,0 +1,213 @@
+package mux
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Work is everything one inbound stanza causes, in however many turns. Its
+// durable writes commit together when the last turn has ended; nothing it
+// caused leaves the process before.
+type Work struct {
+	m     *Mux
+	gen   atomic.Uint64 // changes when the Work has ended for good
+	turns atomic.Int32  // queued or running
+
+	mu       sync.Mutex
+	writes   []Write
+	touched  []*Session  // have output that waits for this Work
+	outlets  []*outlet   // likewise
+	accounts []*account  // had a turn that wrote
+	changed  []*Session  // are to be saved with the writes
+	after    []func(err error)
+	fn       func(error) // told at the end, by Do
+
+	batch  uint64
+	stream *Stream
+	sess   *Session // whose stanza it is
+	seq    uint32   // number of the stanza in its session
+	size   int      // octets of credit
+	failed atomic.Bool
+}
+
+// generation is what an item keeps to tell whether its Work has ended.
+func (w *Work) generation() uint64 {
+	if w == nil {
+		return 0
+	}
+	return w.gen.Load()
+}
+
+// Write adds a durable change. It must be called in a turn of this Work.
+func (w *Work) Write(f Write) {
+	if f == nil {
+		return
+	}
+	w.mu.Lock()
+	w.writes = append(w.writes, f)
+	w.mu.Unlock()
+}
+
+// After registers f, which runs when the Work is durable (nil) or its commit has
+// failed. f must not wait; it is outside of any turn.
+func (w *Work) After(f func(err error)) {
+	w.mu.Lock()
+	w.after = append(w.after, f)
+	w.mu.Unlock()
+}
+
+// Save has the session saved with this Work's writes, if it can be resumed.
+func (w *Work) Save(s *Session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.changed {
+		if c == s {
+			return
+		}
+	}
+	w.changed = append(w.changed, s)
+}
+
+// Origin is the session whose stanza began the Work and the number of that stanza
+// in it; nil if no session's did.
+func (w *Work) Origin() (s *Session, n uint32) { return w.sess, w.seq }
+
+var works = sync.Pool{New: func() any { return new(Work) }}
+
+// newWork begins a Work with one turn, the caller's.
+func (m *Mux) newWork() *Work {
+	w := works.Get().(*Work)
+	w.m = m
+	w.turns.Store(1)
+	m.open.Add(1)
+	return w
+}
+
+// touch notes a session whose output waits for w.
+func (w *Work) touch(s *Session) {
+	w.mu.Lock()
+	if n := len(w.touched); n == 0 || w.touched[n-1] != s {
+		w.touched = append(w.touched, s)
+	}
+	w.mu.Unlock()
+}
+
+func (w *Work) touchOutlet(o *outlet) {
+	w.mu.Lock()
+	w.outlets = append(w.outlets, o)
+	w.mu.Unlock()
+}
+
+// wrote notes an account whose memory is ahead of the store by w.
+func (w *Work) note(a *account) {
+	if w.m.committer == nil {
+		return
+	}
+	w.mu.Lock()
+	if n := len(w.accounts); n == 0 || w.accounts[n-1] != a {
+		w.accounts = append(w.accounts, a)
+		w.m.retain(a)
+	}
+	w.mu.Unlock()
+}
+
+// turnEnded is called for each turn; the last one ends the Work.
+func (w *Work) turnEnded(r *runner) {
+	if w.turns.Add(-1) > 0 {
+		return
+	}
+	m := w.m
+	for _, f := range m.sealers {
+		f(w)
+	}
+	for _, s := range w.changed {
+		if f := s.saveWrite(); f != nil {
+			w.writes = append(w.writes, f)
+		}
+	}
+	switch {
+	case len(w.writes) == 0:
+		w.finish(r, nil)
+	case m.committer == nil:
+		w.finish(r, m.applyNow(w.writes))
+	default:
+		m.submit(w)
+	}
+}
+
+// finish ends the Work for good: it is durable, or its commit has failed.
+func (w *Work) finish(r *runner, err error) {
+	m := w.m
+	if err != nil {
+		w.failed.Store(true)
+		m.commitFailed(r, w, err)
+	}
+	for _, f := range w.after {
+		f(err)
+	}
+	touched, outlets := w.touched, w.outlets
+	if w.fn != nil {
+		w.fn(err)
+	}
+	st, sess, seq, size := w.stream, w.sess, w.seq, w.size
+	accounts := w.accounts
+	// From here on items of this Work are free to go.
+	if err == nil {
+		w.gen.Add(1)
+	}
+	for _, s := range touched {
+		r.touch(s)
+	}
+	for _, o := range outlets {
+		r.touchOutlet(o)
+	}
+	for _, a := range accounts {
+		m.release(a)
+	}
+	if sess != nil && err == nil {
+		sess.handledUpTo(r, seq)
+	}
+	if st != nil {
+		st.release(size)
+	}
+	w.recycle(err)
+	m.workEnded()
+}
+
+// recycle returns w to the pool. A failed one is left to the collector, because
+// items may still ask it.
+func (w *Work) recycle(err error) {
+	if err != nil {
+		return
+	}
+	clear(w.writes)
+	clear(w.touched)
+	clear(w.outlets)
+	clear(w.accounts)
+	clear(w.changed)
+	clear(w.after)
+	w.writes, w.touched, w.outlets = w.writes[:0], w.touched[:0], w.outlets[:0]
+	w.accounts, w.changed, w.after = w.accounts[:0], w.changed[:0], w.after[:0]
+	w.fn, w.stream, w.sess, w.seq, w.size, w.batch = nil, nil, nil, 0, 0, 0
+	works.Put(w)
+}
+
+// gate says what stands between an item and the wire.
+type gate uint8
+
+const (
+	gateOpen gate = iota
+	gateShut      // its Work has not ended
+	gateLost      // its Work has failed
+)
+
+func (it *Item) gate() gate {
+	w := it.Work
+	switch {
+	case w == nil || w.gen.Load() != it.gen:
+		return gateOpen
+	case w.failed.Load():
+		return gateLost
+	}
+	return gateShut
+}
