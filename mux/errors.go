@@ -2,6 +2,7 @@ package mux
 
 import (
 	"errors"
+	"strconv"
 
 	"mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
@@ -13,8 +14,6 @@ import (
 var (
 	// ErrClosed: the stream or session has ended, or the mux shuts down.
 	ErrClosed = errors.New("mux: closed")
-	// ErrFrozen: the stream is read no more, because its session goes to another.
-	ErrFrozen = errors.New("mux: stream is frozen")
 	// ErrNoSession: there is no such session, or it is ending or being taken over.
 	ErrNoSession = errors.New("mux: no such session")
 	// ErrBusy: what the old stream of a session had in progress did not finish
@@ -39,6 +38,9 @@ type Error struct {
 	App Raw
 	// Payload asks for the payload of the refused stanza to be sent back too.
 	Payload bool
+	// Code is the number that old clients know the error by, for protocols that
+	// demand it (XEP-0086; XEP-0077 §9); 0 for none.
+	Code int
 }
 
 // Error implements error.
@@ -76,11 +78,12 @@ func errorReply(s *Stanza, err error) *Stanza {
 	}
 	var app Raw
 	var payload bool
+	var code int
 	se := errInternal
 	var full *Error
 	switch {
 	case errors.As(err, &full):
-		se, app, payload = full.Stanza, full.App, full.Payload
+		se, app, payload, code = full.Stanza, full.App, full.Payload, full.Code
 	case errors.As(err, &se):
 	}
 	r := Make(Head{Kind: s.kind, Type: "error", ID: s.id, Lang: "", To: s.from, From: s.to})
@@ -94,16 +97,16 @@ func errorReply(s *Stanza, err error) *Stanza {
 			body = append(body, c.selfContained()...)
 		}
 	}
-	body = appendError(body, se, app)
+	body = appendError(body, se, code, app)
 	c := Child{Name: errorName, raw: string(body)}
 	r.setChildren([]Child{c})
 	r.rec = nil
 	return r
 }
 
-// appendError writes the error element; numbers for old clients are left out
-// (XEP-0086 is obsolete), except where a caller puts them into app.
-func appendError(b []byte, e stanza.Error, app Raw) []byte {
+// appendError writes the error element, with a number for old clients only where
+// one is given (XEP-0086 is obsolete).
+func appendError(b []byte, e stanza.Error, code int, app Raw) []byte {
 	typ, cond := string(e.Type), string(e.Condition)
 	if typ == "" {
 		typ = string(stanza.Cancel)
@@ -112,6 +115,9 @@ func appendError(b []byte, e stanza.Error, app Raw) []byte {
 		cond = string(stanza.UndefinedCondition)
 	}
 	b = append(b, "<error"...)
+	if code != 0 {
+		b = appendAttr(b, "code", strconv.Itoa(code))
+	}
 	b = appendAttr(b, "type", typ)
 	if by := e.By.String(); by != "" {
 		b = appendAttr(b, "by", by)

@@ -151,4 +151,3 @@ func (e *Event) doneWith(ctx context.Context) {
 	}
 	e.then = nil
 }
-

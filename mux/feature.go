@@ -16,6 +16,7 @@ const (
 	Secure        State = 1 << iota // TLS is on, or the transport needs none
 	Authenticated                   // the peer has proved who it is
 	Bound                           // a session is attached
+	Registered                      // the peer has made an account (XEP-0077 §3.1.1)
 )
 
 // Feature is a stream feature (RFC 6120 §4.3), offered and stepped by package

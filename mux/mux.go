@@ -170,7 +170,7 @@ func (m *Mux) Start(ctx context.Context) error {
 // Do runs f in a turn of an account (or hosted entity or served domain) and
 // waits until what it wrote is durable; the error is that of the commit, or
 // [ErrClosed]. f always runs if the error is not ErrClosed. It must not be called
-// in a turn: there is [Event.Do].
+// in a turn: there is [Event.Do]. f may wait for a store, as with [Blocks].
 func (m *Mux) Do(ctx context.Context, account Address, f func(ctx context.Context, e *Event)) error {
 	if m.ctx.Err() != nil {
 		return ErrClosed
@@ -179,7 +179,7 @@ func (m *Mux) Do(ctx context.Context, account Address, f func(ctx context.Contex
 	done := make(chan error, 1)
 	w.fn = func(err error) { done <- err }
 	t := newTask(callTask, w)
-	t.fn = f
+	t.fn, t.waits = f, true
 	r := m.newRunner()
 	r.waits = true
 	r.submit(m.use(account), t)

@@ -31,21 +31,23 @@ func Parse(raw []byte) (*Stanza, error) {
 	if k != xmlscan.Element || n != len(raw) {
 		return nil, errElement
 	}
-	return fromScan(sc, raw), nil
+	return FromScanner(sc, raw), nil
 }
 
 // FromTokens verifies an element given as tokens: its start tag and what
-// follows, such as mellium hands a handler.
+// follows up to its end tag, such as mellium hands a handler, or up to io.EOF.
 func FromTokens(start xml.StartElement, r xml.TokenReader) (*Stanza, error) {
-	raw, err := xmlwrite.AppendTokens(nil, xmlstream.MultiReader(xmlstream.Token(start), r), NSClient)
+	raw, err := xmlwrite.AppendTokens(nil, xmlstream.Wrap(xmlstream.Inner(r), start), NSClient)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(raw)
 }
 
-// fromScan takes what the scanner found in buf; buf may be reused afterwards.
-func fromScan(sc *xmlscan.Scanner, buf []byte) *Stanza {
+// FromScanner takes the Element that the scanner has found in buf, which may be
+// reused afterwards. It is for packages of this module that have scanners of
+// their own.
+func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	if sc.Flags() != 0 {
 		buf = sc.AppendNormalized(nil, buf)
 		again := scanners.Get().(*xmlscan.Scanner)

@@ -14,12 +14,12 @@ import (
 type taskKind uint8
 
 const (
-	peerTask    taskKind = iota // a client's stanza, in its own account
-	arriveTask                  // a stanza for the account
-	hostTask                    // a request of somebody remote to a served domain
-	entityTask                  // a stanza for a hosted entity
-	callTask                    // a function
-	endTask                     // a session ends
+	peerTask   taskKind = iota // a client's stanza, in its own account
+	arriveTask                 // a stanza for the account
+	hostTask                   // a request of somebody remote to a served domain
+	entityTask                 // a stanza for a hosted entity
+	callTask                   // a function
+	endTask                    // a session ends
 )
 
 // task is one turn that waits for its account.
@@ -30,6 +30,8 @@ type task struct {
 	item Item
 	sess *Session
 	fn   func(ctx context.Context, e *Event)
+
+	waits bool // fn may wait
 }
 
 var tasks = sync.Pool{New: func() any { return new(task) }}
@@ -210,7 +212,11 @@ func (r *runner) detach(a *account, t *task) {
 // turn runs one turn and what ends it.
 func (r *runner) turn(a *account, t *task) {
 	w := t.work
+	before := w.wrote.Load()
 	r.guarded(a, t)
+	if w.wrote.Load() != before {
+		w.note(a)
+	}
 	r.ev = Event{}
 	clear(r.targets)
 	r.targets = r.targets[:0]

@@ -132,9 +132,9 @@ func (st *Stream) Authorize(domain string) {
 
 // Receive takes one stanza or nonza from the peer, which it owns from then on,
 // and returns when it is accepted: what it leads to has then happened or is
-// queued. It waits while the stream has too much in progress. An error ends the
-// reader's work: [ErrFrozen], [ErrClosed], or a [stream.Error] for which the
-// stream was closed already.
+// queued. It waits while the stream has too much in progress, and while its
+// session is being taken over. An error ends the reader's work: [ErrClosed], or a
+// [stream.Error] for which the stream was closed already.
 func (st *Stream) Receive(ctx context.Context, s *Stanza) error {
 	switch st.role {
 	case Client:
@@ -353,22 +353,22 @@ func (st *Stream) acquire(size int) error {
 	count, bytes := st.m.creditOf(st.role)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for !st.frozen && !st.closed && st.credit > 0 && (st.credit >= count || st.bytes+size > bytes) {
+	full := func() bool {
+		return !st.closed && (st.frozen || st.credit > 0 && (st.credit >= count || st.bytes+size > bytes))
+	}
+	for full() {
 		// Before waiting: what was caused so far goes out (kernel rule 2).
 		st.waiting = true
 		st.mu.Unlock()
 		st.Flush()
 		st.mu.Lock()
-		if st.credit > 0 && (st.credit >= count || st.bytes+size > bytes) && !st.frozen && !st.closed {
+		for full() {
 			st.calm.Wait()
 		}
 		st.waiting = false
 	}
-	switch {
-	case st.closed:
+	if st.closed {
 		return ErrClosed
-	case st.frozen:
-		return ErrFrozen
 	}
 	st.credit++
 	st.bytes += size
@@ -402,8 +402,8 @@ func (st *Stream) InProgress() int {
 	return st.credit
 }
 
-// freeze makes the reader's next Receive fail and waits until all that was
-// accepted is finished; false if that took too long.
+// freeze makes the reader's next Receive wait, and waits itself until all that
+// was accepted is finished; false if that took too long.
 func (st *Stream) freeze(limit time.Duration) bool {
 	late := time.AfterFunc(limit, func() {
 		st.mu.Lock()

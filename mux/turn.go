@@ -12,7 +12,7 @@ import (
 func (m *Mux) perform(r *runner, e *Event, t *task) {
 	ctx := m.ctx
 	switch t.kind {
-	case callTask, endTask:
+	case callTask:
 		t.fn(ctx, e)
 		return
 	}
@@ -21,6 +21,10 @@ func (m *Mux) perform(r *runner, e *Event, t *task) {
 	switch t.kind {
 	case peerTask:
 		e.Session = t.sess
+		if t.item.Origin.role == Upstream {
+			m.fromServer(ctx, e)
+			return
+		}
 		m.fromPeer(ctx, e)
 	case arriveTask:
 		m.arrive(ctx, e)
@@ -44,8 +48,8 @@ func (e *Event) owe() {
 // mustWait asks whether a turn needs a goroutine that may wait.
 func (m *Mux) mustWait(r *runner, a *account, t *task) bool {
 	switch t.kind {
-	case callTask, endTask:
-		return false
+	case callTask:
+		return t.waits
 	case arriveTask:
 		if len(a.list()) == 0 {
 			if _, known := m.host.Account(a.addr); !known {

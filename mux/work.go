@@ -11,14 +11,15 @@ import (
 type Work struct {
 	m     *Mux
 	gen   atomic.Uint64 // changes when the Work has ended for good
+	wrote atomic.Int32  // calls of Write
 	turns atomic.Int32  // queued or running
 
 	mu       sync.Mutex
 	writes   []Write
-	touched  []*Session  // have output that waits for this Work
-	outlets  []*outlet   // likewise
-	accounts []*account  // had a turn that wrote
-	changed  []*Session  // are to be saved with the writes
+	touched  []*Session // have output that waits for this Work
+	outlets  []*outlet  // likewise
+	accounts []*account // had a turn that wrote
+	changed  []*Session // are to be saved with the writes
 	after    []func(err error)
 	fn       func(error) // told at the end, by Do
 
@@ -46,6 +47,7 @@ func (w *Work) Write(f Write) {
 	w.mu.Lock()
 	w.writes = append(w.writes, f)
 	w.mu.Unlock()
+	w.wrote.Add(1)
 }
 
 // After registers f, which runs when the Work is durable (nil) or its commit has
@@ -98,7 +100,7 @@ func (w *Work) touchOutlet(o *outlet) {
 	w.mu.Unlock()
 }
 
-// wrote notes an account whose memory is ahead of the store by w.
+// note keeps an account whose memory is ahead of the store by w.
 func (w *Work) note(a *account) {
 	if w.m.committer == nil {
 		return

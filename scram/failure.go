@@ -39,3 +39,7 @@ func (f *Failure) Error() string {
 
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.cause }
+
+// SASLCondition returns Condition, for callers that know failures by an
+// interface.
+func (f *Failure) SASLCondition() string { return f.Condition }

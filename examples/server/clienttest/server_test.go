@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,7 +81,7 @@ func (s *server) launch(t *testing.T, args ...string) {
 		"-domain", domain, "-data", s.data, "-c2s", "127.0.0.1:0", "-c2s-tls", "127.0.0.1:0",
 		"-http", "off", "-s2s", "off", "-limits", "off", "-log-level", "debug",
 	}
-	s.console = start(t, "the server", exec.Command(binary, append(flags, args...)...))
+	s.console = start(t, "the server", serverCommand(append(flags, args...)...))
 	s.stopped = false
 	s.readAddresses(s.expect(t, "ready ", limit))
 	s.certificate = filepath.Join(s.data, "cert.pem")
@@ -92,6 +93,14 @@ func (s *server) launch(t *testing.T, args ...string) {
 			s.stop(t)
 		}
 	})
+}
+
+// serverCommand runs the server's binary without the PROPOLIS_ variables of the
+// test: to the server they are settings, or errors.
+func serverCommand(args ...string) *exec.Cmd {
+	cmd := exec.Command(binary, args...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PROPOLIS_") })
+	return cmd
 }
 
 // readAddresses reads the line that says where the server listens.
@@ -127,7 +136,7 @@ func (s *server) kill(t *testing.T) {
 // addUser makes an account as an operator does, while the server runs.
 func (s *server) addUser(t *testing.T, account string) {
 	t.Helper()
-	cmd := exec.Command(binary, "-domain", domain, "-data", s.data, "user", "add", account)
+	cmd := serverCommand("-domain", domain, "-data", s.data, "user", "add", account)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	start(t, "user add", cmd).done(t, limit)
 }

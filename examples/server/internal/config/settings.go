@@ -1,0 +1,181 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/idna"
+	"mellium.im/xmpp/jid"
+)
+
+// defaultHTTP is what -http is unless it is given.
+const defaultHTTP = "localhost:5280"
+
+// setting is one thing that can be set, by flag, environment and file.
+type setting struct {
+	name     string
+	argument string // in the help text
+	value    string // the default; empty if there is none
+	help     string
+	set      func(c *Config, value string) error
+}
+
+// settings are all of them, in the order of the help text.
+var settings = []setting{
+	{"domain", "NAMES", "localhost", "domains served, comma separated", setDomains},
+	{"data", "DIR", "./propolis-data", "directory of the database and of the certificate and key\nthe server makes; created with mode 0700",
+		text(func(c *Config) *string { return &c.Data })},
+	{"store", "STORE", StoreSQLite, "sqlite, memory (nothing is kept) or postgres://…\n(PostgreSQL has no function yet)", setStore},
+	{"c2s", "ADDRESS", "localhost:5222", "clients, STARTTLS; host:port, or off as for every\nlistener; port 0 lets the system choose",
+		listener(func(c *Config) *string { return &c.C2S })},
+	{"c2s-tls", "ADDRESS", "localhost:5223", "clients, direct TLS",
+		listener(func(c *Config) *string { return &c.C2STLS })},
+	{"http", "ADDRESS", defaultHTTP, "WebSocket, BOSH, web chat and invites\n(no function yet: accepted, but not listened on)",
+		listener(func(c *Config) *string { return &c.HTTP })},
+	{"s2s", "ADDRESS", off, "other servers\n(no function yet: accepted, but not listened on)",
+		listener(func(c *Config) *string { return &c.S2S })},
+	{"tls-cert", "FILE", "", "certificate chain, PEM; without it the server makes a\nself-signed one in the data directory",
+		optional(func(c *Config) *string { return &c.TLSCert })},
+	{"tls-key", "FILE", "", "its key, PEM; SIGHUP reads both again",
+		optional(func(c *Config) *string { return &c.TLSKey })},
+	{"registration", "WHO", "", "open, invite or closed; by default open if every\nlistener is on the loopback interface, else invite\n(invite has no function yet: nobody can register)", setRegistration},
+	{"sasl-plain", "on|off", "on", "PLAIN inside TLS, for old clients",
+		onOff(func(c *Config) *bool { return &c.SASLPlain })},
+	{"limits", "on|off", "on", "rate limits for each address and account; off is for\ntests and measurements on the loopback interface",
+		onOff(func(c *Config) *bool { return &c.Limits })},
+	{"config", "FILE", "", "file with lines NAME = VALUE of the names above;\n# begins a comment", setNothing},
+	{"log-level", "LEVEL", "info", "debug, info, warn or error", setLogLevel},
+}
+
+// find returns the setting of a name and whether there is one.
+func find(name string) (*setting, bool) {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return &settings[i], true
+}
+
+// setDomains takes a list of domains apart and prepares each as the domainpart
+// of a JID (RFC 7622 §3.2).
+func setDomains(c *Config, value string) error {
+	c.Domains = nil
+	for name := range strings.SplitSeq(value, ",") {
+		name = strings.TrimSpace(name)
+		domain, err := prepareDomain(name)
+		if err != nil {
+			return fmt.Errorf("%q is not a domain: %w", name, err)
+		}
+		if slices.Contains(c.Domains, domain) {
+			return fmt.Errorf("domain %s is given twice", domain)
+		}
+		c.Domains = append(c.Domains, domain)
+	}
+	return nil
+}
+
+// dnsName checks the lengths of labels and names too, which package jid leaves
+// out: without a form for the DNS there is no certificate.
+var dnsName = idna.New(idna.VerifyDNSLength(true))
+
+func prepareDomain(name string) (string, error) {
+	if name == "" {
+		return "", errors.New("it is empty")
+	}
+	j, err := jid.New("", name, "")
+	if err != nil {
+		return "", err
+	}
+	domain := j.Domainpart()
+	if strings.HasPrefix(domain, "[") { // an IPv6 address, checked by jid
+		return domain, nil
+	}
+	if _, err := dnsName.ToASCII(domain); err != nil {
+		return "", err
+	}
+	return domain, nil
+}
+
+// setStore quotes no value: it may contain a password.
+func setStore(c *Config, value string) error {
+	switch {
+	case value == StoreSQLite, value == StoreMemory,
+		strings.HasPrefix(value, "postgres://"), strings.HasPrefix(value, "postgresql://"):
+		c.Store = value
+		return nil
+	}
+	return errors.New("want sqlite, memory or postgres://…")
+}
+
+func setRegistration(c *Config, value string) error {
+	switch r := Registration(value); r {
+	case Open, Invite, Closed:
+		c.Registration = r
+		return nil
+	}
+	return fmt.Errorf("%q: want open, invite or closed", value)
+}
+
+func setLogLevel(c *Config, value string) error {
+	levels := map[string]slog.Level{
+		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
+	}
+	level, ok := levels[value]
+	if !ok {
+		return fmt.Errorf("%q: want debug, info, warn or error", value)
+	}
+	c.LogLevel = level
+	return nil
+}
+
+// setNothing is for -config, which is not part of a Config.
+func setNothing(_ *Config, value string) error {
+	if value == "" {
+		return errors.New("it is empty")
+	}
+	return nil
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		if value == "" {
+			return errors.New("it is empty")
+		}
+		*field(c) = value
+		return nil
+	}
+}
+
+func optional(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		*field(c) = value
+		return nil
+	}
+}
+
+func onOff(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		if value != "on" && value != off {
+			return fmt.Errorf("%q: want on or off", value)
+		}
+		*field(c) = value == "on"
+		return nil
+	}
+}
+
+func listener(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, value string) error {
+		if value == off {
+			*field(c) = ""
+			return nil
+		}
+		if err := checkAddress(value); err != nil {
+			return err
+		}
+		*field(c) = value
+		return nil
+	}
+}

@@ -1,0 +1,58 @@
+package selfsigned
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+)
+
+// Certificate is a certificate in two files that may change while the server
+// runs. It is safe for concurrent use.
+type Certificate struct {
+	certFile, keyFile string
+	current           atomic.Pointer[tls.Certificate]
+}
+
+// Open reads a certificate chain and its key, both PEM.
+func Open(certFile, keyFile string) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile}
+	if err := c.Reload(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Reload reads the files again, for connections made from now on. If they
+// cannot be used the certificate stays what it was.
+func (c *Certificate) Reload() error {
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
+	}
+	c.current.Store(&pair)
+	return nil
+}
+
+// GetCertificate is for the field of that name of [tls.Config].
+func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
+}
+
+// ReloadOn reloads at every signal, normally SIGHUP, until ctx is done.
+func (c *Certificate) ReloadOn(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			if err := c.Reload(); err != nil {
+				log.LogAttrs(ctx, slog.LevelError, "keeping the old certificate", slog.Any("err", err))
+				continue
+			}
+			log.LogAttrs(ctx, slog.LevelInfo, "certificate read again", slog.String("file", c.certFile))
+		}
+	}
+}

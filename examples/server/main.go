@@ -1,0 +1,95 @@
+// Command server is the reference server of Propolis: one program with one data
+// directory. Everything has a default; docs/operating.md tells what to set for
+// a server that others can reach.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/propolis-im/propolis/examples/server/internal/config"
+	"github.com/propolis-im/propolis/examples/server/internal/control"
+	"github.com/propolis-im/propolis/examples/server/internal/usercmd"
+)
+
+// Exit statuses.
+const (
+	success = 0
+	failure = 1
+	usage   = 2
+)
+
+const help = `Usage: server [FLAG]...                        run the server
+       server [FLAG]... user add NAME@DOMAIN     make an account; the password is read
+                                                 from standard input or asked for
+       server [FLAG]... user passwd NAME@DOMAIN  set its password
+       server [FLAG]... user del NAME@DOMAIN     remove it with all that it has
+       server [FLAG]... user list                list all accounts
+       server [FLAG]... invite                   not available yet
+       server [FLAG]... dns                      not available yet
+
+Flags may also follow the command. Each can be set in the environment too, as
+PROPOLIS_NAME with _ for -, and in the file of -config; flags win over the
+environment, which wins over the file.
+
+`
+
+func main() {
+	// The first signal ends ctx and with it the server in good order; the
+	// second ends the process.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(command(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// command runs the program and returns its exit status.
+func command(ctx context.Context, args, environ []string, stdin *os.File, stdout, stderr io.Writer) int {
+	cfg, args, err := config.Load(args, environ)
+	if errors.Is(err, flag.ErrHelp) {
+		if err := writeHelp(stdout); err != nil {
+			return fail(stderr, failure, err)
+		}
+		return success
+	}
+	if err != nil {
+		return fail(stderr, usage, err)
+	}
+	if len(args) == 0 {
+		if err := run(ctx, cfg, stderr); err != nil {
+			return fail(stderr, failure, err)
+		}
+		return success
+	}
+	switch name := args[0]; name {
+	case "user":
+		cmd := &usercmd.Command{
+			Data: cfg.Data, Stdin: stdin, Stdout: stdout, Stderr: stderr,
+			Open: func(ctx context.Context) (control.Accounts, io.Closer, error) { return openAccounts(ctx, cfg) },
+		}
+		return cmd.Run(ctx, args[1:])
+	case "invite", "dns":
+		return fail(stderr, failure, fmt.Errorf("%s: not available yet", name))
+	default:
+		return fail(stderr, usage, fmt.Errorf("unknown command %q; -help lists them", name))
+	}
+}
+
+// fail reports an error in one line.
+func fail(stderr io.Writer, status int, err error) int {
+	fmt.Fprintln(stderr, "server:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	return status
+}
+
+func writeHelp(w io.Writer) error {
+	if _, err := io.WriteString(w, help); err != nil {
+		return err
+	}
+	return config.WriteHelp(w)
+}

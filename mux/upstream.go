@@ -1,0 +1,41 @@
+package mux
+
+import "context"
+
+// Attach gives a client's mux its one session: the account that this program is
+// logged in as, over a stream of role Upstream. full is the full JID the server
+// has bound. It waits for the account's turn.
+func (st *Stream) Attach(ctx context.Context, full Address) (*Session, error) {
+	if st.role != Upstream || full.IsBare() {
+		return nil, ErrNoSession
+	}
+	st.SetAccount(full.Bare())
+	var s *Session
+	var bindErr error
+	err := st.m.Do(ctx, full.Bare(), func(ctx context.Context, e *Event) {
+		s, bindErr = st.m.bind(ctx, e, st, full, &BindOptions{})
+	})
+	if err == nil {
+		err = bindErr
+	}
+	return s, err
+}
+
+// fromServer is the turn of what the server says to a client: FromPeer means
+// from the server here, requests are answered at AtSelf, and what is sent goes to
+// the server whatever its address.
+func (m *Mux) fromServer(ctx context.Context, e *Event) {
+	e.from = e.Stanza.from
+	e.owe()
+	s := e.Stanza
+	if s.kind == IQ && e.reply != replyOwed && m.matchReply(ctx, e) {
+		return
+	}
+	if !m.pass(ctx, e, FromPeer) {
+		return
+	}
+	if e.reply == replyOwed {
+		m.answerIQ(ctx, e, AtSelf)
+	}
+	m.observe(ctx, e, FromPeer)
+}

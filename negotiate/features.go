@@ -1,0 +1,114 @@
+package negotiate
+
+import (
+	"log/slog"
+	"strconv"
+
+	"mellium.im/xmlstream"
+
+	"github.com/propolis-im/propolis/internal/xmlwrite"
+	"github.com/propolis-im/propolis/mux"
+)
+
+const (
+	nsTLS     = "urn:ietf:params:xml:ns:xmpp-tls"
+	nsSASL    = "urn:ietf:params:xml:ns:xmpp-sasl"
+	nsBind    = "urn:ietf:params:xml:ns:xmpp-bind"
+	nsSession = "urn:ietf:params:xml:ns:xmpp-session"
+	nsLimits  = "urn:xmpp:stream-limits:0"
+)
+
+// offer writes the stream features that the state allows (core-im §4, SF-1,
+// SF-2), those of extensions in order of registration.
+func (r *run) offer() error {
+	b := []byte("<stream:features>")
+	state := r.st.State()
+	if r.t.CanSecure() && state&mux.Authenticated == 0 {
+		b = append(b, "<starttls xmlns='"+nsTLS+"'>"...)
+		if state&mux.Secure == 0 {
+			b = append(b, "<required/>"...)
+		}
+		b = append(b, "</starttls>"...)
+	}
+	limits := r.n.opt.PreAuth
+	// core-im LC-9, auth-register ST-7: in clear there is nothing else.
+	if state&mux.Secure != 0 {
+		if state&mux.Authenticated == 0 {
+			b = r.mechanisms(b)
+		} else {
+			limits = r.n.opt.PostAuth
+			if state&mux.Bound == 0 {
+				b = append(b, "<bind xmlns='"+nsBind+"'><required/></bind>"...)
+			}
+			b = append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
+		}
+		b = r.registered(b, state)
+	}
+	b = appendLimits(b, limits)
+	return r.t.WriteElement(append(b, "</stream:features>"...))
+}
+
+// mechanisms lists those that can succeed here (auth-register SA-1).
+func (r *run) mechanisms(b []byte) []byte {
+	names := r.offered()
+	if len(names) == 0 {
+		return b
+	}
+	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
+	for _, m := range names {
+		b = append(b, "<mechanism>"...)
+		b = xmlwrite.AppendText(b, m)
+		b = append(b, "</mechanism>"...)
+	}
+	return append(b, "</mechanisms>"...)
+}
+
+// registered adds what extensions offer.
+func (r *run) registered(b []byte, state mux.State) []byte {
+	for _, f := range r.n.m.Features() {
+		if f.List == nil || !allows(f, state) {
+			continue
+		}
+		p := f.List(r.ctx, r.st)
+		if p == nil {
+			continue
+		}
+		with, err := appendPayload(b, p)
+		if err != nil {
+			r.n.log.LogAttrs(r.ctx, slog.LevelError, "feature cannot be written", slog.String("feature", f.Name), slog.Any("err", err))
+			continue
+		}
+		b = with
+	}
+	return b
+}
+
+func allows(f mux.Feature, state mux.State) bool {
+	return state&f.Needs == f.Needs && state&f.Forbids == 0
+}
+
+// appendLimits announces limits (XEP-0478 §2, core-im LIM-30).
+func appendLimits(b []byte, l Limits) []byte {
+	idle := int(l.Idle.Seconds())
+	if l.MaxBytes <= 0 && idle <= 0 {
+		return b
+	}
+	b = append(b, "<limits xmlns='"+nsLimits+"'>"...)
+	if l.MaxBytes > 0 {
+		b = strconv.AppendInt(append(b, "<max-bytes>"...), int64(l.MaxBytes), 10)
+		b = append(b, "</max-bytes>"...)
+	}
+	if idle > 0 {
+		b = strconv.AppendInt(append(b, "<idle-seconds>"...), int64(idle), 10)
+		b = append(b, "</idle-seconds>"...)
+	}
+	return append(b, "</limits>"...)
+}
+
+// appendPayload writes a payload where the default namespace is jabber:client.
+func appendPayload(dst []byte, p xmlstream.Marshaler) ([]byte, error) {
+	if a, ok := p.(interface{ AppendXML([]byte) []byte }); ok {
+		return a.AppendXML(dst), nil
+	}
+	return xmlwrite.AppendTokens(dst, p.TokenReader(), mux.NSClient)
+}

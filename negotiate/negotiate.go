@@ -1,0 +1,242 @@
+package negotiate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"mellium.im/xmpp/stream"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// Options refine a Negotiator. The zero value of each field is its default.
+type Options struct {
+	// Domains lists the served domains, prepared, for clients that name none:
+	// they get the only one, and are refused if there are several (core-im LC-3).
+	// Nil refuses them always. Which domains are served is [mux.Host.Local]'s to
+	// say.
+	Domains func() []string
+	// SASL authenticates; nil offers no SASL, as where a feature does it all.
+	SASL SASL
+	// Timeout bounds the whole negotiation, 0 for 60 s (core-im LC-20); negative
+	// is no bound. [mux.Feature.Deadline] extends it.
+	Timeout time.Duration
+	// TLSTimeout bounds a TLS handshake, 0 for 30 s (core-im LC-21).
+	TLSTimeout time.Duration
+	// MaxFailures is how many attempts to authenticate may fail before the stream
+	// ends with policy-violation, 0 for 3; at least 2 and at most 5 (RFC 6120
+	// §6.4.5).
+	MaxFailures int
+	// OnFailure is told of each failed attempt, on the goroutine that negotiates,
+	// and returns how long to wait before the peer is told (core-im LIM-11); the
+	// wait ends with the time for negotiation. Nil does not wait.
+	OnFailure func(ctx context.Context, st *mux.Stream, f AuthFailure) time.Duration
+	// KeepOld refuses a resource that is in use with conflict; the default ends
+	// the session that has it (core-im LC-12).
+	KeepOld bool
+	// PreAuth and PostAuth are the limits that are announced (XEP-0478) before and
+	// after authentication; enforcing them is the transport's affair. 0 announces
+	// 32 KiB before, 256 KiB and 300 s after; negative announces nothing.
+	PreAuth, PostAuth Limits
+	// Lang is the language of the stream headers, empty for en.
+	Lang string
+	// Logger is for protocol steps (Debug), misbehaving peers (Warn) and failures
+	// (Error); nil discards.
+	Logger *slog.Logger
+}
+
+// Limits are announced to the peer (XEP-0478 §2).
+type Limits struct {
+	MaxBytes int           // octets of a first-level element
+	Idle     time.Duration // without anything from the peer
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.Timeout == 0 {
+		d.Timeout = 60 * time.Second
+	}
+	if d.TLSTimeout <= 0 {
+		d.TLSTimeout = 30 * time.Second
+	}
+	if d.MaxFailures == 0 {
+		d.MaxFailures = 3
+	}
+	d.MaxFailures = min(max(d.MaxFailures, 2), 5)
+	if d.PreAuth.MaxBytes == 0 {
+		d.PreAuth.MaxBytes = 32 << 10
+	}
+	if d.PostAuth.MaxBytes == 0 {
+		d.PostAuth.MaxBytes = 256 << 10
+	}
+	if d.PostAuth.Idle == 0 {
+		d.PostAuth.Idle = 300 * time.Second
+	}
+	if d.Lang == "" {
+		d.Lang = "en"
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+// Negotiator negotiates the streams of one mux. It is safe for concurrent use.
+type Negotiator struct {
+	m   *mux.Mux
+	opt Options
+	log *slog.Logger
+}
+
+// New makes a negotiator for the streams of m. o may be nil and is copied.
+func New(m *mux.Mux, o *Options) *Negotiator {
+	n := &Negotiator{m: m, opt: o.withDefaults()}
+	n.log = n.opt.Logger
+	return n
+}
+
+// maxElements bounds what a peer may send before it has a session: each is
+// answered, so they must not go on for as long as a form may stay open.
+const maxElements = 200
+
+// Serve negotiates the stream, of which nothing was read yet: afterwards, with a
+// nil error, a session is attached, a new one or one that was resumed, and the
+// caller goes on to read elements from t and give them to st.Receive. It runs on
+// the connection's reading goroutine and waits for the peer, at most for
+// [Options.Timeout].
+//
+// With an error the stream was closed (st.Close), with the stream error that
+// [StreamError] names if there is one, the response header before it if there
+// was none yet (RFC 6120 §4.9.1.2); the caller drops the connection in its own
+// way. The error wraps io.EOF if the peer has closed its stream properly.
+func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) error {
+	if st.Role() != mux.Client {
+		return fmt.Errorf("negotiate: streams of a %s are not negotiated here", st.Role())
+	}
+	r := &run{n: n, st: st, t: t, base: ctx}
+	if n.opt.Timeout > 0 {
+		r.deadline(n.opt.Timeout)
+	} else {
+		r.ctx, r.cancel = context.WithCancel(ctx)
+	}
+	defer func() { r.cancel() }()
+	err := r.serve()
+	if err == nil {
+		return nil
+	}
+	r.fail(err)
+	return fmt.Errorf("negotiate: %w", err)
+}
+
+// run is the negotiation of one stream.
+type run struct {
+	n      *Negotiator
+	st     *mux.Stream
+	t      Transport
+	base   context.Context
+	ctx    context.Context // base with the deadline
+	cancel context.CancelFunc
+
+	opened bool // our header was written in this stream
+	domain mux.Address
+	auth   auth
+
+	elements   int
+	extensions int // of the deadline
+}
+
+// deadline gives the peer d from now on.
+func (r *run) deadline(d time.Duration) {
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.ctx, r.cancel = context.WithTimeout(r.base, d)
+}
+
+// next says how it goes on after an element.
+type next uint8
+
+const (
+	goOn    next = iota // with the next element
+	offer               // the states have changed: features are sent again
+	restart             // both sides start a new stream
+	ready               // a session is attached
+)
+
+func (r *run) serve() error {
+	if cs := r.t.TLS(); cs != nil {
+		r.st.SetTLS(cs)
+	} else if r.t.Trusted() {
+		r.st.SetState(mux.Secure)
+	}
+	for {
+		if err := r.open(); err != nil {
+			return err
+		}
+		then := offer
+		for then != restart {
+			if then == offer {
+				if err := r.offer(); err != nil {
+					return err
+				}
+			}
+			if err := r.t.Flush(); err != nil {
+				return err
+			}
+			el, err := r.t.ReadElement(r.ctx)
+			if err != nil {
+				return err
+			}
+			if r.elements++; r.elements > maxElements {
+				return stream.PolicyViolation
+			}
+			if then, err = r.element(el); err != nil {
+				return err
+			}
+			if then == ready {
+				return r.t.Flush()
+			}
+		}
+		if err := r.t.Flush(); err != nil {
+			return err
+		}
+		r.t.Restart()
+		r.opened = false
+	}
+}
+
+// errPeer: the peer has sent a stream error, to which there is no answer.
+var errPeer = errors.New("stream error from the peer")
+
+// errRefused: the stream ends properly because its last element said why.
+var errRefused = errors.New("refused")
+
+// fail tells the peer why the stream ends.
+func (r *run) fail(err error) {
+	se, told := StreamError(err)
+	switch {
+	case told:
+		if !r.opened {
+			// RFC 6120 §4.9.1.2
+			if r.header(Header{}, r.anyDomain()) != nil {
+				return
+			}
+		}
+		r.n.log.LogAttrs(r.base, slog.LevelDebug, "negotiation failed", slog.String("account", r.st.Account().String()), slog.Any("err", err))
+		if r.t.Flush() == nil {
+			r.st.Close(se)
+		}
+	case errors.Is(err, io.EOF), errors.Is(err, errPeer), errors.Is(err, errRefused):
+		if r.t.Flush() == nil {
+			r.st.Close(nil)
+		}
+	}
+	// A broken connection is the caller's to drop.
+}

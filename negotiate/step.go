@@ -1,0 +1,232 @@
+package negotiate
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+
+	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/stream"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// maxExtensions bounds how often a feature may set the clock back
+// ([mux.Feature.Deadline]).
+const maxExtensions = 5
+
+// element handles what the peer has sent.
+func (r *run) element(el *mux.Stanza) (next, error) {
+	name := el.Name()
+	if name.Space == nsStreams && name.Local == "error" {
+		return goOn, errPeer
+	}
+	if el.Kind() == mux.Message || el.Kind() == mux.Presence {
+		return goOn, stream.NotAuthorized // core-im LC-5, LC-6
+	}
+	if name.Space == nsSASL {
+		return r.sasl(el)
+	}
+	if r.auth.ex != nil {
+		// auth-register §2.10: foreign traffic inside an exchange.
+		return goOn, stream.PolicyViolation
+	}
+	switch {
+	case name.Space == nsTLS && name.Local == "starttls":
+		return r.startTLS()
+	case el.Kind() == mux.IQ:
+		return r.request(el)
+	}
+	if f := r.feature(name); f != nil {
+		return r.feed(f, el)
+	}
+	if r.st.State()&mux.Authenticated != 0 {
+		return goOn, stream.UnsupportedStanzaType
+	}
+	return goOn, stream.NotAuthorized
+}
+
+// feature is the registered feature that an element is for, nil if there is none
+// in this state.
+func (r *run) feature(name xml.Name) *mux.Feature {
+	state := r.st.State()
+	all := r.n.m.Features()
+	for i := range all {
+		if slices.Contains(all[i].Owns, name) && allows(all[i], state) {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// request handles an IQ before there is a session: only some are for us.
+func (r *run) request(iq *mux.Stanza) (next, error) {
+	state := r.st.State()
+	if iq.Type() != "get" && iq.Type() != "set" || state&mux.Secure == 0 || !r.forUs(iq) {
+		return goOn, stream.NotAuthorized // RFC 6120 §7.1, auth-register ST-17
+	}
+	if iq.ID() == "" || len(iq.Children()) != 1 {
+		return r.answerError(iq, errBadRequest) // RFC 6120 §8.2.3
+	}
+	payload := iq.Children()[0].Name
+	if payload == bindName && state&mux.Authenticated != 0 {
+		return r.bind(iq)
+	}
+	if f := r.feature(payload); f != nil {
+		return r.feed(f, iq)
+	}
+	return goOn, stream.NotAuthorized
+}
+
+// forUs: addressed to nobody, the domain, or the peer's own account.
+func (r *run) forUs(iq *mux.Stanza) bool {
+	if iq.MalformedTo() != "" {
+		return false
+	}
+	to := iq.To()
+	return to.IsZero() || to == r.domain || to == r.st.Account()
+}
+
+// feed hands an element to its feature and does what follows from that.
+func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
+	if f.Deadline > 0 && r.extensions < maxExtensions {
+		r.extensions++
+		r.deadline(f.Deadline)
+	}
+	o, err := r.stepped(f, el)
+	if err == nil {
+		err = r.grant(&o)
+	}
+	if err != nil {
+		var se stream.Error
+		if errors.As(err, &se) {
+			return goOn, err
+		}
+		if el.Kind() == mux.IQ {
+			return r.answerError(el, r.stanzaError(f, err))
+		}
+		r.logFailed(f, err)
+		return goOn, fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
+	}
+	if o.Become != nil {
+		return r.become(&o)
+	}
+	if err := r.answer(f, el, &o); err != nil {
+		return goOn, err
+	}
+	if o.Then != nil {
+		if err := r.t.Flush(); err != nil {
+			return goOn, err
+		}
+		o.Then()
+	}
+	switch {
+	case r.st.Session() != nil:
+		// Bound by the feature, as Bind 2 does: core-im SF-4.
+		return ready, r.offer()
+	case o.Restart:
+		return restart, nil
+	case o.Sets != 0:
+		return offer, nil
+	}
+	return goOn, nil
+}
+
+// stepped contains a panic: it costs one stream.
+func (r *run) stepped(f *mux.Feature, el *mux.Stanza) (o mux.Outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.n.log.LogAttrs(r.ctx, slog.LevelError, "a feature panicked", slog.String("feature", f.Name),
+				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			err = stream.InternalServerError
+		}
+	}()
+	return f.Step(r.ctx, r.st, el)
+}
+
+// grant notes the states that a step has led to.
+func (r *run) grant(o *mux.Outcome) error {
+	if o.Sets&mux.Authenticated != 0 {
+		a, err := r.owner(o.Account.String())
+		if err != nil {
+			return err
+		}
+		r.authenticated(a)
+	}
+	r.st.SetState(o.Sets)
+	return nil
+}
+
+// answer writes a step's reply.
+func (r *run) answer(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) error {
+	if el.Kind() == mux.IQ {
+		h := mux.Head{Kind: mux.IQ, Type: "result", ID: el.ID(), From: r.domain}
+		if o.Reply == nil {
+			return r.t.WriteElement(mux.Make(h).Append(nil, ""))
+		}
+		c, err := mux.NewChild(o.Reply)
+		if err != nil {
+			_, err = r.answerError(el, r.stanzaError(f, err))
+			return err
+		}
+		return r.t.WriteElement(mux.Make(h, c).Append(nil, ""))
+	}
+	if o.Reply == nil {
+		return nil
+	}
+	b, err := appendPayload(nil, o.Reply)
+	if err != nil {
+		r.logFailed(f, err)
+		return fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
+	}
+	return r.t.WriteElement(b)
+}
+
+// become hands the connection to a session that exists. What was written before
+// goes first: from here on the session writes.
+func (r *run) become(o *mux.Outcome) (next, error) {
+	if err := r.t.Flush(); err != nil {
+		return goOn, err
+	}
+	_, err := r.st.Resume(r.ctx, o.Become)
+	if err == nil {
+		if o.Then != nil {
+			o.Then()
+		}
+		return ready, nil // without features (core-im SF-4)
+	}
+	if errors.Is(err, mux.ErrClosed) || o.Become.Refused == nil {
+		return goOn, err
+	}
+	if reply := o.Become.Refused(err); reply != nil {
+		b, err := appendPayload(nil, reply)
+		if err != nil {
+			return goOn, fmt.Errorf("%w: %w", stream.InternalServerError, err)
+		}
+		if err := r.t.WriteElement(b); err != nil {
+			return goOn, err
+		}
+	}
+	if o.Sets != 0 {
+		return offer, nil
+	}
+	return goOn, nil
+}
+
+func (r *run) logFailed(f *mux.Feature, err error) {
+	r.n.log.LogAttrs(r.ctx, slog.LevelError, "feature failed", slog.String("feature", f.Name), slog.Any("err", err))
+}
+
+// stanzaError is what an error of a step means for the sender of an IQ.
+func (r *run) stanzaError(f *mux.Feature, err error) error {
+	var full *mux.Error
+	var se stanza.Error
+	if errors.As(err, &full) || errors.As(err, &se) {
+		return err
+	}
+	r.logFailed(f, err)
+	return errInternal
+}

@@ -1,0 +1,252 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/propolis-im/propolis/internal/xmlscan"
+	"github.com/propolis-im/propolis/internal/xmlwrite"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/negotiate"
+)
+
+var _ negotiate.Transport = (*conn)(nil)
+
+// ReadHeader implements negotiate.Transport.
+func (c *conn) ReadHeader(ctx context.Context) (negotiate.Header, error) {
+	for {
+		k, raw, err := c.next(ctx)
+		if err != nil {
+			return negotiate.Header{}, err
+		}
+		switch k {
+		case xmlscan.Space:
+			c.in.consume(len(raw))
+		case xmlscan.Open:
+			h := c.header(raw)
+			c.in.consume(len(raw))
+			return h, nil
+		default:
+			return negotiate.Header{}, io.ErrUnexpectedEOF
+		}
+	}
+}
+
+func (c *conn) header(raw []byte) negotiate.Header {
+	c.ctx, c.started = c.sc.Context(), true
+	h := negotiate.Header{Content: c.ctx.ContentNS()}
+	for _, a := range c.sc.Attrs() {
+		v := string(a.Value.Of(raw))
+		if a.Escaped {
+			v = string(xmlscan.AppendUnescaped(nil, a.Value.Of(raw)))
+		}
+		switch local := string(a.Name.Local.Of(raw)); {
+		case a.Name.From == xmlscan.FromNone && local == "to":
+			h.To = v
+		case a.Name.From == xmlscan.FromNone && local == "from":
+			h.From = v
+		case a.Name.From == xmlscan.FromNone && local == "id":
+			h.ID = v
+		case a.Name.From == xmlscan.FromNone && local == "version":
+			h.Version = v
+		case local == "lang" && string(c.sc.SpaceBytes(a.Name)) == "http://www.w3.org/XML/1998/namespace":
+			h.Lang = v
+		}
+	}
+	return h
+}
+
+// WriteHeader implements negotiate.Transport. It always begins with an XML
+// declaration (core-im XS-6).
+func (c *conn) WriteHeader(h negotiate.Header) error {
+	b := append(c.out, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"...)
+	for _, a := range [...]struct{ name, value string }{
+		{"from", h.From}, {"to", h.To}, {"id", h.ID}, {"version", h.Version}, {"xml:lang", h.Lang},
+	} {
+		if a.value == "" || !xmlwrite.ValidText(a.value) {
+			continue
+		}
+		b = append(append(append(b, ' '), a.name...), '=', '\'')
+		b = append(xmlwrite.AppendAttrValue(b, a.value), '\'')
+	}
+	c.out = append(b, '>')
+	c.mu.Lock()
+	c.opened = true
+	c.mu.Unlock()
+	return nil
+}
+
+// ReadElement implements negotiate.Transport.
+func (c *conn) ReadElement(ctx context.Context) (*mux.Stanza, error) {
+	for {
+		k, raw, err := c.next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch k {
+		case xmlscan.Element:
+			s := mux.FromScanner(c.sc, raw)
+			c.in.consume(len(raw))
+			return s, nil
+		case xmlscan.Close:
+			c.in.consume(len(raw))
+			return nil, io.EOF
+		}
+		c.in.consume(len(raw))
+	}
+}
+
+// WriteElement implements negotiate.Transport.
+func (c *conn) WriteElement(p []byte) error {
+	c.out = append(c.out, p...)
+	return nil
+}
+
+// Flush implements negotiate.Transport.
+func (c *conn) Flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.Write(c.out)
+	c.out = nil
+	return err
+}
+
+// Buffered implements negotiate.Transport.
+func (c *conn) Buffered() bool { return !c.in.empty() || c.nc.Buffered() > 0 }
+
+// CanSecure implements negotiate.Transport.
+func (c *conn) CanSecure() bool { return c.tls == nil && c.srv.tls != nil }
+
+type connKey struct{}
+
+// Secure implements negotiate.Transport.
+func (c *conn) Secure(ctx context.Context) error {
+	config := c.srv.tls
+	if c.direct {
+		config = c.srv.directTLS
+	}
+	c.in.release()
+	if err := c.nc.SetTLS(true); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = c.nc.SetReadDeadline(deadline) // a broken connection shows at once below
+	}
+	t := tls.Server(c.nc, config)
+	if err := t.HandshakeContext(context.WithValue(ctx, connKey{}, c)); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return io.ErrClosedPipe
+	}
+	c.tls, c.w = t, t
+	return nil
+}
+
+// TLS implements negotiate.Transport.
+func (c *conn) TLS() *tls.ConnectionState {
+	if c.tls == nil {
+		return nil
+	}
+	cs := c.tls.ConnectionState()
+	return &cs
+}
+
+// Trusted implements negotiate.Transport.
+func (c *conn) Trusted() bool { return c.tls != nil || c.srv.tls == nil }
+
+// Certificate implements negotiate.Transport.
+func (c *conn) Certificate() *tls.Certificate { return c.cert }
+
+// Restart implements negotiate.Transport.
+func (c *conn) Restart() {
+	c.started, c.ctx = false, nil
+	if c.sc != nil {
+		c.sc.Reset(c.lim)
+	}
+	c.mu.Lock()
+	c.opened = false
+	c.mu.Unlock()
+}
+
+// Authenticated implements negotiate.Transport.
+func (c *conn) Authenticated() {
+	c.lim = xmlscan.Limits{Bytes: c.srv.lim.StanzaBytes}
+	if c.sc != nil {
+		c.sc.SetLimits(c.lim)
+	}
+}
+
+// Resumable implements negotiate.Transport.
+func (c *conn) Resumable() bool { return true }
+
+// next is the next item of the stream, which stays in the input until it is
+// consumed.
+func (c *conn) next(ctx context.Context) (xmlscan.Kind, []byte, error) {
+	for {
+		if !c.in.empty() {
+			k, n, err := c.scanner().Next(c.in.bytes())
+			if err != nil {
+				return xmlscan.None, nil, err
+			}
+			if k != xmlscan.None {
+				return k, c.in.bytes()[:n], nil
+			}
+		}
+		if err := c.fill(ctx); err != nil {
+			return xmlscan.None, nil, err
+		}
+	}
+}
+
+// fill waits for more bytes. Nothing is held while it waits between elements.
+func (c *conn) fill(ctx context.Context) error {
+	c.rest()
+	deadline, _ := ctx.Deadline()
+	if err := c.nc.SetReadDeadline(deadline); err != nil {
+		return err
+	}
+	return c.read()
+}
+
+// read waits for bytes and puts them into the input.
+func (c *conn) read() error {
+	if err := c.nc.WaitReadable(); err != nil {
+		return unexpected(err)
+	}
+	var r io.Reader = c.nc
+	if c.tls != nil {
+		r = c.tls
+	}
+	n, err := r.Read(c.in.room())
+	c.in.grew(n)
+	c.touch()
+	if n > 0 {
+		return nil
+	}
+	return unexpected(err)
+}
+
+// unexpected: the end of the connection is not that of the stream.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// pause is how long the peer has to be left unread, having sent n octets in one
+// stanza.
+func (c *conn) pause(n int) time.Duration {
+	if c.stanzas.rate < 0 && c.octets.rate < 0 {
+		return 0
+	}
+	now := time.Now()
+	return max(c.stanzas.take(1, now), c.octets.take(n, now))
+}

@@ -1,0 +1,37 @@
+package sqlstore
+
+import (
+	"testing"
+
+	muxtest "github.com/propolis-im/propolis/mux/storetest"
+	rostertest "github.com/propolis-im/propolis/roster/storetest"
+	scramtest "github.com/propolis-im/propolis/scram/storetest"
+)
+
+func TestAccounts(t *testing.T) {
+	t.Parallel()
+	scramtest.Test(t, func(t *testing.T) scramtest.Store { return temp(t, nil).Accounts() })
+}
+
+func TestRosters(t *testing.T) {
+	t.Parallel()
+	rostertest.Test(t, func(t *testing.T) rostertest.Store {
+		d := temp(t, nil)
+		return rostertest.Store{Store: d.Rosters(), Committer: d}
+	})
+}
+
+func openSessions(t *testing.T) muxtest.Store {
+	d := temp(t, nil)
+	return muxtest.Store{Committer: d, Sessions: d.Sessions()}
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	muxtest.TestSessions(t, openSessions)
+}
+
+func TestCommitter(t *testing.T) {
+	t.Parallel()
+	muxtest.TestCommitter(t, openSessions)
+}
