@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/propolis-im/propolis/internal/xmlscan"
@@ -115,8 +116,14 @@ func (c *conn) Flush() error {
 	return err
 }
 
-// Buffered implements negotiate.Transport.
-func (c *conn) Buffered() bool { return !c.in.empty() || c.nc.Buffered() > 0 }
+// Buffered implements negotiate.Transport. White space does not count: clients of
+// go-xmpp send a line feed behind starttls.
+func (c *conn) Buffered() bool {
+	for !c.in.empty() && strings.IndexByte(" \t\r\n", c.in.bytes()[0]) >= 0 {
+		c.in.consume(1)
+	}
+	return !c.in.empty() || c.nc.Buffered() > 0
+}
 
 // CanSecure implements negotiate.Transport.
 func (c *conn) CanSecure() bool { return c.tls == nil && c.srv.tls != nil }

@@ -3,29 +3,160 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
+	"github.com/propolis-im/propolis/disco"
+	"github.com/propolis-im/propolis/entitytime"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/examples/server/internal/control"
+	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/negotiate"
+	"github.com/propolis-im/propolis/ping"
+	"github.com/propolis-im/propolis/register"
+	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/server"
+	"github.com/propolis-im/propolis/version"
 )
 
-var errNotAssembled = errors.New("not assembled")
+// shutdownTime bounds an orderly shutdown (core-im GS-4).
+const shutdownTime = 20 * time.Second
+
+// assemble puts the server together. The order of the extensions is the order in
+// which they take part.
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, log *slog.Logger) (*server.Server, error) {
+	classes, err := st.accounts.Classes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pool := scram.NewPool(0, 0)
+	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
+	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
+
+	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
+	if !cfg.Limits {
+		limits, limiter = server.NoLimits(), register.Unlimited{}
+	}
+	return server.New(&server.Options{
+		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate,
+		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
+		Limits: limits, Logger: log,
+	},
+		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
+		disco.New(&disco.Options{Name: "Propolis"}),
+		ping.New(),
+		version.New("Propolis", programVersion(), nil),
+		entitytime.New(nil),
+	)
+}
+
+// sasl lets package negotiate authenticate with package scram.
+type sasl struct{ auth *scram.Authenticator }
+
+// Mechanisms implements negotiate.SASL.
+func (s sasl) Mechanisms(*mux.Stream) []string { return s.auth.Mechanisms() }
+
+// Start implements negotiate.SASL.
+func (s sasl) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchange, error) {
+	return s.auth.Start(mechanism, domain)
+}
 
 // run runs the server until ctx is done, and returns nil after a clean
 // shutdown. Log and the line that says ready go to stderr.
-func run(ctx context.Context, cfg *config.Config, stderr io.Writer) error {
+func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
 	log := newLogger(stderr, cfg.LogLevel)
-	if err := cfg.Unavailable(); err != nil {
+	if err := errors.Join(cfg.Unavailable(), cfg.MakeData()); err != nil {
 		return err
 	}
 	for _, warning := range cfg.Warnings() {
 		log.WarnContext(ctx, warning)
 	}
-	return errNotAssembled
+	lock, err := control.Acquire(ctx, cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	cert, err := certificate(cfg)
+	if err != nil {
+		return err
+	}
+	st, err := openStores(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.close()) }()
+	srv, err := assemble(ctx, cfg, st, cert, log)
+	if err != nil {
+		return err
+	}
+	if err := srv.Start(ctx); err != nil {
+		return err
+	}
+	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, srv.Mux()}, cfg.Domains), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, operator.Close()) }()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go cert.ReloadOn(ctx, hup, log)
+
+	failed := make(chan error, 2)
+	ready, listenErr := listen(cfg, srv, failed)
+	if listenErr == nil {
+		fmt.Fprintln(stderr, "ready "+ready)
+		select {
+		case <-ctx.Done():
+		case listenErr = <-failed:
+		}
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	return errors.Join(listenErr, srv.Shutdown(stop))
 }
 
-// openAccounts opens the store of a server that does not run, for the command
-// user.
-func openAccounts(context.Context, *config.Config) (control.Accounts, io.Closer, error) {
-	return nil, nil, errNotAssembled
+// listen opens the listeners and returns what the ready line tells of them.
+func listen(cfg *config.Config, srv *server.Server, failed chan<- error) (string, error) {
+	var ready []string
+	for _, l := range []struct {
+		name, addr string
+		serve      func(net.Listener) error
+	}{{"c2s", cfg.C2S, srv.Serve}, {"c2s-tls", cfg.C2STLS, srv.ServeTLS}} {
+		if l.addr == "" {
+			continue
+		}
+		ln, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return "", err
+		}
+		ready = append(ready, l.name+"="+ln.Addr().String())
+		go func() {
+			if err := l.serve(ln); !errors.Is(err, server.ErrClosed) {
+				failed <- err
+			}
+		}()
+	}
+	return strings.Join(ready, " "), nil
+}
+
+// certificate opens the certificate of the settings, or one of the server's own
+// making.
+func certificate(cfg *config.Config) (*selfsigned.Certificate, error) {
+	if cfg.TLSCert != "" {
+		return selfsigned.Open(cfg.TLSCert, cfg.TLSKey)
+	}
+	certFile, keyFile, err := selfsigned.Ensure(cfg.Data, selfsigned.Names(cfg.Domains, cfg.LocalClients()))
+	if err != nil {
+		return nil, err
+	}
+	return selfsigned.Open(certFile, keyFile)
 }

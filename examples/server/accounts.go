@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/propolis-im/propolis/examples/server/internal/config"
+	"github.com/propolis-im/propolis/examples/server/internal/control"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/scram"
+)
+
+// operatorAccounts is what the command user works on. An operator may choose any
+// password that can be used at all.
+type operatorAccounts struct {
+	store accountStore
+	mux   *mux.Mux // nil while no server runs
+}
+
+var _ control.Accounts = (*operatorAccounts)(nil)
+
+// Add implements control.Accounts.
+func (o *operatorAccounts) Add(ctx context.Context, account, password string) error {
+	c, err := scram.NewCredentials(password, scram.Policy{})
+	if err != nil {
+		return err
+	}
+	_, err = o.store.Create(ctx, account, c)
+	return err
+}
+
+// maxTries is how often SetPassword begins again when somebody else was faster.
+const maxTries = 5
+
+// SetPassword implements control.Accounts. Sessions end, since whoever has the
+// old password may be in one (core-im LC-14).
+func (o *operatorAccounts) SetPassword(ctx context.Context, account, password string) error {
+	c, err := scram.NewCredentials(password, scram.Policy{})
+	if err != nil {
+		return err
+	}
+	for range maxTries {
+		old, err := o.store.Credentials(ctx, account)
+		if err != nil {
+			return err
+		}
+		c.Disabled = old.Disabled
+		_, err = o.store.Update(ctx, account, old.Generation, c)
+		if errors.Is(err, scram.ErrConflict) {
+			continue
+		}
+		if err != nil || o.mux == nil {
+			return err
+		}
+		return o.turn(ctx, account, func(ctx context.Context, e *mux.Event) error {
+			e.EndSessions(ctx, nil)
+			return mux.Emit(ctx, e, mux.CredentialsChanged{})
+		})
+	}
+	return scram.ErrConflict
+}
+
+// Remove implements control.Accounts.
+func (o *operatorAccounts) Remove(ctx context.Context, account string) error {
+	if err := o.store.Remove(ctx, account); err != nil || o.mux == nil {
+		return err
+	}
+	return o.turn(ctx, account, func(ctx context.Context, e *mux.Event) error {
+		e.RemoveAccount(ctx)
+		return nil
+	})
+}
+
+// List implements control.Accounts.
+func (o *operatorAccounts) List(ctx context.Context) ([]string, error) { return o.store.List(ctx, "") }
+
+func (o *operatorAccounts) turn(ctx context.Context, account string, f func(context.Context, *mux.Event) error) error {
+	a, err := mux.ParseAddress(account)
+	if err != nil {
+		return err
+	}
+	var inner error
+	err = o.mux.Do(ctx, a, func(ctx context.Context, e *mux.Event) { inner = f(ctx, e) })
+	return errors.Join(err, inner)
+}
+
+// errNoStore: accounts kept in memory end with the server that keeps them.
+var errNoStore = errors.New("no server runs, and -store memory keeps no accounts without one")
+
+// openAccounts opens the store of a server that does not run, for the command
+// user.
+func openAccounts(ctx context.Context, cfg *config.Config) (control.Accounts, io.Closer, error) {
+	if cfg.Store == config.StoreMemory {
+		return nil, nil, errNoStore
+	}
+	if err := cfg.Unavailable(); err != nil {
+		return nil, nil, err
+	}
+	s, err := openStores(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return control.Serving(&operatorAccounts{store: s.accounts}, cfg.Domains), closer(s.close), nil
+}
+
+type closer func() error
+
+// Close implements io.Closer.
+func (f closer) Close() error { return f() }

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/propolis-im/propolis/examples/server/internal/config"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/sqlstore"
+)
+
+// accountStore is what is kept of accounts.
+type accountStore interface {
+	scram.AccountStore
+	Exists(ctx context.Context, account mux.Address) (bool, error)
+	List(ctx context.Context, domain string) ([]string, error)
+	Classes(ctx context.Context) ([]scram.Class, error)
+}
+
+// stores are the stores of all extensions.
+type stores struct {
+	accounts  accountStore
+	rosters   roster.Store
+	sessions  mux.SessionStore
+	committer mux.Committer // nil: nothing survives, nothing waits
+	secret    [32]byte      // for scram.Options
+	close     func() error
+}
+
+// openStores opens what the settings say.
+func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
+	if cfg.Store == config.StoreMemory {
+		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, close: func() error { return nil }}
+		_, _ = rand.Read(s.secret[:]) // never fails
+		return s, nil
+	}
+	db, err := sqlstore.Open(ctx, filepath.Join(cfg.Data, "propolis.db"), nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), sessions: db.Sessions(), committer: db, close: db.Close}
+	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
+	if err != nil {
+		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
+	}
+	copy(s.secret[:], secret)
+	return s, nil
+}
+
+// memoryAccounts is scram.Memory with a list.
+type memoryAccounts struct {
+	scram.Memory
+	mu    sync.Mutex
+	names map[string]struct{}
+}
+
+// Create implements scram.Accounts.
+func (m *memoryAccounts) Create(ctx context.Context, account string, c scram.Credentials) (int64, error) {
+	generation, err := m.Memory.Create(ctx, account, c)
+	if err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.names == nil {
+			m.names = make(map[string]struct{})
+		}
+		m.names[account] = struct{}{}
+	}
+	return generation, err
+}
+
+// Remove implements scram.Accounts.
+func (m *memoryAccounts) Remove(ctx context.Context, account string) error {
+	err := m.Memory.Remove(ctx, account)
+	if err == nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.names, account)
+	}
+	return err
+}
+
+// Exists implements server.Accounts.
+func (m *memoryAccounts) Exists(_ context.Context, account mux.Address) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.names[account.String()]
+	return ok, nil
+}
+
+// List returns the accounts of a domain, or all.
+func (m *memoryAccounts) List(_ context.Context, domain string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var l []string
+	for n := range m.names {
+		if domain == "" || strings.HasSuffix(n, "@"+domain) {
+			l = append(l, n)
+		}
+	}
+	slices.Sort(l)
+	return l, nil
+}
+
+// Classes says nothing: the policy describes all keys.
+func (m *memoryAccounts) Classes(context.Context) ([]scram.Class, error) { return nil, nil }
