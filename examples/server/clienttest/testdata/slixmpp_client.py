@@ -239,6 +239,8 @@ async def run_roster_has(account, item):
 
 async def run_register(account):
     """Registers in band, logs in on the same stream, and removes the account."""
+    # Long enough for servers that refuse short ones.
+    os.environ["PASSWORD"] += ", but longer"
     x = Client(account)
     registered = []
 
