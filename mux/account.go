@@ -21,6 +21,7 @@ type account struct {
 
 	sessions atomic.Pointer[[]*Session] // replaced whole, in turns
 	slots    []any                      // in turns
+	wrote    *bundle                    // had the last turn that wrote; under commits.mu
 }
 
 // list is the account's sessions, in order of binding.

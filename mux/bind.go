@@ -39,11 +39,17 @@ func (st *Stream) Bind(ctx context.Context, o *BindOptions) (*Session, error) {
 		return nil, err
 	}
 	var s *Session
+	var bindErr error = errServer // if a handler panics
 	err = st.m.Do(ctx, account, func(ctx context.Context, e *Event) {
+		var err error
 		s, err = st.m.bind(ctx, e, st, full, o)
+		bindErr = err
 	})
-	if doErr := err; doErr != nil {
-		return nil, doErr
+	if err == nil {
+		err = bindErr
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -61,7 +67,7 @@ func resourceOf(account Address, resource string) (Address, error) {
 
 // bind is the turn of Bind.
 func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *BindOptions) (*Session, error) {
-	if st.isClosed() {
+	if st.isClosed() || m.stopping.Load() {
 		return nil, ErrClosed
 	}
 	if old := e.acct.find(full); old != nil {
@@ -77,16 +83,29 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 		return nil, ErrLimit
 	}
 	s := m.newSession(newSessionID(), full.clone(), e.acct)
-	s.chain()
+	if !m.protect(s.chain) {
+		m.release(s.acct)
+		return nil, errServer
+	}
 	e.Session = s
 	e.acct.addSession(s)
 	m.sessions.Store(s.id, s)
+	if !m.protect(func() { m.begin(ctx, e, s, st, o) }) {
+		m.endSession(ctx, e, s, errServer)
+		return nil, errServer
+	}
+	return s, nil
+}
+
+// begin is what a bound session begins with.
+func (m *Mux) begin(ctx context.Context, e *Event, s *Session, st *Stream, o *BindOptions) {
 	for _, l := range m.lifecycles {
 		if l.Bound != nil {
 			l.Bound(ctx, e)
 		}
 	}
 	m.attach(s, st)
+	e.r.touch(s)
 	for _, in := range m.inlines {
 		if in.At != InBind {
 			continue
@@ -104,7 +123,6 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 	if o.Kept != nil {
 		o.Kept(ctx, e)
 	}
-	return s, nil
 }
 
 // newSession makes a session with its slots, in state Live.

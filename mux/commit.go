@@ -13,14 +13,6 @@ type commits struct {
 	first []*Work
 }
 
-// submit hands the writes of a Work to the committer.
-func (m *Mux) submit(w *Work) {
-	m.commits.mu.Lock()
-	w.batch = m.committer.Submit(w.writes)
-	m.commits.first = append(m.commits.first, w)
-	m.commits.mu.Unlock()
-}
-
 // committed is what the committer tells when a batch has ended.
 func (m *Mux) committed(batch uint64, err error) {
 	m.commits.mu.Lock()
@@ -45,7 +37,14 @@ func (m *Mux) committed(batch uint64, err error) {
 }
 
 // applyNow is what happens to writes where there is no committer.
-func (m *Mux) applyNow(writes []Write) error {
+func (m *Mux) applyNow(writes []Write) (err error) {
+	if !m.opt.NoRecover {
+		defer func() {
+			if p := recover(); p != nil {
+				err = m.panicError(p)
+			}
+		}()
+	}
 	for _, f := range writes {
 		if err := f(m.ctx, nil); err != nil {
 			return err
@@ -65,9 +64,7 @@ func (m *Mux) commitFailed(r *runner, w *Work, err error) {
 		w.stream.Close(errServer)
 	}
 	for _, s := range w.touched {
-		if st := s.Stream(); st != nil {
-			st.Close(errServer)
-		}
+		s.Close(errServer) // what is lost may be in its sinks; what is not is disposed of
 	}
 	for _, a := range w.accounts {
 		t := newTask(callTask, m.newWork())

@@ -21,10 +21,10 @@ func (s *Session) detach(st *Stream, clean bool) {
 		if l.Detached == nil || clean {
 			continue
 		}
-		keep = max(keep, l.Detached(s))
+		s.m.protect(func() { keep = max(keep, l.Detached(s)) })
 	}
 	if s.tracked {
-		s.q.all() // whoever tracks has it
+		s.dropQueue()
 	}
 	if keep > 0 {
 		s.hibernate(keep)
@@ -74,18 +74,19 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 		s.timer.Stop()
 	}
 	st := s.stream.Load()
+	last := s.lastWords()
 	left := s.leftover()
 	s.mu.Unlock()
 
 	e.acct.removeSession(s)
 	for i := range left {
-		m.dispose(ctx, e, s, &left[i])
+		m.protect(func() { m.dispose(ctx, e, s, &left[i]) })
 	}
 	was := e.Session
 	e.Session = s
 	for _, l := range m.lifecycles {
 		if l.Closed != nil {
-			l.Closed(ctx, e)
+			m.protect(func() { l.Closed(ctx, e) })
 		}
 	}
 	e.Session = was
@@ -94,13 +95,7 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 		e.Work.Write(m.opt.Sessions.Delete(s.id.String()))
 	}
 	s.state.Store(uint32(Gone))
-	s.mu.Lock()
-	s.stream.Store(nil)
-	s.mu.Unlock()
-	if st != nil {
-		st.session.Store(nil)
-		st.Close(cause)
-	}
+	s.part(e, st, last, cause)
 	close(s.done)
 	m.release(s.acct)
 }
@@ -108,17 +103,13 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 // leftover is all that the session took and its peer may not have, oldest
 // first; the lock is held.
 func (s *Session) leftover() []Item {
-	var left []Item
-	if s.tracked {
-		s.q.all()
-	}
+	s.dropQueue()
+	left := s.left
+	s.left = nil
 	for _, k := range s.sinks { // bound from the wire inwards: the oldest first
 		if k, ok := k.(Keeper); ok {
 			left = append(left, k.Unacked()...)
 		}
-	}
-	if !s.tracked {
-		left = append(s.q.all(), left...)
 	}
 	for _, f := range s.feeds {
 		left = append(left, f.waiting...)
@@ -132,6 +123,9 @@ func (s *Session) leftover() []Item {
 func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	st := it.Stanza
 	last := it.Record.Lost()
+	if it.gate() == gateLost {
+		return // it never was: its sender was not told otherwise
+	}
 	if it.Flags&(Copy|ArchiveResult|Service) != 0 {
 		return
 	}

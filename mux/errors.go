@@ -67,7 +67,6 @@ var (
 	errConflicting = stream.Error{Err: "conflict"}
 	errServer      = stream.Error{Err: "internal-server-error"}
 	errPolicy      = stream.Error{Err: "policy-violation"}
-	errReset       = stream.Error{Err: "not-authorized"}
 )
 
 // errorReply is the error stanza that answers s (RFC 6120 §8.3), nil if s must

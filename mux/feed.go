@@ -42,7 +42,8 @@ func (s *Session) Feed(next FeedFunc) {
 		return
 	}
 	s.feeds = append(s.feeds, &feed{next: next})
-	first := len(s.feeds) == 1
+	first := !s.feeding
+	s.feeding = true
 	s.mu.Unlock()
 	if first {
 		s.m.goes.Add(1)
@@ -54,36 +55,37 @@ func (s *Session) runFeeds() {
 	defer s.m.goes.Done()
 	for s.waitLow() {
 		s.mu.Lock()
-		if len(s.feeds) == 0 {
+		if len(s.feeds) == 0 { // the session has ended
 			s.mu.Unlock()
-			return
+			continue
 		}
 		f := s.feeds[0]
 		s.mu.Unlock()
-		more, err := f.next(s.m.ctx, s.emit)
+		var more bool
+		err := errPanic
+		s.m.protect(func() { more, err = f.next(s.m.ctx, s.emit) })
 		if err != nil {
 			s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "feed failed", slog.String("account", s.Account().String()), slog.Any("err", err))
 		}
 		if !more || err != nil {
 			s.endFeed()
 		}
-		r := s.m.newRunner()
-		r.touch(s)
-		r.end()
+		s.flushNow()
 	}
 }
 
 // emit puts an item of a feed into the chain.
 func (s *Session) emit(it Item) {
 	it.Work, it.gen = nil, 0
-	it.Record.Hold()
-	s.mu.Lock()
 	var err error
-	if s.open() {
-		err = s.out.Put(&it)
-	}
-	s.mu.Unlock()
+	s.locked(func() {
+		if s.open() {
+			it.Record.Hold()
+			err = s.out.Put(&it)
+		}
+	})
 	if err != nil {
+		it.Record.Lost()
 		if st := s.Stream(); st != nil {
 			st.Close(errPolicy)
 		}
@@ -101,6 +103,7 @@ func (s *Session) endFeed() {
 	s.feeds = s.feeds[1:]
 	for i := range waiting {
 		if err := s.out.Put(&waiting[i]); err != nil {
+			s.left = append(s.left, waiting[i:]...)
 			if st := s.stream.Load(); st != nil {
 				s.m.Go(s.acct.addr, func(context.Context, *Event) { st.Close(errPolicy) })
 			}
@@ -115,6 +118,7 @@ func (s *Session) waitLow() bool {
 	for {
 		s.mu.Lock()
 		if len(s.feeds) == 0 {
+			s.feeding = false
 			s.mu.Unlock()
 			return false
 		}

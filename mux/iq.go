@@ -36,7 +36,9 @@ func (m *Mux) answerIQ(ctx context.Context, e *Event, sc Scope) {
 		return
 	}
 	payload, err := x.iq(ctx, e)
-	if err != nil {
+	if err != nil && e.later != nil {
+		e.later.Reply(nil, err)
+	} else if err != nil {
 		m.refuse(ctx, e, x.ext, err)
 	} else if e.reply == replyOwed {
 		e.reply = replyGiven

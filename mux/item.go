@@ -33,7 +33,8 @@ type Item struct {
 	// is valid only while it has not ended, see [Work].
 	Work *Work
 
-	gen uint64 // of Work, when the item was made
+	gen   uint64 // of Work, when the item was made
+	loose bool   // nobody tracked when it was queued for writing
 }
 
 // Recipient is the address the item goes to.

@@ -48,6 +48,7 @@ type Mux struct {
 	streams  sync.Map // *Stream
 	queries  queries
 	commits  commits
+	stamps   atomic.Uint64 // of writes
 	outletMu sync.Mutex
 	outlets  map[string]*outlet
 
@@ -145,6 +146,22 @@ func (m *Mux) creditOf(r Role) (count, bytes int) {
 	return count, bytes
 }
 
+var errPanic = errors.New("mux: a handler panicked")
+
+// protect runs f with its panics contained, and reports whether there was none;
+// for what is not a turn or must not end one.
+func (m *Mux) protect(f func()) (ok bool) {
+	if !m.opt.NoRecover {
+		defer func() {
+			if p := recover(); p != nil {
+				_ = m.panicError(p) // logged
+			}
+		}()
+	}
+	f()
+	return true
+}
+
 func (m *Mux) panicError(p any) error {
 	m.log.LogAttrs(m.ctx, slog.LevelError, "a handler panicked", slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
 	return errServer
@@ -164,6 +181,7 @@ func (m *Mux) Start(ctx context.Context) error {
 			}
 		}
 	}
+	m.resumeWindows()
 	return nil
 }
 
@@ -274,20 +292,17 @@ func (e *Event) RemoveAccount(ctx context.Context) {
 	if err := Emit(ctx, e, AccountClosing{}); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelError, "closing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}
-	e.EndSessions(ctx, nil)
+	e.endSessions(ctx, nil, stream.NotAuthorized)
 	if err := Emit(ctx, e, AccountRemoved{}); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelError, "removing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}
 }
 
-// EndSessions ends all sessions of the account of the turn but one, with the
-// stream error not-authorized (core-im LC-14).
+// EndSessions ends all sessions of the account of the turn but one, because its
+// credentials are others now: with the stream error reset (core-im LC-14). Streams
+// that have authenticated as the account and have no session yet end as well.
 func (e *Event) EndSessions(ctx context.Context, but *Session) {
-	for _, s := range e.Sessions() {
-		if s != but {
-			e.m.endSession(ctx, e, s, errReset)
-		}
-	}
+	e.endSessions(ctx, but, stream.Reset)
 }
 
 // workEnded is told at the end of each Work.
@@ -355,8 +370,8 @@ var ErrDropped = errors.New("mux: dropped, to be resumed")
 
 // stopSession is what a shutdown means for a session.
 func (m *Mux) stopSession(ctx context.Context, s *Session) {
+	var st *Stream
 	_ = m.Do(ctx, s.acct.addr, func(ctx context.Context, e *Event) { // a failed commit was dealt with
-		st := s.Stream()
 		keep := time.Duration(0)
 		s.mu.Lock()
 		if m.opt.Sessions != nil {
@@ -372,7 +387,7 @@ func (m *Mux) stopSession(ctx context.Context, s *Session) {
 			}
 		}
 		if keep > 0 && s.State() == Live {
-			s.stream.Store(nil)
+			st = s.stream.Swap(nil)
 			s.hibernate(keep)
 		}
 		if s.timer != nil {
@@ -384,11 +399,11 @@ func (m *Mux) stopSession(ctx context.Context, s *Session) {
 			return
 		}
 		e.Work.Save(s)
-		if st != nil {
-			st.session.Store(nil)
-			st.Close(ErrDropped)
-		}
 	})
+	if st != nil {
+		st.session.Store(nil)
+		st.Close(ErrDropped)
+	}
 }
 
 func (m *Mux) waitGoes(ctx context.Context) error {

@@ -113,23 +113,37 @@ func (m *Mux) restoreOne(ctx context.Context, e *Event, saved SavedSession) erro
 	}
 	s.chain()
 	s.saved.Store(true)
-	keep := m.restoredFor(s, saved.Until)
-	s.mu.Lock()
-	s.hibernate(keep)
-	s.mu.Unlock()
+	s.locked(func() {
+		s.state.Store(uint32(Hibernating))
+		s.until = m.now().Add(m.restoredFor(s, saved.Until))
+	})
 	e.acct.addSession(s)
 	m.sessions.Store(s.id, s)
 	return nil
 }
 
+// resumeWindows starts the clocks of restored sessions; those whose window is
+// over end.
+func (m *Mux) resumeWindows() {
+	m.sessions.Range(func(_, v any) bool {
+		s := v.(*Session)
+		s.locked(func() {
+			if s.State() == Hibernating && s.timer == nil {
+				s.hibernate(s.until.Sub(m.now()))
+			}
+		})
+		return true
+	})
+}
+
 // restoredFor is how long a restored session is kept: the rest of its window,
-// which begins anew for one that was live when the process ended. One whose
-// window is over ends at once, by its timer.
+// which begins anew for one that was live when the process ended; not above zero
+// if it is over. The lock is held.
 func (m *Mux) restoredFor(s *Session, until time.Time) time.Duration {
 	if !until.IsZero() {
-		return max(until.Sub(m.now()), time.Nanosecond)
+		return until.Sub(m.now())
 	}
-	keep := time.Nanosecond
+	keep := time.Duration(0)
 	for _, l := range m.lifecycles {
 		if l.Detached != nil {
 			keep = max(keep, l.Detached(s))

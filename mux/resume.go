@@ -37,9 +37,7 @@ func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
 		old.session.CompareAndSwap(s, nil)
 		old.Close(errConflicting)
 	}
-	r := m.newRunner()
-	r.touch(s)
-	r.end()
+	s.flushNow()
 	m.Go(s.acct.addr, func(_ context.Context, e *Event) { e.Work.Save(s) })
 	return s, nil
 }
@@ -77,6 +75,7 @@ func (s *Session) lose(old *Stream) {
 	if over {
 		s.expire()
 	}
+	s.flushNow() // what came while nobody was to be written to
 }
 
 // settled waits until all that the session received is finished.
@@ -111,17 +110,25 @@ func (s *Session) take(st, old *Stream, q *Resumption) error {
 		s.timer.Stop()
 		s.timer = nil
 	}
+	var queued []Item // by nobody tracked: goes behind the reply
 	if s.tracked {
-		s.q.all()
+		s.dropQueue()
+	} else {
+		queued = s.q.all()
 	}
 	s.state.Store(uint32(Live))
 	s.stream.Store(st)
 	st.session.Store(s)
 	st.SetState(Bound)
+	s.replaying = true
 	if q.Reply != nil {
 		s.reply(q)
 	}
 	s.replay()
+	for i := range queued {
+		s.logPut(s.Wire().Put(&queued[i]))
+	}
+	s.replaying = false
 	for _, l := range s.m.lifecycles {
 		if l.Attached != nil {
 			l.Attached(s)

@@ -13,10 +13,16 @@ func (m *Mux) atHost(a Address) bool {
 	return a.local == 0 && !a.IsZero() && m.entities[a.Domain()] == nil && m.host.Local(a.Domain())
 }
 
+// ours reports whether an address is that of an account served here, if there is
+// one.
+func (m *Mux) ours(bare Address) bool {
+	return bare.local != 0 && m.entities[bare.Domain()] == nil && m.host.Local(bare.Domain())
+}
+
 // send is what leaves an account without having come from a client of it.
 func (m *Mux) send(ctx context.Context, e *Event, it *Item) {
 	s := it.Stanza
-	if s.from.Bare() == e.Account && e.acct != nil && e.Account.local != 0 &&
+	if s.from.Bare() == e.Account && e.acct != nil && m.ours(e.Account) &&
 		len(m.guards[FromAccount][kindIndex(s.kind)])+len(m.modifiers[FromAccount][kindIndex(s.kind)])+len(m.observers[FromAccount][kindIndex(s.kind)]) > 0 {
 		inner := Event{Account: e.Account, Session: e.Session, Stanza: s, Item: it, Work: e.Work, m: m, r: e.r, acct: e.acct, from: s.from}
 		if !m.pass(ctx, &inner, FromAccount) {
@@ -81,8 +87,8 @@ func (m *Mux) submitCall(r *runner, account Address, w *Work, f func(ctx context
 // of a message.
 func (m *Mux) bounce(ctx context.Context, e *Event, it *Item, err error) {
 	s := errorReply(it.Stanza, err)
-	if s == nil || it.Flags&(Copy|ArchiveResult|Service) != 0 {
-		return
+	if s == nil || it.Flags&(Copy|ArchiveResult|Service) != 0 && s.kind != IQ {
+		return // an IQ is one of our own requests, see Query
 	}
 	if s.to.IsZero() {
 		if it.Origin == nil || it.Origin.Session() == nil {

@@ -63,6 +63,7 @@ type runner struct {
 	dirty   []*Session
 	outlets []*outlet
 	ev      Event
+	inner   *Event // of what an account sends to itself, within its turn
 	targets []*Session
 	buf     []byte
 	items   []Item
@@ -217,7 +218,7 @@ func (r *runner) turn(a *account, t *task) {
 	if w.wrote.Load() != before {
 		w.note(a)
 	}
-	r.ev = Event{}
+	r.ev, r.inner = Event{}, nil
 	clear(r.targets)
 	r.targets = r.targets[:0]
 	t.free()
@@ -243,8 +244,12 @@ func (r *runner) panicked(a *account, t *task, p any) {
 	m := r.m
 	m.log.LogAttrs(m.ctx, slog.LevelError, "a handler panicked", slog.String("account", a.addr.String()),
 		slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
-	if t.item.Stanza != nil && (r.ev.reply != replyGiven) {
-		m.bounce(m.ctx, &r.ev, &t.item, errInternal)
+	e := &r.ev
+	if r.inner != nil {
+		e = r.inner
+	}
+	if t.item.Stanza != nil && e.reply != replyGiven && len(e.Targets) == 0 {
+		m.bounce(m.ctx, e, &t.item, errInternal)
 	}
 	if t.kind == peerTask && t.item.Origin != nil {
 		t.item.Origin.Close(errServer)

@@ -73,20 +73,23 @@ type Session struct {
 	saved    atomic.Bool // the session store has it
 	slots    []any
 
-	mu       sync.Mutex // the outbound chain, and what follows
-	out      Sink
-	in       Sink
-	tracked  bool // a sink of layer Track answers for what was sent
-	sinks    []Sink
-	q        outQueue
-	flushing bool
-	again    bool
-	taking   *Stream // is taking the session over
-	timer    *time.Timer
-	until    time.Time
-	feeds    []*feed
-	low      chan struct{} // little is waiting to be written
-	done     chan struct{} // closed when the session is gone
+	mu        sync.Mutex // the outbound chain, and what follows
+	out       Sink
+	in        Sink
+	tracked   bool // a sink of layer Track answers for what was sent
+	sinks     []Sink
+	q         outQueue
+	flushing  bool
+	replaying bool    // the write limit does not hold
+	taking    *Stream // is taking the session over
+	timer     *time.Timer
+	until     time.Time
+	left      []Item // was queued before anybody tracked, and not written
+	feeds     []*feed
+	feeding   bool          // a goroutine does
+	low       chan struct{} // little is waiting to be written
+	done      chan struct{} // closed when the session is gone
+	bye       func()        // closes the stream of a session that has ended
 
 	count counters
 }
@@ -127,9 +130,19 @@ func (s *Session) open() bool { return s.State() <= Hibernating }
 // Sync runs f under the session's lock, in which the sinks run too, and writes
 // what f put into them. f must not wait.
 func (s *Session) Sync(f func()) {
+	s.locked(f)
+	s.flushNow()
+}
+
+// locked runs f under the lock, which is released also if f panics.
+func (s *Session) locked(f func()) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	f()
-	s.mu.Unlock()
+}
+
+// flushNow writes what is ready, outside of a turn.
+func (s *Session) flushNow() {
 	r := s.m.newRunner()
 	r.touch(s)
 	r.end()
@@ -165,25 +178,14 @@ func (s *Session) put(r *runner, it *Item) bool {
 	if s.m.committer == nil {
 		it.Work = nil
 	}
-	rec := it.Record
-	s.mu.Lock()
-	if !s.open() {
-		s.mu.Unlock()
-		return false
-	}
-	var err error
-	rec.Hold()
-	if n := len(s.feeds); n > 0 {
-		err = s.feeds[n-1].behind(it, s.m.opt.MaxQueue)
-	} else {
-		err = s.out.Put(it)
-	}
-	s.mu.Unlock()
+	took, err := s.chainPut(it)
 	if err != nil {
-		rec.Lost()
+		it.Record.Lost()
 		if st := s.Stream(); st != nil {
 			st.Close(errPolicy)
 		}
+	}
+	if !took {
 		return false
 	}
 	if it.Work == nil {
@@ -192,6 +194,22 @@ func (s *Session) put(r *runner, it *Item) bool {
 		it.Work.touch(s)
 	}
 	return true
+}
+
+// chainPut puts an item into the chain, or behind a feed.
+func (s *Session) chainPut(it *Item) (took bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open() {
+		return false, nil
+	}
+	it.Record.Hold()
+	if n := len(s.feeds); n > 0 {
+		err = s.feeds[n-1].behind(it, s.m.opt.MaxQueue)
+	} else {
+		err = s.out.Put(it)
+	}
+	return err == nil, err
 }
 
 // notePresence keeps the kernel's facts of an undirected presence (RFC 6121
@@ -293,7 +311,7 @@ func (s *Session) handledUpTo(r *runner, n uint32) {
 	}
 	c.mu.Unlock()
 	for _, w := range due {
-		w.f()
+		s.m.protect(w.f)
 		r.touch(s)
 	}
 }

@@ -1,5 +1,10 @@
 package mux
 
+import (
+	"context"
+	"math"
+)
+
 // Sink is one step of a session's chain. Put runs under the session's lock: it
 // may change what the sink keeps and call next, nothing else. It must not retain
 // it; a sink that keeps an item copies the value. An error ends the stream.
@@ -28,7 +33,11 @@ func (w *wireSink) Put(it *Item) error {
 	if s.stream.Load() == nil && s.tracked {
 		return nil // whoever tracks has it, and will replay
 	}
-	return s.q.push(it, s.m.opt.MaxQueue)
+	limit := s.m.opt.MaxQueue
+	if s.replaying {
+		limit = math.MaxInt
+	}
+	return s.q.push(it, limit, !s.tracked)
 }
 
 // outQueue holds what waits to be written, in order.
@@ -40,7 +49,7 @@ type outQueue struct {
 
 func (q *outQueue) len() int { return len(q.items) - q.head }
 
-func (q *outQueue) push(it *Item, limit int) error {
+func (q *outQueue) push(it *Item, limit int, loose bool) error {
 	n := it.size()
 	if q.bytes+n > limit && q.bytes > 0 {
 		return ErrOverflow
@@ -49,17 +58,18 @@ func (q *outQueue) push(it *Item, limit int) error {
 		q.items, q.head = q.items[:0], 0
 	}
 	q.items = append(q.items, *it)
+	q.items[len(q.items)-1].loose = loose
 	q.bytes += n
 	return nil
 }
 
 // takeOpen moves the items at the front that may go to dst, up to about limit
-// octets, and tells what stopped it.
-func (q *outQueue) takeOpen(dst []Item, limit int) ([]Item, gate) {
+// octets.
+func (q *outQueue) takeOpen(dst []Item, limit int) []Item {
 	for n := 0; q.head < len(q.items) && n < limit; q.head++ {
 		it := &q.items[q.head]
-		if g := it.gate(); g != gateOpen {
-			return dst, g
+		if it.gate() != gateOpen {
+			return dst // if its Work has failed the session is being ended
 		}
 		size := it.size()
 		n += size
@@ -70,7 +80,7 @@ func (q *outQueue) takeOpen(dst []Item, limit int) ([]Item, gate) {
 	if q.head == len(q.items) {
 		q.reset()
 	}
-	return dst, gateOpen
+	return dst
 }
 
 // keepItems is how many slots an empty queue keeps for the next items.
@@ -99,59 +109,76 @@ const flushBytes = 128 << 10
 // flush writes what may go. One goroutine at a time does; others leave a note.
 func (s *Session) flush(r *runner) {
 	s.mu.Lock()
-	if s.flushing {
-		s.again = true
+	if s.flushing { // the other goes on until nothing is left
 		s.mu.Unlock()
 		return
 	}
 	s.flushing = true
 	for {
-		s.again = false
 		st := s.stream.Load()
 		if st == nil || s.taking != nil && s.taking != st {
 			break
 		}
-		var g gate
-		r.items, g = s.q.takeOpen(r.items[:0], flushBytes)
+		r.items = s.q.takeOpen(r.items[:0], flushBytes)
 		if len(r.items) == 0 {
-			if g == gateLost {
-				s.q.all() // nothing of it was acknowledged; the peer sends again
-				st.Close(errServer)
-			}
 			break
 		}
-		tracked := s.tracked
 		s.mu.Unlock()
 		err := st.write(r, r.items)
-		if !tracked {
-			for i := range r.items {
-				if err == nil {
-					r.items[i].Record.Arrived()
-				}
-			}
-		}
 		s.mu.Lock()
 		if err != nil {
-			if !tracked {
-				s.q.unshift(r.items)
-			}
+			s.unwritten(r.items)
 			clear(r.items)
 			s.flushing = false
 			s.mu.Unlock()
 			st.broken(err)
 			return
 		}
+		for i := range r.items {
+			if r.items[i].loose {
+				r.items[i].Record.Arrived()
+			}
+		}
 		clear(r.items)
 	}
 	s.flushing = false
+	if len(s.feeds) > 0 {
+		s.signalLow()
+	}
+	bye := s.parted()
 	s.mu.Unlock()
+	if bye != nil {
+		bye()
+	}
 }
 
-// unshift puts back what could not be written.
-func (q *outQueue) unshift(items []Item) {
-	l := append(append(make([]Item, 0, len(items)+q.len()), items...), q.items[q.head:]...)
-	q.items, q.head = l, 0
+// unwritten keeps what could not be written and nobody tracks; the lock is held.
+func (s *Session) unwritten(items []Item) {
+	var loose []Item
 	for i := range items {
-		q.bytes += items[i].size()
+		if items[i].loose {
+			loose = append(loose, items[i])
+		}
+	}
+	switch {
+	case len(loose) == 0:
+	case s.open():
+		s.left = append(s.left, loose...)
+	default: // its end did not see them
+		s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+			for i := range loose {
+				s.m.dispose(ctx, e, s, &loose[i])
+			}
+		})
+	}
+}
+
+// dropQueue empties the queue when its stream is gone: what is tracked will come
+// again, the rest is kept for the session's end. The lock is held.
+func (s *Session) dropQueue() {
+	for _, it := range s.q.all() {
+		if it.loose {
+			s.left = append(s.left, it)
+		}
 	}
 }

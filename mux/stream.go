@@ -175,7 +175,7 @@ func (st *Stream) fail(e stream.Error) error {
 func (st *Stream) fromClient(ctx context.Context, s *Stanza) error {
 	sess := st.session.Load()
 	if sess == nil {
-		if st.isClosed() {
+		if st.hasEnded() {
 			return ErrClosed
 		}
 		return st.fail(stream.Error{Err: "not-authorized"}) // core-im LC-5

@@ -108,6 +108,9 @@ func (m *Mux) iqBlocks(e *Event, s Scope) bool {
 
 // fromPeer is the first turn of a client's own stanza.
 func (m *Mux) fromPeer(ctx context.Context, e *Event) {
+	if !e.Session.open() {
+		return // it was ended while this waited; nobody acts for it any more (core-im LC-14)
+	}
 	e.from = e.Session.jid
 	e.owe()
 	if !m.pass(ctx, e, FromPeer) {
@@ -163,7 +166,9 @@ func (m *Mux) dispatch(ctx context.Context, e *Event) {
 	if to.Bare() == e.Account {
 		// Within the same turn, so that copies keep their order (core-im CORE-12).
 		inner := Event{Account: e.Account, Stanza: s, Item: &it, Work: e.Work, m: m, r: e.r, acct: e.acct}
+		e.r.inner = &inner
 		m.arrive(ctx, &inner)
+		e.r.inner = nil
 		return
 	}
 	m.route(ctx, e, &it)
@@ -302,6 +307,7 @@ func (m *Mux) settle(ctx context.Context, e *Event, st presenceState) {
 			got = append(got, t)
 		}
 	}
+	r.targets = got
 	e.Targets = got
 	if s.kind == IQ && len(got) > 0 {
 		e.reply = replyGiven // the client will answer

@@ -15,7 +15,7 @@ type Work struct {
 	turns atomic.Int32  // queued or running
 
 	mu       sync.Mutex
-	writes   []Write
+	writes   []stamped
 	touched  []*Session // have output that waits for this Work
 	outlets  []*outlet  // likewise
 	accounts []*account // had a turn that wrote
@@ -23,6 +23,7 @@ type Work struct {
 	after    []func(err error)
 	fn       func(error) // told at the end, by Do
 
+	bundle *bundle
 	batch  uint64
 	stream *Stream
 	sess   *Session // whose stanza it is
@@ -45,7 +46,7 @@ func (w *Work) Write(f Write) {
 		return
 	}
 	w.mu.Lock()
-	w.writes = append(w.writes, f)
+	w.writes = append(w.writes, stamped{w.m.stamps.Add(1), f})
 	w.mu.Unlock()
 	w.wrote.Add(1)
 }
@@ -102,9 +103,7 @@ func (w *Work) touchOutlet(o *outlet) {
 
 // note keeps an account whose memory is ahead of the store by w.
 func (w *Work) note(a *account) {
-	if w.m.committer == nil {
-		return
-	}
+	w.m.wroteIn(w, a)
 	w.mu.Lock()
 	if n := len(w.accounts); n == 0 || w.accounts[n-1] != a {
 		w.accounts = append(w.accounts, a)
@@ -120,21 +119,16 @@ func (w *Work) turnEnded(r *runner) {
 	}
 	m := w.m
 	for _, f := range m.sealers {
-		f(w)
+		m.protect(func() { f(w) })
 	}
 	for _, s := range w.changed {
-		if f := s.saveWrite(); f != nil {
-			w.writes = append(w.writes, f)
-		}
+		w.Write(s.saveWrite())
 	}
-	switch {
-	case len(w.writes) == 0:
+	if len(w.writes) == 0 {
 		w.finish(r, nil)
-	case m.committer == nil:
-		w.finish(r, m.applyNow(w.writes))
-	default:
-		m.submit(w)
+		return
 	}
+	m.submit(r, w)
 }
 
 // finish ends the Work for good: it is durable, or its commit has failed.
@@ -145,7 +139,7 @@ func (w *Work) finish(r *runner, err error) {
 		m.commitFailed(r, w, err)
 	}
 	for _, f := range w.after {
-		f(err)
+		m.protect(func() { f(err) })
 	}
 	touched, outlets := w.touched, w.outlets
 	if w.fn != nil {
@@ -190,7 +184,7 @@ func (w *Work) recycle(err error) {
 	clear(w.after)
 	w.writes, w.touched, w.outlets = w.writes[:0], w.touched[:0], w.outlets[:0]
 	w.accounts, w.changed, w.after = w.accounts[:0], w.changed[:0], w.after[:0]
-	w.fn, w.stream, w.sess, w.seq, w.size, w.batch = nil, nil, nil, 0, 0, 0
+	w.bundle, w.fn, w.stream, w.sess, w.seq, w.size, w.batch = nil, nil, nil, nil, 0, 0, 0
 	works.Put(w)
 }
 
@@ -209,6 +203,9 @@ func (it *Item) gate() gate {
 	case w == nil || w.gen.Load() != it.gen:
 		return gateOpen
 	case w.failed.Load():
+		if w.gen.Load() != it.gen {
+			return gateOpen // it had ended well before it was used again
+		}
 		return gateLost
 	}
 	return gateShut

@@ -44,16 +44,16 @@ func (r *run) bind(iq *mux.Stanza) (next, error) {
 	if err := r.t.Flush(); err != nil {
 		return goOn, err
 	}
-	s, err := r.st.Bind(r.ctx, &mux.BindOptions{Resource: resource, KeepOld: r.n.opt.KeepOld,
+	_, err := r.st.Bind(r.ctx, &mux.BindOptions{Resource: resource, KeepOld: r.n.opt.KeepOld,
 		Kept: func(_ context.Context, e *mux.Event) {
 			e.Deliver(mux.Item{Stanza: bound(iq, e.Session.JID()), Flags: mux.Service}, e.Session)
 		}})
 	switch {
-	case err == nil && s != nil:
+	case err == nil:
 		return ready, nil
 	case errors.Is(err, mux.ErrConflict):
 		return r.answerError(iq, errConflict)
-	case err == nil, errors.Is(err, mux.ErrLimit):
+	case errors.Is(err, mux.ErrLimit):
 		return r.answerError(iq, errLimit)
 	case errors.Is(err, mux.ErrClosed):
 		return goOn, err

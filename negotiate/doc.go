@@ -10,7 +10,7 @@
 //
 //	n := negotiate.New(m, &negotiate.Options{SASL: mechanisms})
 //	if err := n.Serve(ctx, stream, transport); err != nil {
-//		transport.Close(err) // the peer was told
+//		stream.Gone(errors.Is(err, io.EOF)) // the peer was told
 //		return
 //	}
 //	// read elements, stream.Receive them, stream.Flush when there are no more

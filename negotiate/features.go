@@ -87,7 +87,7 @@ func allows(f mux.Feature, state mux.State) bool {
 	return state&f.Needs == f.Needs && state&f.Forbids == 0
 }
 
-// appendLimits announces limits (XEP-0478 §2, core-im LIM-30).
+// appendLimits announces limits (XEP-0478 §3, core-im LIM-30).
 func appendLimits(b []byte, l Limits) []byte {
 	idle := int(l.Idle.Seconds())
 	if l.MaxBytes <= 0 && idle <= 0 {

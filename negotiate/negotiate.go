@@ -49,7 +49,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Limits are announced to the peer (XEP-0478 §2).
+// Limits are announced to the peer (XEP-0478 §3).
 type Limits struct {
 	MaxBytes int           // octets of a first-level element
 	Idle     time.Duration // without anything from the peer

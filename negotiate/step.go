@@ -50,9 +50,12 @@ func (r *run) element(el *mux.Stanza) (next, error) {
 }
 
 // feature is the registered feature that an element is for, nil if there is none
-// in this state.
+// in this state. In clear there are none, whatever they say they need.
 func (r *run) feature(name xml.Name) *mux.Feature {
 	state := r.st.State()
+	if state&mux.Secure == 0 {
+		return nil
+	}
 	all := r.n.m.Features()
 	for i := range all {
 		if slices.Contains(all[i].Owns, name) && allows(all[i], state) {
@@ -198,8 +201,11 @@ func (r *run) become(o *mux.Outcome) (next, error) {
 		}
 		return ready, nil // without features (core-im SF-4)
 	}
-	if errors.Is(err, mux.ErrClosed) || o.Become.Refused == nil {
+	if errors.Is(err, mux.ErrClosed) {
 		return goOn, err
+	}
+	if o.Become.Refused == nil {
+		return goOn, fmt.Errorf("resume: %w: %w", stream.UndefinedCondition, err)
 	}
 	if reply := o.Become.Refused(err); reply != nil {
 		b, err := appendPayload(nil, reply)

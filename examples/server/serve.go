@@ -32,7 +32,7 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, log *slog.Logger) (*server.Server, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	return server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
-		Limits: limits, Logger: log,
+		Limits: limits, Counters: counters, Logger: log,
 	},
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		disco.New(&disco.Options{Name: "Propolis"}),
@@ -93,10 +93,12 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
-	srv, err := assemble(ctx, cfg, st, cert, log)
+	var act activity
+	srv, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
 		return err
 	}
+	go act.collectWhenQuiet(ctx)
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ type Committer struct {
 	writes  []mux.Write
 	held    bool
 	fail    error
+	waiting []ended // held, in order
 	ended   []ended // in order, to be told
 	telling bool
 	batches int
@@ -86,6 +87,35 @@ func (c *Committer) Fail(err error) {
 	c.end(err)
 }
 
+// Cut ends the open batch without committing it: what is submitted later is in
+// another. It goes on holding; Commit, Release and Fail are then about all that
+// is held, [Committer.FailFirst] about the oldest.
+func (c *Committer) Cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut()
+}
+
+// FailFirst makes the oldest batch that is held fail.
+func (c *Committer) FailFirst(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut()
+	if len(c.waiting) > 0 {
+		c.ended = append(c.ended, ended{c.waiting[0].batch, nil, err})
+		c.waiting = c.waiting[1:]
+		c.batches++
+		c.told()
+	}
+}
+
+func (c *Committer) cut() {
+	if c.open {
+		c.waiting = append(c.waiting, ended{batch: c.batch, writes: c.writes})
+		c.open, c.writes = false, nil
+	}
+}
+
 // Batches is how many batches have been committed or have failed.
 func (c *Committer) Batches() int {
 	c.mu.Lock()
@@ -99,16 +129,21 @@ func (c *Committer) takeFail() error {
 	return err
 }
 
-// end ends the open batch; the lock is held.
+// end ends all batches that are held; the lock is held.
 func (c *Committer) end(err error) {
-	if !c.open {
-		return
+	c.cut()
+	for _, e := range c.waiting {
+		c.fail = nil
+		e.err = err
+		c.ended = append(c.ended, e)
+		c.batches++
 	}
-	c.fail = nil
-	c.ended = append(c.ended, ended{c.batch, c.writes, err})
-	c.open, c.writes = false, nil
-	c.batches++
-	if !c.telling {
+	c.waiting = nil
+	c.told()
+}
+
+func (c *Committer) told() {
+	if len(c.ended) > 0 && !c.telling {
 		c.telling = true
 		go c.tell()
 	}

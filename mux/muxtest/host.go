@@ -2,6 +2,7 @@ package muxtest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -45,16 +46,30 @@ type Host struct {
 // started at once and shut down when the test ends.
 func New(t TB, o *mux.Options, exts ...mux.Extension) *Host {
 	t.Helper()
-	h := &Host{t: t, exts: exts, bubble: inBubble(), domains: map[string]bool{Domain: true},
+	h := NewHost(t)
+	h.Open(o, exts...)
+	return h
+}
+
+// NewHost makes a host that serves [Domain] and has no mux yet, for accounts and
+// the like that must be there when it starts.
+func NewHost(t TB) *Host {
+	h := &Host{t: t, bubble: inBubble(), domains: map[string]bool{Domain: true},
 		accounts: make(map[mux.Address]bool), unknown: make(map[mux.Address]bool),
 		refused: make(map[string]error), routed: make(map[string][]string)}
 	h.arrived = sync.NewCond(&h.mu)
+	return h
+}
+
+// Open makes and starts the mux, as [New] does. It is called once.
+func (h *Host) Open(o *mux.Options, exts ...mux.Extension) {
+	h.t.Helper()
 	if o != nil {
 		h.opt = *o
 	}
+	h.exts = exts
 	h.start(exts)
-	t.Cleanup(h.stop)
-	return h
+	h.t.Cleanup(h.stop)
 }
 
 func (h *Host) start(exts []mux.Extension) {
@@ -78,7 +93,8 @@ func (h *Host) stop() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := h.Mux().Shutdown(ctx); err != nil {
+	// A test may have shut it down itself.
+	if err := h.Mux().Shutdown(ctx); err != nil && !errors.Is(err, mux.ErrClosed) {
 		h.t.Errorf("mux.Shutdown: %v", err)
 	}
 	h.mu.Lock()

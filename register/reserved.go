@@ -1,0 +1,13 @@
+package register
+
+// reserved are names that people take for the server's own (RFC 2142, and
+// practice).
+var reserved = map[string]bool{
+	"abuse": true, "admin": true, "administrator": true, "daemon": true, "hostmaster": true, "info": true,
+	"noreply": true, "postmaster": true, "root": true, "security": true, "service": true, "support": true,
+	"system": true, "webmaster": true, "xmpp": true,
+}
+
+// IsReserved reports whether a prepared localpart is one that looks like the
+// server's own, such as admin or postmaster.
+func IsReserved(local string) bool { return reserved[local] }
