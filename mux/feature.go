@@ -58,6 +58,15 @@ type Outcome struct {
 	Account Address
 	// Restart makes both sides start a new stream (RFC 6120 §4.3.3).
 	Restart bool
+	// Failed is the SASL condition (RFC 6120 §6.5) with which an attempt to
+	// authenticate has failed, which Reply tells the peer. Attempts are counted and
+	// delayed together with those of other features and of SASL itself.
+	Failed string
+	// Bind makes a session in the same step, as Bind 2 does (XEP-0386). Bound then
+	// gives the element to be sent in place of Reply, in the turn that bound, so
+	// that nothing of the session comes before it.
+	Bind  *BindOptions
+	Bound func(ctx context.Context, e *Event) xmlstream.Marshaler
 	// Become hands the connection to a session that exists, in place of binding;
 	// its reply is written by the session. A refusal has no effect and is
 	// answered with Resumption.Refused.

@@ -24,20 +24,20 @@ type Stream struct {
 	session atomic.Pointer[Session]
 	run     *runner // the reader's, between Receive and Flush
 
-	mu       sync.Mutex
-	calm     *sync.Cond // credit came back, or closed
-	state    State
-	account  Address
-	domain   string   // served domain the peer asked for
-	domains  []string // a server's or component's own
-	tls      *tls.ConnectionState
-	resource string
-	credit   int // stanzas in progress
-	bytes    int
-	frozen   bool
-	closed   bool
-	waiting  bool // the reader waits for credit
-	ended    bool // Gone was called
+	mu      sync.Mutex
+	calm    *sync.Cond // credit came back, or closed
+	state   State
+	account Address
+	domain  string   // served domain the peer asked for
+	domains []string // a server's or component's own
+	tls     *tls.ConnectionState
+	lang    string
+	credit  int // stanzas in progress
+	bytes   int
+	frozen  bool
+	closed  bool
+	waiting bool // the reader waits for credit
+	ended   bool // Gone was called
 }
 
 // NewStream begins a stream over a connection. For a client's stream Receive
@@ -90,6 +90,14 @@ func (st *Stream) TLS() *tls.ConnectionState {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.tls
+}
+
+// SetLang notes the language of the peer's stream header, which stanzas without
+// one of their own get (RFC 6120 §4.7.4).
+func (st *Stream) SetLang(lang string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.lang = legal(lang)
 }
 
 // SetDomain notes which served domain the peer asked for.
@@ -189,6 +197,9 @@ func (st *Stream) fromClient(ctx context.Context, s *Stanza) error {
 		return st.fail(errInvalidFrom)
 	}
 	s.from = sess.jid
+	if s.lang == "" {
+		s.lang = st.lang // set before there is a session
+	}
 	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
 	return st.accept(&it, sess, true)
 }

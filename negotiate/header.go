@@ -30,6 +30,7 @@ func (r *run) open() error {
 	}
 	r.domain = domain
 	r.st.SetDomain(domain.String())
+	r.st.SetLang(h.Lang)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
@@ -114,11 +116,21 @@ func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 		r.logFailed(f, err)
 		return goOn, fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
 	}
-	if o.Become != nil {
+	switch {
+	case o.Become != nil:
 		return r.become(&o)
+	case o.Bind != nil:
+		return r.bindInStep(f, &o)
+	case o.Failed != "":
+		if err := r.failedStep(f, &o); err != nil {
+			return goOn, err
+		}
 	}
 	if err := r.answer(f, el, &o); err != nil {
 		return goOn, err
+	}
+	if o.Failed != "" && r.auth.failures >= r.n.opt.MaxFailures {
+		return goOn, stream.PolicyViolation
 	}
 	if o.Then != nil {
 		if err := r.t.Flush(); err != nil {
@@ -136,6 +148,60 @@ func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 		return offer, nil
 	}
 	return goOn, nil
+}
+
+// failedStep counts an attempt to authenticate that failed in a feature, together
+// with those of SASL, and holds the answer back if need be (core-im LIM-11).
+func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) error {
+	if o.Failed == condAborted || o.Failed == condTemporary {
+		return nil
+	}
+	r.auth.failures++
+	r.penalty(AuthFailure{Mechanism: f.Name, Condition: o.Failed})
+	return nil
+}
+
+// bindInStep makes a session as part of a step. The answer is written in the turn
+// that binds; features follow (core-im SF-4).
+func (r *run) bindInStep(f *mux.Feature, o *mux.Outcome) (next, error) {
+	if err := r.t.Flush(); err != nil {
+		return goOn, err
+	}
+	opt := *o.Bind
+	kept := opt.Kept
+	opt.Kept = func(ctx context.Context, e *mux.Event) {
+		if kept != nil {
+			kept(ctx, e)
+		}
+		if o.Bound == nil {
+			return
+		}
+		el, err := elementOf(o.Bound(ctx, e))
+		if err != nil {
+			r.logFailed(f, err)
+			return
+		}
+		e.Deliver(mux.Item{Stanza: el, Flags: mux.Service}, e.Session)
+	}
+	if _, err := r.st.Bind(r.ctx, &opt); err != nil {
+		if errors.Is(err, mux.ErrClosed) {
+			return goOn, err
+		}
+		return goOn, fmt.Errorf("%s: %w: %w", f.Name, stream.InternalServerError, err)
+	}
+	if o.Then != nil {
+		o.Then()
+	}
+	return ready, r.offer()
+}
+
+// elementOf makes a payload a top-level element.
+func elementOf(p xmlstream.Marshaler) (*mux.Stanza, error) {
+	c, err := mux.NewChild(p)
+	if err != nil {
+		return nil, err
+	}
+	return c.Element()
 }
 
 // stepped contains a panic: it costs one stream.
