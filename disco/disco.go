@@ -6,12 +6,12 @@
 //
 // What there is to tell comes from the other extensions, which register
 // providers with [mux.Registry.Disco]; this one asks them, sorts, drops what is
-// said twice, and decides who may know. Publishing items (XEP-0030 §6, removed)
+// said twice, and decides who may know. Publishing items (XEP-0030 §5)
 // and the optimization of presence (XEP-0115 §8.4) are not part of it.
 //
 //	m, err := mux.New(host, nil, ping.New(), …, disco.New(&disco.Options{
 //		Name:   "example.net",
-//		MaySee: roster.Subscribed, // whoever knows subscriptions
+//		MaySee: subscribed, // a function of whoever knows subscriptions
 //	}))
 //
 // A client uses mellium.im/xmpp/disco.

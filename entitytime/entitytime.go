@@ -62,7 +62,7 @@ func (x *Extension) get(context.Context, *mux.Event) (xmlstream.Marshaler, error
 	return answer(time.Now(), x.zone), nil
 }
 
-// answer is the result (XEP-0202 §3): the offset as ±hh:mm or Z, the time in UTC
+// answer is the result (XEP-0202 §2): the offset as ±hh:mm or Z, the time in UTC
 // and ending in Z whatever the zone (XEP-0082 §3).
 func answer(now time.Time, zone *time.Location) mux.Raw {
 	return mux.Raw("<time xmlns='" + NS + "'><tzo>" + now.In(zone).Format("Z07:00") + "</tzo><utc>" +

@@ -20,7 +20,7 @@ func TestCredit(t *testing.T) {
 		unread int
 	}{
 		{"count", mux.Options{Credit: 3}, "", 3},
-		{"octets", mux.Options{CreditBytes: 1000}, strings.Repeat("x", 300), 3},
+		{"octets", mux.Options{CreditBytes: 1000}, strings.Repeat("x", 220), 3},
 		{"one that is too big alone", mux.Options{CreditBytes: 100}, strings.Repeat("x", 300), 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -101,17 +101,21 @@ type Later struct {
 
 func newLater(e *Event) *Later {
 	l := &Later{m: e.m, work: e.Work, account: e.Account, to: e.from, req: e.Stanza}
-	l.timer = time.AfterFunc(e.m.opt.ReplyTimeout, func() { l.Reply(nil, errInternal) })
+	l.timer = time.AfterFunc(e.m.opt.ReplyTimeout, func() { l.answer(nil, errInternal) })
 	return l
 }
 
 // Reply answers, once; what comes later is lost. It may be called by any
 // goroutine.
 func (l *Later) Reply(payload xmlstream.Marshaler, err error) {
+	l.timer.Stop()
+	l.answer(payload, err)
+}
+
+func (l *Later) answer(payload xmlstream.Marshaler, err error) {
 	if l.done.Swap(true) {
 		return
 	}
-	l.timer.Stop()
 	if err != nil && !wireError(err) {
 		l.m.log.LogAttrs(l.m.ctx, slog.LevelError, "request failed", slog.String("account", l.account.String()), slog.Any("err", err))
 		err = errInternal

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +14,22 @@ import (
 )
 
 // store is a toy offline store: it keeps what nobody took.
-type store struct{ kept []string }
+type store struct {
+	mu   sync.Mutex
+	kept []string
+}
+
+func (x *store) keep(note string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.kept = append(x.kept, note)
+}
+
+func (x *store) len() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.kept)
+}
 
 func (x *store) Name() string { return "store" }
 
@@ -26,7 +42,7 @@ func (x *store) Register(r *mux.Registry) error {
 		if strings.Contains(string(e.Item.Extra), "urn:xmpp:delay") {
 			note += " delayed"
 		}
-		x.kept = append(x.kept, note)
+		x.keep(note)
 		return mux.Done, nil
 	})
 	return nil
@@ -34,6 +50,8 @@ func (x *store) Register(r *mux.Registry) error {
 
 func (x *store) want(t *testing.T, want ...string) {
 	t.Helper()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if !slices.Equal(x.kept, want) {
 		t.Errorf("kept %q, want %q", x.kept, want)
 	}

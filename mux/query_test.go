@@ -3,6 +3,7 @@ package mux_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,13 +17,26 @@ import (
 
 // asked is one request of ours and what came back.
 type asked struct {
+	mu sync.Mutex
+	answer
+}
+
+type answer struct {
 	called int
 	reply  *mux.Stanza
 	err    error
 }
 
 func (a *asked) f(_ context.Context, _ *mux.Event, reply *mux.Stanza, err error) {
-	a.called, a.reply, a.err = a.called+1, reply, err
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer = answer{a.called + 1, reply, err}
+}
+
+func (a *asked) get() answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.answer
 }
 
 func query(h *muxtest.Host, from, to, id string) *asked {
@@ -75,17 +89,17 @@ func TestQueryMatching(t *testing.T) {
 				peers[tt.peer].Send(tt.reply)
 				peers[tt.peer].Send(tt.reply) // a second answer is nobody's
 				if tt.matches {
-					if a.called != 1 || a.err != nil || a.reply == nil || a.reply.ID() != "1" {
+					if a := a.get(); a.called != 1 || a.err != nil || a.reply == nil || a.reply.ID() != "1" {
 						t.Errorf("got %+v", a)
 					}
 					return
 				}
-				if a.called != 0 {
+				if a := a.get(); a.called != 0 {
 					t.Errorf("matched: %+v", a)
 				}
 				time.Sleep(30*time.Second + 1)
 				h.Settle()
-				if a.called != 1 || !errors.Is(a.err, mux.ErrTimeout) {
+				if a := a.get(); a.called != 1 || !errors.Is(a.err, mux.ErrTimeout) {
 					t.Errorf("no timeout: %+v", a)
 				}
 			})
@@ -101,7 +115,7 @@ func TestQueryRefused(t *testing.T) {
 		h.RefuseRoute("example.org", stanza.Error{Type: stanza.Cancel, Condition: stanza.RemoteServerNotFound})
 		for _, from := range []string{"romeo@example.net", "example.net"} {
 			for _, to := range []string{"romeo@example.net/gone", "nobody@example.net/gone", "nurse@example.org"} {
-				a := query(h, from, to, "")
+				a := query(h, from, to, "").get()
 				if a.called != 1 || a.err != nil || a.reply == nil || a.reply.Type() != "error" {
 					t.Errorf("from %s to %s: got %+v", from, to, a)
 				}

@@ -49,8 +49,9 @@ func (t *task) free() {
 
 // Bounds of a runner.
 const (
-	drainBound = 32 // turns of one account before others get theirs
-	listBound  = 64 // accounts before a new goroutine takes the rest
+	drainBound = 32  // turns of one account before others get theirs
+	listBound  = 64  // accounts before a new goroutine takes the rest
+	flushBound = 256 // turns before what they led to is written
 )
 
 // runner runs turns to completion on one goroutine: those it is given and all
@@ -60,6 +61,7 @@ type runner struct {
 	first   *account
 	last    *account
 	n       int
+	turns   int // since the last flush
 	dirty   []*Session
 	outlets []*outlet
 	ev      Event
@@ -141,6 +143,9 @@ func (r *runner) run() {
 			break
 		}
 		r.drain(a)
+		if r.turns >= flushBound {
+			r.flush()
+		}
 		if r.n > listBound {
 			r.handOn()
 		}
@@ -153,12 +158,13 @@ func (r *runner) handOn() {
 	if r.first == nil {
 		return
 	}
-	o := r.m.newRunner()
+	m := r.m
+	o := m.newRunner()
 	o.first, o.last, o.n = r.first, r.last, r.n
 	r.first, r.last, r.n = nil, nil, 0
-	r.m.goes.Add(1)
+	m.goes.Add(1)
 	go func() {
-		defer r.m.goes.Done()
+		defer m.goes.Done()
 		o.end()
 	}()
 }
@@ -212,6 +218,7 @@ func (r *runner) detach(a *account, t *task) {
 
 // turn runs one turn and what ends it.
 func (r *runner) turn(a *account, t *task) {
+	r.turns++
 	w := t.work
 	before := w.wrote.Load()
 	r.guarded(a, t)
@@ -252,8 +259,16 @@ func (r *runner) panicked(a *account, t *task, p any) {
 		m.bounce(m.ctx, e, &t.item, errInternal)
 	}
 	if t.kind == peerTask && t.item.Origin != nil {
-		t.item.Origin.Close(errServer)
+		r.endStream(t.item.Origin, errServer)
 	}
+}
+
+// endStream closes a stream within a turn, behind what it is to get and may.
+func (r *runner) endStream(st *Stream, err error) {
+	if s := st.Session(); s != nil {
+		s.flush(r)
+	}
+	st.Close(err)
 }
 
 // touch notes a session whose output is to be flushed.
@@ -270,6 +285,7 @@ func (r *runner) touchOutlet(o *outlet) { r.outlets = append(r.outlets, o) }
 
 // flush writes what sessions have ready.
 func (r *runner) flush() {
+	r.turns = 0
 	for i, s := range r.dirty {
 		r.dirty[i] = nil
 		s.dirty.Store(false)

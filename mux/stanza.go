@@ -153,7 +153,7 @@ func (s *Stanza) Text() string {
 	if len(s.kids) > 0 || s.body == "" {
 		return ""
 	}
-	return unescape(s.body)
+	return charData(s.body)
 }
 
 // Payload reads the children (and text) as tokens.
@@ -285,11 +285,7 @@ func (c Child) Text() string {
 	if end < start {
 		return ""
 	}
-	in := c.raw[start:end]
-	if i := strings.IndexByte(in, '<'); i >= 0 && !strings.HasPrefix(in[i:], "<![CDATA[") {
-		return ""
-	}
-	return unescape(in)
+	return charData(c.raw[start:end])
 }
 
 // Element is the child as an element of its own, for looking at its children.
@@ -397,7 +393,7 @@ func (r *oneElement) Token() (xml.Token, error) {
 }
 
 func unescape(s string) string {
-	if strings.IndexByte(s, '&') < 0 && strings.IndexByte(s, '\r') < 0 && strings.IndexByte(s, '<') < 0 {
+	if strings.IndexAny(s, "&\r\n\t") < 0 {
 		return s
 	}
 	return string(xmlscan.AppendUnescaped(nil, []byte(s)))

@@ -220,7 +220,7 @@ func (m *Mux) refuse(ctx context.Context, e *Event, ext string, err error) {
 	switch {
 	case wireError(err):
 	case errors.As(err, &se) && e.Origin() != nil:
-		e.Origin().Close(se)
+		e.r.endStream(e.Origin(), se)
 		return
 	default:
 		m.log.LogAttrs(ctx, slog.LevelError, "handler failed", slog.String("extension", ext),

@@ -73,6 +73,19 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// TestUnknownFields: what was not asked for says nothing (XEP-0077 §4).
+func TestUnknownFields(t *testing.T) {
+	t.Parallel()
+	store := new(scram.Memory)
+	h := muxtest.New(t, nil, register.New(service(store), &register.Options{Open: true}))
+	s := newStranger(t, h, mux.Client, "192.0.2.1:5000")
+	got := s.ask("<iq type='set' id='2'>" + set("<key>1</key>text<username>bill</username><email>bill@example.org</email><email/>"+
+		"<password><![CDATA["+password+"]]></password><username xmlns='urn:example'>ben</username>") + "</iq>")
+	if got != "" || !matches(t, store, "bill@example.net", password) {
+		t.Errorf("answer %q, or another account", got)
+	}
+}
+
 // TestRefused: what is answered to a set of somebody unknown, and that it makes
 // no account (XEP-0077 §3.1, §3.2; auth-register §2.10).
 func TestRefused(t *testing.T) {

@@ -8,7 +8,7 @@
 // # Security
 //
 // Whoever may send a request to the server learns name and version, and with
-// them what is known to be wrong with it (§4). The operating system is told only
+// them what is known to be wrong with it (§5). The operating system is told only
 // if [Options] name it.
 package version
 

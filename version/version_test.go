@@ -18,7 +18,7 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// TestNoSystem: XEP-0092 §4, the operating system is told only if asked for.
+// TestNoSystem: XEP-0092 §5, the operating system is told only if asked for.
 func TestNoSystem(t *testing.T) {
 	t.Parallel()
 	h := muxtest.New(t, nil, version.New("Rose", "1.0", nil))

@@ -125,7 +125,7 @@ func (h *Host) Routed(domain string) []string {
 func (h *Host) ExpectRouted(domain string, elements ...string) {
 	h.t.Helper()
 	for _, want := range elements {
-		got, ok := h.takeRouted(domain)
+		got, ok := h.TakeRouted(domain)
 		if !ok {
 			h.t.Fatalf("%s: nothing was routed there, want\n%s", domain, want)
 		}
@@ -135,7 +135,9 @@ func (h *Host) ExpectRouted(domain string, elements ...string) {
 	}
 }
 
-func (h *Host) takeRouted(domain string) (el string, ok bool) {
+// TakeRouted takes the next element that was routed to a domain; ok is false if
+// there is none.
+func (h *Host) TakeRouted(domain string) (el string, ok bool) {
 	if !h.await(func() bool { return len(h.routed[domain]) > 0 }) {
 		return "", false
 	}

@@ -154,7 +154,7 @@ func (p *player) expect(l line) {
 	if p.domain(l.name) {
 		if l.text == "*" {
 			p.h.Routed(l.name)
-		} else if got, ok := p.h.takeRouted(l.name); ok {
+		} else if got, ok := p.h.TakeRouted(l.name); ok {
 			if err := Match(l.text, got, p.captures); err != nil {
 				p.where.Fatalf("%s: %v\n got: %s\nwant: %s", l.name, err, got, l.text)
 			}
