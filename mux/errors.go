@@ -69,9 +69,10 @@ var (
 	errPolicy      = stream.Error{Err: "policy-violation"}
 )
 
-// errorReply is the error stanza that answers s (RFC 6120 §8.3), nil if s must
-// not be answered: an error or a result.
-func errorReply(s *Stanza, err error) *Stanza {
+// ErrorReply is the error stanza that answers s (RFC 6120 §8.3), from whom s was
+// for and to whom it was from; nil if s must not be answered: an error or a
+// result. An err that is no stanza error counts as internal-server-error.
+func ErrorReply(s *Stanza, err error) *Stanza {
 	if s.typ == "error" || s.kind == IQ && s.typ == "result" || s.kind == Nonza {
 		return nil
 	}

@@ -58,7 +58,7 @@ func (m *Mux) answer(ctx context.Context, e *Event, req *Stanza, to Address, pay
 		}
 	}
 	if err != nil {
-		if reply = errorReply(req, err); reply == nil {
+		if reply = ErrorReply(req, err); reply == nil {
 			return
 		}
 	}

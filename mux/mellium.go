@@ -410,7 +410,7 @@ func Handle(f func(ctx context.Context, s *Stanza) (xmlstream.Marshaler, error))
 			reply, err = resultOf(s, payload)
 		}
 		if err != nil {
-			reply = errorReply(s, err)
+			reply = ErrorReply(s, err)
 		}
 		if reply == nil {
 			return nil

@@ -86,7 +86,7 @@ func (m *Mux) submitCall(r *runner, account Address, w *Work, f func(ctx context
 // bounce sends a stanza's error back to whom it came from, once for all copies
 // of a message.
 func (m *Mux) bounce(ctx context.Context, e *Event, it *Item, err error) {
-	s := errorReply(it.Stanza, err)
+	s := ErrorReply(it.Stanza, err)
 	if s == nil || it.Flags&(Copy|ArchiveResult|Service) != 0 && s.kind != IQ {
 		return // an IQ is one of our own requests, see Query
 	}

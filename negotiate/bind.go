@@ -18,7 +18,6 @@ var (
 	bindName     = xml.Name{Space: nsBind, Local: "bind"}
 	resourceName = xml.Name{Space: nsBind, Local: "resource"}
 	sessionName  = xml.Name{Space: nsSession, Local: "session"}
-	errorName    = xml.Name{Space: mux.NSClient, Local: "error"}
 
 	errBadRequest = stanza.Error{Type: stanza.Modify, Condition: stanza.BadRequest}
 	errConflict   = stanza.Error{Type: stanza.Cancel, Condition: stanza.Conflict}
@@ -88,41 +87,8 @@ func bound(iq *mux.Stanza, full mux.Address) *mux.Stanza {
 
 // answerError answers an IQ with an error, which the stream outlives.
 func (r *run) answerError(iq *mux.Stanza, err error) (next, error) {
-	se := errInternal
-	var app mux.Raw
-	var kids []mux.Child
-	var full *mux.Error
-	switch {
-	case errors.As(err, &full):
-		se, app = full.Stanza, full.App
-		if full.Payload {
-			kids = append(kids, iq.Children()...)
-		}
-	case errors.As(err, &se):
-	}
-	raw, werr := appendError(nil, se, app)
-	if werr != nil {
-		return goOn, fmt.Errorf("%w: %w", stream.InternalServerError, werr)
-	}
-	reply := mux.Make(mux.Head{Kind: mux.IQ, Type: "error", ID: iq.ID(), From: r.domain}, append(kids, mux.RawChild(errorName, string(raw)))...)
+	reply := mux.ErrorReply(iq, err).WithFrom(r.domain).WithTo(mux.Address{})
 	return goOn, r.t.WriteElement(reply.Append(nil, ""))
-}
-
-// appendError writes the error element with an application-specific condition.
-func appendError(dst []byte, se stanza.Error, app mux.Raw) ([]byte, error) {
-	if se.Condition == "" {
-		se.Condition = stanza.UndefinedCondition
-	}
-	if se.Type == "" {
-		se.Type = stanza.Cancel
-	}
-	const end = "</error>"
-	dst, err := xmlwrite.AppendTokens(dst, se.TokenReader(), mux.NSClient)
-	if err != nil {
-		return nil, err
-	}
-	dst = append(dst[:len(dst)-len(end)], app...)
-	return append(dst, end...), nil
 }
 
 // Extension is what a mux with negotiated client streams needs: it answers the

@@ -88,6 +88,9 @@ func (c *conn) Write(p []byte) error {
 	return err
 }
 
+// RemoteAddr is where the peer is, for limits on addresses.
+func (c *conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
 // Pending implements mux.Conn.
 func (c *conn) Pending() int { return c.nc.Pending() }
 
