@@ -30,5 +30,8 @@ func Example() {
 	// AtSelf iq get {http://jabber.org/protocol/disco#items}query: disco
 	// AtAccount iq get {http://jabber.org/protocol/disco#info}query: disco
 	// AtAccount iq get {http://jabber.org/protocol/disco#items}query: disco
+	// Disco AtHost: disco
+	// Disco AtSelf: disco
+	// Disco AtAccount: disco
 	// Feature caps: disco
 }

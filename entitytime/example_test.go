@@ -17,4 +17,5 @@ func Example() {
 	m.Describe(os.Stdout)
 	// Output:
 	// AtHost iq get {urn:xmpp:time}time: entitytime
+	// Disco AtHost: entitytime
 }

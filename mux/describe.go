@@ -33,6 +33,16 @@ func (m *Mux) Describe(w io.Writer) {
 			fmt.Fprintf(w, "Outbound %s: %s\n", l, b.ext)
 		}
 	}
+	var names []string
+	for _, l := range m.lifecycles {
+		names = append(names, l.ext)
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(w, "Lifecycle: %s\n", strings.Join(names, ", "))
+	}
+	for _, d := range m.discos {
+		fmt.Fprintf(w, "Disco %s: %s\n", d.scope, d.ext)
+	}
 	for _, f := range m.features {
 		fmt.Fprintf(w, "Feature %s: %s\n", f.Name, f.ext)
 	}

@@ -107,7 +107,7 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	decl := nsDecls(s.attrs)
 	s.kids = s.inline[:0]
 	for _, c := range sc.Children() {
-		s.kids = append(s.kids, Child{Name: elementName(sc, c.Name, text), raw: text[c.Span.Off:c.Span.End], decl: decl})
+		s.kids = append(s.kids, Child{Name: elementName(sc, c.Name, text), raw: text[c.Span.Off:c.Span.End], decl: decl, off: int(c.Span.Off - content.Off)})
 	}
 	return s
 }

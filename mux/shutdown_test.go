@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"slices"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 )
+
+var update = flag.Bool("update", false, "write golden files")
 
 // stopper notes its end.
 type stopper struct {
@@ -135,7 +138,7 @@ func TestNewErrors(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	if n := bytes.Count([]byte(err.Error()), []byte("\n")) + 1; n != 15 {
+	if n := bytes.Count([]byte(err.Error()), []byte("\n")) + 1; n != 14 {
 		t.Errorf("%d errors:\n%v", n, err)
 	}
 }
@@ -160,7 +163,11 @@ func TestDescribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.String() != string(want) {
+	if *update {
+		if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if b.String() != string(want) {
 		t.Errorf("differs from %s:\n%s", golden, b.String())
 	}
 }

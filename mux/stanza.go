@@ -44,6 +44,7 @@ type Child struct {
 	Name xml.Name
 	raw  string
 	decl string // namespace declarations of the stanza that raw may rely on
+	off  int    // where raw is in the stanza's body
 }
 
 // Head is the start tag of a stanza that is to be made.
@@ -90,8 +91,11 @@ func (s *Stanza) setChildren(children []Child) {
 		s.body = b.String()
 	}
 	s.kids = append(s.inline[:0], children...)
+	off := 0
 	for i := range s.kids {
-		s.kids[i].raw, s.kids[i].decl = s.kids[i].selfContained(), ""
+		k := &s.kids[i]
+		k.raw, k.decl, k.off = k.selfContained(), "", off
+		off += len(k.raw)
 	}
 	s.size = len(s.body) + 64
 }
@@ -180,35 +184,34 @@ func (s *Stanza) Append(dst []byte, ns string) []byte {
 // With is s with a child added at its end.
 func (s *Stanza) With(c Child) *Stanza {
 	n := s.copy()
+	c.raw, c.decl, c.off = c.selfContained(), "", len(s.body)
 	n.kids = append(append(n.inline[:0], s.kids...), c)
-	n.kids[len(n.kids)-1].raw, n.kids[len(n.kids)-1].decl = c.selfContained(), ""
-	n.body = s.body + c.selfContained()
+	n.body = s.body + c.raw
 	n.size += len(c.raw)
 	return n
 }
 
 // Without is s without the children match names; s itself if there are none.
 func (s *Stanza) Without(match func(Child) bool) *Stanza {
-	var keep []Child
-	body, at := "", 0
+	n, body, at := (*Stanza)(nil), "", 0
 	for i, c := range s.kids {
-		if !match(c) {
-			keep = append(keep, c)
-			continue
+		if match(c) {
+			if n == nil {
+				n = s.copy()
+				n.kids = append(n.inline[:0], s.kids[:i]...)
+			}
+			body += s.body[at:c.off] // text between children stays
+			at = c.off + len(c.raw)
+			n.size -= len(c.raw)
+		} else if n != nil {
+			c.off += len(body) - at
+			n.kids = append(n.kids, c)
 		}
-		if keep == nil {
-			keep = append(make([]Child, 0, len(s.kids)), s.kids[:i]...)
-		}
-		// Children lie in the body in order; text between them stays.
-		off := strings.Index(s.body[at:], c.raw) + at
-		body += s.body[at:off]
-		at = off + len(c.raw)
 	}
-	if keep == nil || len(keep) == len(s.kids) {
+	if n == nil {
 		return s
 	}
-	n := s.copy()
-	n.body, n.kids = body+s.body[at:], keep
+	n.body = body + s.body[at:]
 	return n
 }
 

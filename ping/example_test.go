@@ -18,4 +18,5 @@ func Example() {
 	// Output:
 	// AtHost iq get {urn:xmpp:ping}ping: ping
 	// AtSelf iq get {urn:xmpp:ping}ping: ping
+	// Disco AtHost: ping
 }

@@ -22,5 +22,6 @@ func Example() {
 	// AtHost iq set {jabber:iq:register}query: register
 	// AtSelf iq get {jabber:iq:register}query: register
 	// AtSelf iq set {jabber:iq:register}query: register
+	// Disco AtHost: register
 	// Feature register: register
 }

@@ -17,4 +17,5 @@ func Example() {
 	m.Describe(os.Stdout)
 	// Output:
 	// AtHost iq get {jabber:iq:version}query: version
+	// Disco AtHost: version
 }
