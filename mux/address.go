@@ -101,9 +101,10 @@ func plainLocal(s string) bool {
 	return true
 }
 
-// plainDomain: lower-case LDH labels, none of them an A-label.
+// plainDomain: lower-case LDH labels, none of them with hyphens in the third and
+// fourth place (RFC 5891 §4.2.3.1).
 func plainDomain(s string) bool {
-	if s == "" || len(s) > 253 || strings.Contains(s, "xn--") {
+	if s == "" || len(s) > 253 {
 		return false
 	}
 	label := 0
@@ -113,7 +114,7 @@ func plainDomain(s string) bool {
 		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
 			label++
 		case c == '-':
-			if label == 0 || i+1 == len(s) || s[i+1] == '.' {
+			if label == 0 || i+1 == len(s) || s[i+1] == '.' || label == 3 && s[i-1] == '-' {
 				return false
 			}
 			label++

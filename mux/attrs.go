@@ -40,12 +40,16 @@ func findAttr(text, local string) string {
 	return unescape(v)
 }
 
-// nsDecls picks the prefix declarations out of start tag text.
+// nsDecls picks the namespace declarations out of start tag text, that of the
+// default first.
 func nsDecls(attrs string) string {
-	if !strings.Contains(attrs, "xmlns:") {
+	if !strings.Contains(attrs, "xmlns") {
 		return ""
 	}
 	var b strings.Builder
+	if value, ok := rawAttr(attrs, "xmlns"); ok {
+		b.WriteString(" xmlns='" + strings.ReplaceAll(value, "'", "&apos;") + "'")
+	}
 	eachAttr(attrs, func(name, value string) bool {
 		if strings.HasPrefix(name, "xmlns:") {
 			b.WriteString(" " + name + "='" + strings.ReplaceAll(value, "'", "&apos;") + "'")

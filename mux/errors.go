@@ -55,7 +55,6 @@ var (
 	errInternal    = stanza.Error{Type: stanza.Wait, Condition: stanza.InternalServerError}
 	errBadRequest  = stanza.Error{Type: stanza.Modify, Condition: stanza.BadRequest}
 	errMalformed   = stanza.Error{Type: stanza.Modify, Condition: stanza.JIDMalformed}
-	errGone        = stanza.Error{Type: stanza.Wait, Condition: stanza.RecipientUnavailable}
 )
 
 // Stream errors (RFC 6120 §4.9.3) that the kernel ends streams with.

@@ -244,14 +244,6 @@ func (m *Mux) matchFor(ctx context.Context, e *Event, s *Stanza) {
 	m.submitCall(e.r, s.to.Bare(), e.Work, func(ctx context.Context, e *Event) { q.f(ctx, e, s, nil) })
 }
 
-// payloadName is the name of a request's payload.
-func payloadName(s *Stanza) xml.Name {
-	if len(s.kids) == 0 {
-		return xml.Name{}
-	}
-	return s.kids[0].Name
-}
-
 // badIQ reports what is wrong with an IQ (RFC 6120 §8.2.3).
 func badIQ(s *Stanza) bool {
 	switch s.typ {

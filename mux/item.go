@@ -51,8 +51,13 @@ func (it *Item) Recipient() Address {
 func (it *Item) Append(dst []byte, ns string) []byte {
 	s := it.Stanza
 	dst = append(dst, '<')
+	if s.prefix != "" {
+		dst = append(append(dst, s.prefix...), ':')
+	}
 	dst = append(dst, s.name.Local...)
-	if s.kind == Nonza && s.name.Space != NSClient {
+	if s.prefix != "" && strings.Contains(s.attrs, " xmlns=") {
+		// Among the attributes.
+	} else if s.kind == Nonza && s.prefix == "" && s.name.Space != NSClient {
 		dst = appendAttr(dst, "xmlns", s.name.Space)
 	} else if ns != "" {
 		dst = appendAttr(dst, "xmlns", ns)
@@ -84,6 +89,9 @@ func (it *Item) Append(dst []byte, ns string) []byte {
 	dst = append(dst, s.body...)
 	dst = append(dst, it.Extra...)
 	dst = append(dst, '<', '/')
+	if s.prefix != "" {
+		dst = append(append(dst, s.prefix...), ':')
+	}
 	dst = append(dst, s.name.Local...)
 	return append(dst, '>')
 }

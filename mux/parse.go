@@ -68,6 +68,9 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	s.body = text[content.Off:content.End]
 	s.name = elementName(sc, sc.Name(), text)
 	s.kind = kindOf(s.name)
+	if p := sc.Name().Prefix; s.kind == Nonza && p.Len() > 0 {
+		s.prefix = text[p.Off:p.End]
+	}
 	attrsFrom := int(sc.Name().Local.End)
 	others := len(sc.Decls()) > 0
 	for _, a := range sc.Attrs() {
@@ -99,12 +102,12 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 		}
 	}
 	if others {
-		s.attrs = otherAttrs(text[attrsFrom:tag.End], s.kind)
+		s.attrs = otherAttrs(text[attrsFrom:tag.End], s.kind, s.prefix != "")
 	}
 	if s.kind == Message {
 		s.rec = &x.rec
 	}
-	decl := nsDecls(s.attrs)
+	decl := s.decls()
 	s.kids = s.inline[:0]
 	for _, c := range sc.Children() {
 		s.kids = append(s.kids, Child{Name: elementName(sc, c.Name, text), raw: text[c.Span.Off:c.Span.End], decl: decl, off: int(c.Span.Off - content.Off)})
@@ -154,8 +157,8 @@ func kindOf(n xml.Name) Kind {
 }
 
 // otherAttrs is the start tag text without the attributes a Stanza has fields
-// for and without its default namespace.
-func otherAttrs(tag string, k Kind) string {
+// for and, unless the element has a prefix, without its default namespace.
+func otherAttrs(tag string, k Kind, prefixed bool) string {
 	var b []byte
 	eachAttr(tag, func(name, value string) bool {
 		switch name {
@@ -163,8 +166,12 @@ func otherAttrs(tag string, k Kind) string {
 			if k != Nonza {
 				return true
 			}
-		case "xmlns", "xml:lang":
+		case "xml:lang":
 			return true
+		case "xmlns":
+			if !prefixed {
+				return true
+			}
 		}
 		quote := byte('\'')
 		for i := 0; i < len(value); i++ {

@@ -25,6 +25,7 @@ const (
 type Stanza struct {
 	kind     Kind
 	name     xml.Name
+	prefix   string // of a nonza whose content does not inherit its namespace
 	typ      string
 	id       string
 	lang     string
@@ -43,7 +44,7 @@ type Stanza struct {
 type Child struct {
 	Name xml.Name
 	raw  string
-	decl string // namespace declarations of the stanza that raw may rely on
+	decl string // namespace declarations that raw may rely on, of the default too
 	off  int    // where raw is in the stanza's body
 }
 
@@ -161,7 +162,16 @@ func (s *Stanza) Text() string {
 }
 
 // Payload reads the children (and text) as tokens.
-func (s *Stanza) Payload() xml.TokenReader { return tokens(s.body, nsDecls(s.attrs)) }
+func (s *Stanza) Payload() xml.TokenReader { return tokens(s.body, s.decls()) }
+
+// decls are the namespace declarations that the content may rely on.
+func (s *Stanza) decls() string {
+	d := nsDecls(s.attrs)
+	if s.kind == Nonza && s.prefix == "" && s.name.Space != NSClient {
+		d = string(appendAttr(nil, "xmlns", s.name.Space)) + d
+	}
+	return d
+}
 
 // TokenReader reads the whole element as tokens, so that a Stanza is a
 // [xmlstream.Marshaler].
@@ -241,7 +251,7 @@ func (s *Stanza) WithID(id string) *Stanza {
 
 // copy shares everything but the child index.
 func (s *Stanza) copy() *Stanza {
-	return &Stanza{kind: s.kind, name: s.name, typ: s.typ, id: s.id, lang: s.lang, to: s.to, from: s.from,
+	return &Stanza{kind: s.kind, name: s.name, prefix: s.prefix, typ: s.typ, id: s.id, lang: s.lang, to: s.to, from: s.from,
 		badTo: s.badTo, badFrom: s.badFrom, attrs: s.attrs, body: s.body, rec: s.rec, size: s.size}
 }
 
@@ -305,7 +315,7 @@ func (c Child) selfContained() string {
 	b = append(b, c.raw[:i]...)
 	own := c.raw[i : i+startTagEnd(c.raw[i:])]
 	eachAttr(c.decl, func(name, value string) bool {
-		if _, has := rawAttr(own, name); !has && name != "xmlns" {
+		if _, has := rawAttr(own, name); !has {
 			b = append(b, ' ')
 			b = append(b, name...)
 			b = append(b, "='"...)
@@ -343,7 +353,10 @@ func appendMarshaler(dst []byte, p xmlstream.Marshaler) ([]byte, error) {
 
 // tokens reads text as the content of a stanza that carries decls.
 func tokens(text, decls string) xml.TokenReader {
-	d := xml.NewDecoder(strings.NewReader("<x xmlns='" + NSClient + "'" + decls + ">" + text + "</x>"))
+	if !strings.HasPrefix(decls, " xmlns=") {
+		decls = " xmlns='" + NSClient + "'" + decls
+	}
+	d := xml.NewDecoder(strings.NewReader("<x" + decls + ">" + text + "</x>"))
 	return &inner{d: d}
 }
 
@@ -396,7 +409,7 @@ func (r *oneElement) Token() (xml.Token, error) {
 }
 
 func unescape(s string) string {
-	if strings.IndexAny(s, "&\r\n\t") < 0 {
+	if !strings.ContainsAny(s, "&\r\n\t") {
 		return s
 	}
 	return string(xmlscan.AppendUnescaped(nil, []byte(s)))

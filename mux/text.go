@@ -10,7 +10,7 @@ import (
 // are replaced, CDATA sections are what is in them, and line ends are one
 // character (XML 1.0 §2.4, §2.7, §2.11). It is empty if there is an element in it.
 func charData(s string) string {
-	if strings.IndexAny(s, "&<\r") < 0 {
+	if !strings.ContainsAny(s, "&<\r") {
 		return s
 	}
 	b := make([]byte, 0, len(s))

@@ -18,7 +18,7 @@ func (p *peer) waits(d time.Duration, then string) {
 	time.Sleep(d - 1)
 	synctest.Wait()
 	p.expect("")
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	p.expect(expand(then))
 }
 

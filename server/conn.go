@@ -45,10 +45,9 @@ type conn struct {
 	last  atomic.Int64 // when something was read, in Unix nanoseconds
 	probe atomic.Int64 // when a probe was sent since, 0 for none
 
-	mu       sync.Mutex // writing and closing
-	opened   bool       // our header was sent
-	closed   bool
-	peerDone bool
+	mu     sync.Mutex // writing and closing
+	opened bool       // our header was sent
+	closed bool
 }
 
 var _ mux.Conn = (*conn)(nil)
