@@ -26,8 +26,9 @@ type Committer interface {
 	// returned.
 	Submit(writes []Write) (batch uint64)
 	// Notify sets the function that is told, in order of the numbers and one call
-	// at a time, that a batch has ended: durable if err is nil, else not there at
-	// all. It is called once, before the first Submit.
+	// at a time, that batches have ended: durable if err is nil, else not there at
+	// all. A call speaks for every number up to batch that none has spoken for.
+	// Notify is called once, before the first Submit.
 	Notify(f func(batch uint64, err error))
 }
 

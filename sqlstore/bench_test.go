@@ -20,13 +20,13 @@ func BenchmarkCommit(b *testing.B) {
 				d := temp(b, &Options{Linger: linger})
 				waiting := make(map[uint64]chan<- error)
 				var mu sync.Mutex // guards waiting; held over Submit, so that none ends unknown
-				d.Notify(func(n uint64, err error) {
+				d.Notify(each(func(n uint64, err error) {
 					mu.Lock()
 					ch := waiting[n]
 					delete(waiting, n)
 					mu.Unlock()
 					ch <- err
-				})
+				}))
 				data := make([]byte, 200)
 				jid := mux.MustParseAddress("juliet@example.net/balcony")
 				b.ReportAllocs()

@@ -25,11 +25,11 @@ func child(path string) error {
 	}
 	out := bufio.NewWriter(os.Stdout)
 	acknowledged := make(chan uint64, 1024)
-	d.Notify(func(n uint64, err error) {
+	d.Notify(each(func(n uint64, err error) {
 		if err == nil {
 			acknowledged <- n
 		}
-	})
+	}))
 	const ahead = 20 // submissions under way
 	for range ahead {
 		submitPair(d)

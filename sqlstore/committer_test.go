@@ -22,11 +22,22 @@ type ending struct {
 	err error
 }
 
-// listen collects the notifications of a database.
+// listen collects the ends of submissions, one for each: a notification speaks
+// for all before it.
 func listen(d *DB) <-chan ending {
 	ended := make(chan ending, 4096)
-	d.Notify(func(n uint64, err error) { ended <- ending{n, err} })
+	d.Notify(each(func(n uint64, err error) { ended <- ending{n, err} }))
 	return ended
+}
+
+func each(f func(n uint64, err error)) func(n uint64, err error) {
+	last := uint64(0)
+	return func(n uint64, err error) {
+		for last < n {
+			last++
+			f(last, err)
+		}
+	}
 }
 
 var errPurpose = errors.New("on purpose")

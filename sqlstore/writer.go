@@ -187,18 +187,27 @@ func (w *writer) commit(b *batch, from, to int) {
 	}
 }
 
-// finish tells the end of submissions, in order.
+// finish tells the end of submissions, in order, those in a row at once.
 func (w *writer) finish(b *batch, from, to int, err error) {
 	w.mu.Lock()
 	told := w.told
 	w.mu.Unlock()
+	number := uint64(0)
+	tell := func() {
+		if number != 0 && told != nil {
+			told(number, err)
+		}
+		number = 0
+	}
 	for _, s := range b.subs[from:to] {
 		if s.op != nil {
+			tell()
 			s.op.end(err)
-		} else if told != nil {
-			told(s.number, err)
+		} else {
+			number = s.number
 		}
 	}
+	tell()
 }
 
 // turnAway ends all that arrives after the end.

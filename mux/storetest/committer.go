@@ -249,8 +249,10 @@ func testMany(t *testing.T, s *suite) {
 		if r.batch <= before {
 			t.Fatalf("batch %d ended after %d", r.batch, before)
 		}
-		before = r.batch
-		failed[before] = r.err != nil
+		for before < r.batch {
+			before++
+			failed[before] = r.err != nil
+		}
 	}
 	kept := make(map[string]bool)
 	for _, saved := range s.load(t) {
