@@ -21,7 +21,9 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/negotiate"
 	"github.com/propolis-im/propolis/ping"
+	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/register"
+	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/version"
@@ -41,6 +43,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
 	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
 
+	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
@@ -51,7 +54,9 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		Limits: limits, Counters: counters, Logger: log,
 	},
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
-		disco.New(&disco.Options{Name: "Propolis"}),
+		contacts,
+		presence.New(contacts, &presence.Options{Logger: log}),
+		disco.New(&disco.Options{Name: "Propolis", MaySee: contacts.MaySee}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
