@@ -67,14 +67,17 @@ func requested(iq *mux.Stanza) (resource string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	switch kids := el.Children(); len(kids) {
-	case 0:
-		return "", true
-	case 1:
-		resource = kids[0].Text()
-		return resource, kids[0].Name == resourceName && resource != ""
+	asked := false
+	for _, c := range el.Children() {
+		if c.Name != resourceName {
+			continue // libstrophe sends the feature's own <required/> back
+		}
+		if asked {
+			return "", false
+		}
+		resource, asked = c.Text(), true
 	}
-	return "", false
+	return resource, !asked || resource != ""
 }
 
 // bound is the result.

@@ -18,7 +18,8 @@ var bindings = []transcript{
 	{name: "malformed resource", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>a&#x9;b</resource></bind></iq>\n" + bad},
 	{name: "resource too long", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>" + strings.Repeat("a", 1024) + "</resource></bind></iq>\n" + bad},
 	{name: "two resources", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>a</resource><resource>b</resource></bind></iq>\n" + bad},
-	{name: "something else", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><jid>a</jid></bind></iq>\n" + bad},
+	{name: "as libstrophe does it", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><required/><resource>prof</resource></bind></iq>\n" +
+		"S: <iq to='romeo@example.net/prof' type='result' id='1'><bind{ns}><jid>romeo@example.net/prof</jid></bind></iq>"},
 	{name: "get", text: loggedIn + "C: <iq type='get' id='1'><bind{ns}/></iq>\n" + bad},
 	{name: "without id", text: loggedIn + "C: <iq type='set'><bind{ns}/></iq>\nS: <iq from='example.net' type='error'><error type='modify'><bad-request{stanzas}/></error></iq>"},
 	{name: "two payloads", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}/><bind{ns}/></iq>\n" + bad},
