@@ -12,9 +12,10 @@ import (
 // The zero value is no address. Use [Address.JID] where a mellium value is
 // wanted.
 type Address struct {
-	s     string
-	local uint16 // octets of the localpart
-	bare  uint16 // octets of the bare form
+	s      string
+	local  uint16 // octets of the localpart
+	bare   uint16 // octets of the bare form
+	escape bool   // the resource has characters that must be escaped in XML
 }
 
 // errAddress is what a text that is no JID is refused with; callers answer with
@@ -32,6 +33,11 @@ func ParseAddress(s string) (Address, error) {
 	}
 	j, err := jid.Parse(s)
 	if err != nil {
+		return Address{}, errAddress
+	}
+	// What preparation would change once more, such as a domain with two trailing
+	// dots, must not become a second spelling of something (core-im AD-4).
+	if again, err := jid.Parse(j.String()); err != nil || again.String() != j.String() {
 		return Address{}, errAddress
 	}
 	return AddressOf(j), nil
@@ -53,8 +59,12 @@ func AddressOf(j jid.JID) Address {
 	if local > 0 {
 		bare += local + 1
 	}
-	return Address{s: j.String(), local: uint16(local), bare: uint16(bare)}
+	return Address{s: j.String(), local: uint16(local), bare: uint16(bare), escape: strings.ContainsAny(j.Resourcepart(), escaped)}
 }
+
+// escaped are the characters of an address that are escaped in XML; only
+// resources can have them (RFC 7622 §3.3.1).
+const escaped = `"&'<>`
 
 // parseASCII accepts the texts that preparation leaves as they are: the great
 // majority. Anything else (upper case, IDNA, other scripts, errors) is not ok
@@ -69,8 +79,11 @@ func parseASCII(s string) (Address, bool) {
 			return a, false
 		}
 		for i := 0; i < len(resource); i++ {
-			if resource[i] < 0x20 || resource[i] > 0x7e {
+			switch c := resource[i]; {
+			case c < 0x20 || c > 0x7e:
 				return a, false
+			case c == '"' || c == '&' || c == '\'' || c == '<' || c == '>':
+				a.escape = true
 			}
 		}
 	}

@@ -133,12 +133,18 @@ func FuzzParse(f *testing.F) {
 // FuzzAddress compares with mellium, which has no short cut for ASCII.
 func FuzzAddress(f *testing.F) {
 	for _, s := range []string{"", "a", "a@b", "a@b/c", "a/b@c", "@a", "a@", "a/", "A@B/C", "a@b.", "a@b..c", "a@-b", "a@b-", "a@xn--a", "a@[::1]",
-		"a@127.0.0.1", "ß@straße.de/ẞ", "a b@c", "a'@b", "a@b/ c", "a@b/c ", "a@b_c", "a@b/\x7f", strings.Repeat("a", 1024) + "@b", "a@" + strings.Repeat("a", 64) + ".de"} {
+		"a@127.0.0.1", "ß@straße.de/ẞ", "a b@c", "a'@b", "a@b/'", "a@b/<&\"", "a@b/ c", "a@b/c ", "a@b_c", "a@b/\x7f", strings.Repeat("a", 1024) + "@b", "a@" + strings.Repeat("a", 64) + ".de"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := mux.ParseAddress(s)
 		j, jerr := jid.Parse(s)
+		if jerr == nil {
+			again, err := jid.Parse(j.String())
+			if err != nil || again.String() != j.String() {
+				jerr = errors.New("preparing it again gives something else")
+			}
+		}
 		if (err == nil) != (jerr == nil) {
 			t.Fatalf("%q: %v, mellium says %v", s, err, jerr)
 		}
@@ -156,6 +162,10 @@ func FuzzAddress(f *testing.F) {
 		}
 		if mux.AddressOf(j) != a || a.JID().String() != j.String() {
 			t.Fatalf("%q: conversions give %q and %q", s, mux.AddressOf(j), a.JID())
+		}
+		wire := mux.Make(mux.Head{Kind: mux.Message, To: a}).Append(nil, "")
+		if p, err := mux.Parse(wire); err != nil || p.To() != a {
+			t.Fatalf("%q was written as %q", s, wire)
 		}
 		if r := a.Resource(); r != "" {
 			if full, err := a.Bare().WithResource(r); err != nil || full != a {

@@ -63,7 +63,7 @@ func (m *Mux) answer(ctx context.Context, e *Event, req *Stanza, to Address, pay
 		}
 	}
 	reply.to = to
-	if reply.from.IsZero() && reply.attrs == "" {
+	if reply.from.IsZero() && reply.attrs == "" && !m.upstream {
 		reply.from = to.Bare() // on behalf of the account (RFC 6120 §8.1.2.1)
 	}
 	it := Item{Stanza: reply, Flags: Service, Work: e.Work, gen: e.Work.generation()}

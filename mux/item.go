@@ -63,10 +63,10 @@ func (it *Item) Append(dst []byte, ns string) []byte {
 		dst = appendAttr(dst, "xmlns", ns)
 	}
 	if !s.from.IsZero() {
-		dst = appendAttr(dst, "from", s.from.s)
+		dst = appendAddress(dst, " from='", s.from)
 	}
 	if to := it.Recipient(); !to.IsZero() {
-		dst = appendAttr(dst, "to", to.s)
+		dst = appendAddress(dst, " to='", to)
 	} else if s.badTo != "" {
 		dst = appendAttr(dst, "to", s.badTo)
 	}
@@ -101,6 +101,16 @@ func appendAttr(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, '=', '\'')
 	dst = xmlwrite.AppendAttrValue(dst, value)
+	return append(dst, '\'')
+}
+
+func appendAddress(dst []byte, before string, a Address) []byte {
+	dst = append(dst, before...)
+	if a.escape {
+		dst = xmlwrite.AppendAttrValue(dst, a.s)
+	} else {
+		dst = append(dst, a.s...)
+	}
 	return append(dst, '\'')
 }
 

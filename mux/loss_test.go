@@ -25,6 +25,18 @@ func (x *store) keep(note string) {
 	x.kept = append(x.kept, note)
 }
 
+// take empties the store and returns the ids of what it kept.
+func (x *store) take() (ids []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, k := range x.kept {
+		id, _, _ := strings.Cut(k, " ")
+		ids = append(ids, id)
+	}
+	x.kept = nil
+	return ids
+}
+
 func (x *store) len() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()

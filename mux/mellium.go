@@ -52,6 +52,7 @@ func NewClientSession(ctx context.Context, s *xmpp.Session, o *Options, exts ...
 	if err != nil {
 		return nil, err
 	}
+	m.upstream = true
 	c.m, c.st = m, m.NewStream(c, Upstream)
 	if _, err = c.st.Attach(ctx, c.self); err != nil {
 		return nil, errors.Join(err, m.Shutdown(ctx))

@@ -24,6 +24,8 @@ type Mux struct {
 	committer Committer
 	exts      []Extension
 
+	upstream bool // a client's: what is sent goes to its server
+
 	// Frozen when New returns.
 	guards, modifiers, observers table
 	undelivered                  [len(kinds)][]entry
@@ -337,6 +339,7 @@ func (m *Mux) Shutdown(ctx context.Context) error {
 	if m.stopping.Swap(true) {
 		return ErrClosed
 	}
+	defer context.AfterFunc(ctx, m.cancel)() // turns that do not end are left
 	m.streams.Range(func(k, _ any) bool {
 		st := k.(*Stream)
 		st.mu.Lock()

@@ -41,6 +41,9 @@ func (m *Mux) route(ctx context.Context, e *Event, it *Item) {
 	domain := to.Domain()
 	kind := arriveTask
 	switch {
+	case m.upstream:
+		m.toDomain(e.r, "", it) // everything is the server's, also what has no address
+		return
 	case to.IsZero():
 		return // nothing to go by; only server code can do this
 	case m.entities[domain] != nil:

@@ -69,6 +69,7 @@ type runner struct {
 	targets []*Session
 	buf     []byte
 	items   []Item
+	item    Item // on its way into a sink
 	waits   bool // the goroutine is the runner's own, turns may wait
 	inside  bool
 }
@@ -90,7 +91,7 @@ func (r *runner) end() {
 
 func (r *runner) recycle() {
 	r.m, r.waits, r.inside = nil, false, false
-	r.ev = Event{}
+	r.ev, r.item = Event{}, Item{}
 	if cap(r.buf) > 64<<10 {
 		r.buf = nil
 	}

@@ -201,12 +201,12 @@ func (st *Stream) fromClient(ctx context.Context, s *Stanza) error {
 		s.lang = st.lang // set before there is a session
 	}
 	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
-	return st.accept(&it, sess, true)
+	return st.accept(it, sess, true)
 }
 
 // accept takes a stanza into a Work of its own.
-func (st *Stream) accept(it *Item, sess *Session, count bool) error {
-	s := it.Stanza
+func (st *Stream) accept(item Item, sess *Session, count bool) error {
+	s := item.Stanza
 	if err := st.acquire(s.size); err != nil {
 		return err
 	}
@@ -216,8 +216,10 @@ func (st *Stream) accept(it *Item, sess *Session, count bool) error {
 	if sess != nil && count {
 		w.sess, w.seq = sess, sess.count.next()
 	}
-	it.Work, it.gen = w, w.generation()
 	r := st.runner()
+	r.item = item
+	it := &r.item
+	it.Work, it.gen = w, w.generation()
 	if sess != nil && sess.in != nil {
 		if err := sess.in.Put(it); err != nil {
 			m.log.LogAttrs(m.ctx, slog.LevelWarn, "inbound sink failed", slog.Any("err", err))
@@ -328,7 +330,7 @@ func (st *Stream) fromDomain(ctx context.Context, s *Stanza) error {
 		return st.fail(errHostUnknown)
 	}
 	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
-	return st.accept(&it, nil, false)
+	return st.accept(it, nil, false)
 }
 
 func (st *Stream) speaksFor(domain string) bool {
@@ -356,7 +358,7 @@ func (st *Stream) fromUpstream(ctx context.Context, s *Stanza) error {
 		s.from = sess.acct.addr
 	}
 	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
-	return st.accept(&it, sess, true)
+	return st.accept(it, sess, true)
 }
 
 // acquire takes credit for a stanza, waiting until there is some.

@@ -158,20 +158,20 @@ func (m *Mux) dispatch(ctx context.Context, e *Event) {
 			to = e.Account // RFC 6120 §10.3.1: as to the own bare JID
 		}
 	}
-	it := *e.Item
+	it := e.Item
 	it.Stanza = s
 	if s.to.IsZero() {
 		it.To = to
 	}
 	if to.Bare() == e.Account {
 		// Within the same turn, so that copies keep their order (core-im CORE-12).
-		inner := Event{Account: e.Account, Stanza: s, Item: &it, Work: e.Work, m: m, r: e.r, acct: e.acct}
+		inner := Event{Account: e.Account, Stanza: s, Item: it, Work: e.Work, m: m, r: e.r, acct: e.acct}
 		e.r.inner = &inner
 		m.arrive(ctx, &inner)
 		e.r.inner = nil
 		return
 	}
-	m.route(ctx, e, &it)
+	m.route(ctx, e, it)
 }
 
 // pass runs guards and modifiers of a point and reports whether the stanza goes
@@ -245,7 +245,13 @@ func (m *Mux) arrive(ctx context.Context, e *Event) {
 	s := e.Stanza
 	e.from = s.from
 	e.owe()
-	e.Unknown = !m.exists(ctx, e)
+	exists, err := m.exists(ctx, e)
+	if err != nil {
+		m.log.LogAttrs(ctx, slog.LevelError, "account lookup failed", slog.String("account", e.Account.String()), slog.Any("err", err))
+		m.refuse(ctx, e, "", errInternal)
+		return
+	}
+	e.Unknown = !exists
 	if e.Unknown {
 		m.settle(ctx, e, noAccount)
 		return
@@ -257,19 +263,14 @@ func (m *Mux) arrive(ctx context.Context, e *Event) {
 }
 
 // exists asks whether the account of the turn exists.
-func (m *Mux) exists(ctx context.Context, e *Event) bool {
+func (m *Mux) exists(ctx context.Context, e *Event) (bool, error) {
 	if len(e.acct.list()) > 0 {
-		return true
+		return true, nil
 	}
-	ok, known := m.host.Account(e.Account)
-	if known {
-		return ok
+	if ok, known := m.host.Account(e.Account); known {
+		return ok, nil
 	}
-	ok, err := m.host.LoadAccount(ctx, e.Account)
-	if err != nil {
-		m.log.LogAttrs(ctx, slog.LevelError, "account lookup failed", slog.String("account", e.Account.String()), slog.Any("err", err))
-	}
-	return ok
+	return m.host.LoadAccount(ctx, e.Account)
 }
 
 // settle carries out the delivery decision.
@@ -300,10 +301,10 @@ func (m *Mux) settle(ctx context.Context, e *Event, st presenceState) {
 	r := e.r
 	r.targets = choose(r.targets[:0], act, sessions, addressed)
 	got := r.targets[:0]
-	it := *e.Item
-	it.Stanza = s
 	for _, t := range r.targets {
-		if t.put(r, &it) {
+		r.item = *e.Item // for each, since sinks may change it
+		r.item.Stanza = s
+		if t.put(r, &r.item) {
 			got = append(got, t)
 		}
 	}

@@ -22,8 +22,8 @@ func (st *Stream) Attach(ctx context.Context, full Address) (*Session, error) {
 }
 
 // fromServer is the turn of what the server says to a client: FromPeer means
-// from the server here, requests are answered at AtSelf, and what is sent goes to
-// the server whatever its address.
+// from the server here, requests are answered by those registered for AtSelf or
+// AtHost, and what is sent goes to the server whatever its address.
 func (m *Mux) fromServer(ctx context.Context, e *Event) {
 	e.from = e.Stanza.from
 	e.owe()
@@ -35,7 +35,11 @@ func (m *Mux) fromServer(ctx context.Context, e *Event) {
 		return
 	}
 	if e.reply == replyOwed {
-		m.answerIQ(ctx, e, AtSelf)
+		at := AtSelf
+		if m.findIQ(at, e.Stanza) == nil {
+			at = AtHost // what a server answers for itself, a client answers too
+		}
+		m.answerIQ(ctx, e, at)
 	}
 	m.observe(ctx, e, FromPeer)
 }

@@ -61,7 +61,8 @@ func (r *run) bind(iq *mux.Stanza) (next, error) {
 }
 
 // requested is the resource that a bind asks for, empty if it leaves that to us.
-// An empty resource element asks for one that cannot be (RFC 6120 §7.7.2.1).
+// So does an empty resource element: clients of mellium.im/xmpp send it in place of
+// the one they want.
 func requested(iq *mux.Stanza) (resource string, ok bool) {
 	el, err := iq.Children()[0].Element()
 	if err != nil {
@@ -77,7 +78,7 @@ func requested(iq *mux.Stanza) (resource string, ok bool) {
 		}
 		resource, asked = c.Text(), true
 	}
-	return resource, !asked || resource != ""
+	return resource, true
 }
 
 // bound is the result.

@@ -14,7 +14,6 @@ var bindings = []transcript{
 	{name: "prepared", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>A&amp;Ⅳ</resource></bind></iq>\nS: <iq to='romeo@example.net/A&amp;Ⅳ' type='result' id='1'><bind{ns}><jid>romeo@example.net/A&amp;Ⅳ</jid></bind></iq>"},
 	{name: "at the domain", text: loggedIn + "C: <iq type='set' to='example.net' id='1'><bind{ns}><resource>x</resource></bind></iq>\nS: <iq from='example.net' to='romeo@example.net/x' type='result' id='1'><bind{ns}><jid>romeo@example.net/x</jid></bind></iq>"},
 	{name: "at the account", text: loggedIn + "C: <iq type='set' to='romeo@example.net' id='1'><bind{ns}><resource>x</resource></bind></iq>\nS: <iq from='romeo@example.net' to='romeo@example.net/x' type='result' id='1'><bind{ns}><jid>romeo@example.net/x</jid></bind></iq>"},
-	{name: "empty resource", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource/></bind></iq>\n" + bad},
 	{name: "malformed resource", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>a&#x9;b</resource></bind></iq>\n" + bad},
 	{name: "resource too long", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>" + strings.Repeat("a", 1024) + "</resource></bind></iq>\n" + bad},
 	{name: "two resources", text: loggedIn + "C: <iq type='set' id='1'><bind{ns}><resource>a</resource><resource>b</resource></bind></iq>\n" + bad},

@@ -1,0 +1,97 @@
+// Command echobot is a client that answers every chat message with its own text:
+// the smallest program that runs extensions of this library on a client session
+// of mellium.im/xmpp. It also says which software it is (XEP-0092) and answers
+// pings (XEP-0199), with the same packages that a server uses.
+//
+//	echo PASSWORD | echobot -jid bot@localhost -addr localhost:5222 -ca propolis-data/cert.pem
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+
+	"mellium.im/sasl"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/ping"
+	"github.com/propolis-im/propolis/version"
+)
+
+func main() {
+	name := flag.String("jid", "", "the account, such as bot@example.net")
+	addr := flag.String("addr", "localhost:5222", "the server's address for STARTTLS")
+	ca := flag.String("ca", "", "a file with the certificate to trust, in place of the system's")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx, *name, *addr, *ca); err != nil {
+		fmt.Fprintln(os.Stderr, "echobot:", err)
+		os.Exit(1)
+	}
+}
+
+func start(ctx context.Context, name, addr, ca string) error {
+	account, err := jid.Parse(name)
+	if err != nil {
+		return err
+	}
+	password, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("reading the password: %w", err)
+	}
+	config := &tls.Config{ServerName: account.Domainpart(), MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return errors.New("no certificate in " + ca)
+		}
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return run(ctx, conn, account, strings.TrimSpace(password), config, func(mux.Address) {})
+}
+
+// run logs in over a connection and echoes until ctx or the stream ends. online
+// is called with the bot's full JID when others can write to it.
+func run(ctx context.Context, conn net.Conn, account jid.JID, password string, config *tls.Config, online func(mux.Address)) error {
+	session, err := xmpp.NewClientSession(ctx, account, conn,
+		xmpp.StartTLS(config),
+		xmpp.SASL("", password, sasl.ScramSha256, sasl.ScramSha1),
+		xmpp.BindResource())
+	if err != nil {
+		return err
+	}
+	bot, err := mux.NewClientSession(ctx, session, nil, echo{}, ping.New(), version.New("echobot", "1", nil))
+	if err != nil {
+		return err
+	}
+	stopped := context.AfterFunc(ctx, func() { bot.Close(nil) })
+	defer stopped()
+	self := bot.Session().Account()
+	bot.Mux().Go(self, func(ctx context.Context, e *mux.Event) {
+		e.Send(ctx, mux.Make(mux.Head{Kind: mux.Presence})) // to the server: available
+		online(bot.Session().JID())
+	})
+	err = session.Serve(bot)
+	if ctx.Err() != nil {
+		return nil // that was the reason
+	}
+	return err
+}
