@@ -46,8 +46,10 @@ func TestTranscripts(t *testing.T) {
 	muxtest.Transcripts(t, "testdata/*.xmpp", func(*testing.T) muxtest.Config {
 		store := new(roster.Memory)
 		return muxtest.Config{
-			Options:    mux.Options{Committer: new(muxtest.Committer), NoRecover: true},
-			Extensions: func() []mux.Extension { return extensions(store, &roster.Options{MaxName: 40, MaxGroups: 3, MaxItems: 3}) },
+			Options: mux.Options{Committer: new(muxtest.Committer), NoRecover: true},
+			Extensions: func() []mux.Extension {
+				return extensions(store, &roster.Options{MaxName: 40, MaxGroups: 3, MaxItems: 3})
+			},
 		}
 	})
 }

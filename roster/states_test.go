@@ -147,7 +147,9 @@ func splitCell(cell string) (state string, does func(string) bool) {
 	return words[0], func(w string) bool { return slices.Contains(words[1:], w) }
 }
 
-func hasFrom(state string) bool { return strings.HasPrefix(state, "From") || strings.HasPrefix(state, "Both") }
+func hasFrom(state string) bool {
+	return strings.HasPrefix(state, "From") || strings.HasPrefix(state, "Both")
+}
 
 // TestStates goes through every cell of the subscription tables, in a real mux.
 func TestStates(t *testing.T) {

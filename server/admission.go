@@ -52,11 +52,15 @@ func prefixOf(a net.Addr) netip.Prefix {
 	return p
 }
 
+// count is what is known of an address, nil if there is no room for one more.
 func (a *admission) count(p netip.Prefix, now time.Time) *netCount {
 	n := a.nets[p]
 	if n == nil {
-		if len(a.nets) >= maxNets || now.Sub(a.swept) > time.Minute {
+		if since := now.Sub(a.swept); since > time.Minute || len(a.nets) >= maxNets && since > time.Second {
 			a.sweep(now)
+		}
+		if len(a.nets) >= maxNets {
+			return nil
 		}
 		n = &netCount{minute: now, since: now}
 		a.nets[p] = n
@@ -84,17 +88,19 @@ func (a *admission) sweep(now time.Time) {
 func (a *admission) enter(p netip.Prefix, now time.Time) (refused string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.lim.Connections > 0 && a.total >= a.lim.Connections {
+		return "too many connections"
+	}
 	n := a.count(p, now)
+	if n == nil {
+		return "too many addresses"
+	}
 	n.fresh++
 	switch {
-	case a.lim.Connections > 0 && a.total >= a.lim.Connections:
-		return "too many connections"
 	case a.lim.ConnectionsPerAddress > 0 && n.open >= a.lim.ConnectionsPerAddress:
 		return "too many connections of the address"
 	case a.lim.NewPerMinute > 0 && n.fresh > a.lim.NewPerMinute:
 		return "too many new connections of the address"
-	case len(a.nets) > maxNets:
-		return "too many addresses"
 	}
 	a.total++
 	n.open++
@@ -106,7 +112,7 @@ func (a *admission) leave(p netip.Prefix, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.total--
-	a.count(p, now).open--
+	a.count(p, now).open-- // with a connection it is never forgotten
 }
 
 // failed counts a failed login and returns how long to wait before it is
@@ -122,8 +128,8 @@ func (a *admission) failed(p netip.Prefix, now time.Time) time.Duration {
 	return 0
 }
 
-// bucket is a token bucket: how long its user has to pause. The zero value with a
-// negative rate never asks for a pause.
+// bucket is a token bucket: how long its user has to pause. With a negative rate or
+// burst it never asks for a pause.
 type bucket struct {
 	rate, burst float64 // tokens per second, most tokens
 	tokens      float64
@@ -137,7 +143,7 @@ func newBucket(rate, burst int) bucket {
 // take takes n tokens, going into debt, and returns after which time there is
 // none.
 func (b *bucket) take(n int, now time.Time) time.Duration {
-	if b.rate < 0 {
+	if b.rate < 0 || b.burst < 0 {
 		return 0
 	}
 	if !b.at.IsZero() {

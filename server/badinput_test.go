@@ -56,7 +56,7 @@ func TestBadStreams(t *testing.T) {
 		{"wrong stream namespace", inTLS, strings.Replace(header, "etherx.jabber.org", "example.net", 1), "invalid-namespace", ""},
 		{"wrong content namespace", inTLS, in("jabber:server"), "invalid-namespace", ""},
 		{"unknown content namespace", inTLS, in("urn:example:content"), "invalid-namespace", ""},
-		{"not a stream", inTLS, "<foo xmlns='jabber:client'>", "bad-format", ""},
+		{"not a stream", inTLS, "<foo xmlns='http://etherx.jabber.org/streams'>", "bad-format", ""},
 		{"unknown host", inTLS, strings.Replace(header, "example.net", "example.com", 1), "host-unknown", ""},
 		{"malformed host", inTLS, strings.Replace(header, "example.net", "a@example.net", 1), "host-unknown", ""},
 		{"no version", inTLS, strings.Replace(header, " version='1.0' to", " to", 1), "unsupported-version", ""},
@@ -95,10 +95,10 @@ func TestBadStreams(t *testing.T) {
 		{"depth bomb", withSession, "<message>" + strings.Repeat("<x>", 64), "policy-violation", ""},
 		{"attribute bomb", withSession, "<message " + bomb("a%='' ", 65) + "/>", "policy-violation", ""},
 		{"namespace bomb", withSession, "<message " + bomb("xmlns:a%='urn:x' ", 65) + "/>", "policy-violation", ""},
-		{"element bomb", withSession, "<message>" + strings.Repeat("<a/>", 5000), "policy-violation", tooBig},
+		{"element bomb", withSession, "<message>" + strings.Repeat("<a/>", 6000), "policy-violation", tooBig},
 		{"long name", withSession, "<" + strings.Repeat("n", 257), "policy-violation", ""},
 		{"text between stanzas", withSession, "hello", "bad-format", ""},
-		{"second stream header", withSession, "<stream:stream>", "unsupported-stanza-type", ""},
+		{"second stream header", withSession, "<stream:stream/>", "unsupported-stanza-type", ""},
 		{"unknown element", withSession, "<x xmlns='urn:example:unknown'/>", "unsupported-stanza-type", ""},
 		{"unknown stanza", withSession, "<query/>", "unsupported-stanza-type", ""},
 		{"features of a client", withSession, "<stream:features/>", "unsupported-stanza-type", ""},
@@ -108,6 +108,7 @@ func TestBadStreams(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			romeo.t, juliet.t = t, t
 			c := tt.phase(t, s)
 			c.send(tt.send)
 			got := c.next()
@@ -145,46 +146,47 @@ func TestBadStanzas(t *testing.T) {
 	unavailable, badRequest := stanzaError("cancel", "service-unavailable"), stanzaError("modify", "bad-request")
 	tests := []struct{ name, send, want string }{
 		{"unknown request to the server", "<iq type='get' id='1' to='example.net'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' id='1' from='example.net'" + me + ">" + unavailable + "</iq>"},
+			"<iq from='example.net'" + me + " type='error' id='1'>" + unavailable + "</iq>"},
 		{"unknown request to nobody", "<iq type='get' id='1'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' id='1' from='mercutio@example.net'" + me + ">" + unavailable + "</iq>"},
+			"<iq from='mercutio@example.net'" + me + " type='error' id='1'>" + unavailable + "</iq>"},
 		{"unknown request to an account", "<iq type='get' id='1' to='juliet@example.net'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' id='1' from='juliet@example.net'" + me + ">" + unavailable + "</iq>"},
+			"<iq from='juliet@example.net'" + me + " type='error' id='1'>" + unavailable + "</iq>"},
 		{"request to a resource that is not there", "<iq type='get' id='1' to='juliet@example.net/x'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' id='1' from='juliet@example.net/x'" + me + ">" + unavailable + "</iq>"},
+			"<iq from='juliet@example.net/x'" + me + " type='error' id='1'>" + unavailable + "</iq>"},
 		{"request to an account that does not exist", "<iq type='get' id='1' to='ghost@example.net/x'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' id='1' from='ghost@example.net/x'" + me + ">" + unavailable + "</iq>"},
+			"<iq from='ghost@example.net/x'" + me + " type='error' id='1'>" + unavailable + "</iq>"},
 		{"request without id", "<iq type='get'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' from='mercutio@example.net'" + me + ">" + badRequest + "</iq>"},
+			"<iq" + me + " type='error'>" + badRequest + "</iq>"},
 		{"request without payload", "<iq type='get' id='1' to='example.net'/>",
-			"<iq type='error' id='1' from='example.net'" + me + ">" + badRequest + "</iq>"},
+			"<iq from='example.net'" + me + " type='error' id='1'>" + badRequest + "</iq>"},
 		{"request with two payloads", "<iq type='set' id='1' to='example.net'><x xmlns='urn:a'/><x xmlns='urn:b'/></iq>",
-			"<iq type='error' id='1' from='example.net'" + me + ">" + badRequest + "</iq>"},
+			"<iq from='example.net'" + me + " type='error' id='1'>" + badRequest + "</iq>"},
 		{"request without type", "<iq id='1' to='example.net'><x xmlns='urn:example:unknown'/></iq>",
-			"<iq type='error' id='1' from='example.net'" + me + ">" + badRequest + "</iq>"},
+			"<iq from='example.net'" + me + " type='error' id='1'>" + badRequest + "</iq>"},
 		{"error without error", "<iq type='error' id='1' to='example.net'/>", ""},
 		{"result that nobody asked for", "<iq type='result' id='1' to='example.net'/>", ""},
 		{"presence of unknown type", "<presence type='invisible' id='1' to='juliet@example.net'/>",
-			"<presence type='error' id='1' from='juliet@example.net'" + me + ">" + badRequest + "</presence>"},
+			"<presence from='juliet@example.net'" + me + " type='error' id='1'>" + badRequest + "</presence>"},
 		{"malformed to", "<message id='1' to='a@b@c'><body>x</body></message>",
-			"<message type='error' id='1'" + me + " from='a@b@c'>" + stanzaError("modify", "jid-malformed") + "</message>"},
+			"<message" + me + " type='error' id='1' from='a@b@c'>" + stanzaError("modify", "jid-malformed") + "</message>"},
 		{"malformed to of an error", "<message type='error' id='1' to='@'/>", ""},
 		{"message to an unknown user", "<message id='1' to='ghost@example.net'><body>x</body></message>",
-			"<message type='error' id='1' from='ghost@example.net'" + me + ">" + unavailable + "</message>"},
+			"<message from='ghost@example.net'" + me + " type='error' id='1'>" + unavailable + "</message>"},
 		{"message to the server", "<message id='1' to='example.net'><body>x</body></message>",
-			"<message type='error' id='1' from='example.net'" + me + ">" + unavailable + "</message>"},
+			"<message from='example.net'" + me + " type='error' id='1'>" + unavailable + "</message>"},
 		{"message to another domain", "<message id='1' to='romeo@example.com'><body>x</body></message>",
-			"<message type='error' id='1' from='romeo@example.com'" + me + ">" + stanzaError("cancel", "remote-server-not-found") + "</message>"},
+			"<message from='romeo@example.com'" + me + " type='error' id='1'>" + stanzaError("cancel", "remote-server-not-found") + "</message>"},
 		{"error to another domain", "<message type='error' id='1' to='romeo@example.com'/>", ""},
 		{"groupchat to an account", "<message type='groupchat' id='1' to='juliet@example.net'><body>x</body></message>",
-			"<message type='error' id='1' from='juliet@example.net'" + me + ">" + unavailable + "</message>"},
-		{"second bind", bindIQ, "<iq type='error' id='bind' from='mercutio@example.net'" + me + ">" + stanzaError("cancel", "not-allowed") + "</iq>"},
+			"<message from='juliet@example.net'" + me + " type='error' id='1'>" + unavailable + "</message>"},
+		{"second bind", bindIQ, "<iq from='mercutio@example.net'" + me + " type='error' id='bind'>" + stanzaError("cancel", "not-allowed") + "</iq>"},
 		{"session", "<iq type='set' id='1' to='example.net'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
-			"<iq type='result' id='1' from='example.net'" + me + "></iq>"},
+			"<iq from='example.net'" + me + " type='result' id='1'/>"},
 		{"white space", " \r\n\t ", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			c.t, juliet.t = t, t
 			c.send(tt.send)
 			if tt.want != "" {
 				c.expect(tt.want)
@@ -193,6 +195,7 @@ func TestBadStanzas(t *testing.T) {
 			c.says(juliet, tt.name)
 		})
 	}
+	c.t, juliet.t = t, t
 	for _, from := range []string{"mercutio@example.net", "mercutio@example.net/bad", "MERCUTIO@EXAMPLE.NET"} {
 		c.send("<message from='" + from + "' to='" + juliet.jid + "'/>")
 		juliet.expect("<message from='mercutio@example.net/bad' to='juliet@example.net/b'/>")

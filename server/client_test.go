@@ -29,7 +29,8 @@ type client struct {
 	conn net.Conn // TCP or TLS
 	tcp  net.Conn
 	sc   *xmlscan.Scanner
-	buf  []byte
+	buf  []byte // read and not consumed
+	more []byte // room for reading
 	jid  string
 }
 
@@ -39,7 +40,6 @@ func dial(t testing.TB, addr string) *client {
 	tcp, err := net.Dial("tcp", addr)
 	must(t, err)
 	t.Cleanup(func() { _ = tcp.Close() })
-	must(t, tcp.SetDeadline(time.Now().Add(patience)))
 	c := &client{t: t, conn: tcp, tcp: tcp}
 	c.restart()
 	return c
@@ -70,6 +70,7 @@ func dialTLS(t testing.TB, s *site) *client {
 // send writes bytes, and does not mind if the server does not want them any more.
 func (c *client) send(text string) {
 	c.t.Helper()
+	must(c.t, c.tcp.SetWriteDeadline(time.Now().Add(patience)))
 	if _, err := io.WriteString(c.conn, text); err != nil && !gone(err) {
 		c.t.Fatal(err)
 	}
@@ -88,25 +89,41 @@ const end = "(end of the connection)"
 // the stream, or end.
 func (c *client) next() string {
 	c.t.Helper()
+	got, err := c.try()
+	if gone(err) {
+		return end
+	}
+	if err != nil {
+		c.t.Fatalf("waiting for the server: %v; have %q", err, c.buf)
+	}
+	return got
+}
+
+// try is next for goroutines that are not the test's.
+func (c *client) try() (string, error) {
+	if err := c.tcp.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
 	for {
 		k, n, err := c.sc.Next(c.buf)
-		must(c.t, err)
+		if err != nil {
+			return "", err
+		}
 		if k == xmlscan.None {
-			more := make([]byte, 16<<10)
-			m, err := c.conn.Read(more)
-			if m == 0 && err != nil {
-				if !gone(err) {
-					c.t.Fatalf("waiting for the server: %v; have %q", err, c.buf)
-				}
-				return end
+			if c.more == nil {
+				c.more = make([]byte, 16<<10)
 			}
-			c.buf = append(c.buf, more[:m]...)
+			m, err := c.conn.Read(c.more)
+			if m == 0 && err != nil {
+				return "", err
+			}
+			c.buf = append(c.buf, c.more[:m]...)
 			continue
 		}
 		text := string(c.buf[:n])
 		c.buf = c.buf[n:]
 		if k != xmlscan.Space {
-			return text
+			return text, nil
 		}
 	}
 }
@@ -207,7 +224,7 @@ func enter(t testing.TB, s *site, user, resource string) *client {
 // send for it.
 func message(from, to, body string) (send, want string) {
 	send = "<message type='chat' to='" + to + "'><body>" + body + "</body></message>"
-	return send, "<message type='chat' from='" + from + "' to='" + to + "'><body>" + body + "</body></message>"
+	return send, "<message from='" + from + "' to='" + to + "' type='chat'><body>" + body + "</body></message>"
 }
 
 // says sends a message to another client, who gets it.

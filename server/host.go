@@ -22,6 +22,7 @@ const knownAccounts = 50_000
 // host is the mux.Host of the server.
 type host struct {
 	domains  map[string]bool
+	list     []string // the same, in the order given
 	accounts Accounts
 
 	mu    sync.RWMutex
@@ -36,6 +37,9 @@ func newHost(domains []string, a Accounts) (*host, error) {
 		addr, err := mux.ParseAddress(d)
 		if err != nil || addr.Domain() != addr.String() {
 			return nil, fmt.Errorf("server: %q is no domain", d)
+		}
+		if !h.domains[addr.Domain()] {
+			h.list = append(h.list, addr.Domain())
 		}
 		h.domains[addr.Domain()] = true
 	}

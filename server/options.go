@@ -11,13 +11,14 @@ import (
 
 // Options say what a server is. Fields without "required" have defaults.
 type Options struct {
-	// Domains are the served domains, required: prepared or not, the first is the
-	// default for clients that name none.
+	// Domains are the served domains, required, prepared or not. Clients that name
+	// none get it if there is only one, and are refused otherwise.
 	Domains []string
 	// Accounts knows which accounts exist; required.
 	Accounts Accounts
-	// Certificate returns the certificate to show, required unless every listener
-	// is Plain. It may look at hello.ServerName, and is asked for each handshake.
+	// Certificate returns the certificate to show. It may look at
+	// hello.ServerName, and is asked for each handshake. With nil there is no TLS,
+	// and clients log in in clear: for connections that never leave the machine.
 	Certificate func(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	// SASL authenticates clients; required.
 	SASL negotiate.SASL
@@ -31,8 +32,9 @@ type Options struct {
 	Counters Counters
 }
 
-// Limits bound what peers can use up. A zero field stands for its default, a
-// negative one for no limit.
+// Limits bound what peers can use up. A zero field stands for its default. A
+// negative one stands for no limit where it is a rate or a number; sizes and times
+// always have one.
 type Limits struct {
 	// BytesPerSecond and BytesBurst bound the input of a client stream, in octets;
 	// 64 KiB and 1 MiB. Above it the stream is read more slowly (core-im LIM-8).
@@ -86,6 +88,11 @@ func (l *Limits) withDefaults() Limits {
 			*v = def
 		}
 	}
+	size := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
 	t := func(v *time.Duration, def time.Duration) {
 		if *v <= 0 {
 			*v = def
@@ -99,10 +106,10 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.NewPerMinute, 60)
 	n(&d.FailuresPerAddress, 30)
 	n(&d.Connections, 20000)
-	n(&d.StanzaBytes, 256<<10)
-	n(&d.PreAuthBytes, 32<<10)
-	n(&d.WriteBuffer, 4<<20)
-	n(&d.WriteBuffers, 48<<20)
+	size(&d.StanzaBytes, 256<<10)
+	size(&d.PreAuthBytes, 32<<10)
+	size(&d.WriteBuffer, 4<<20)
+	size(&d.WriteBuffers, 48<<20)
 	t(&d.FailureDelay, 5*time.Second)
 	t(&d.Negotiation, time.Minute)
 	t(&d.Idle, 5*time.Minute)

@@ -16,7 +16,7 @@ import (
 // accepted it.
 func (c *conn) negotiate(ctx context.Context) {
 	if c.direct {
-		tctx, cancel := context.WithTimeout(ctx, tlsHandshake)
+		tctx, cancel := context.WithTimeout(ctx, min(tlsHandshake, c.srv.lim.Negotiation))
 		err := c.Secure(tctx)
 		cancel()
 		if err != nil {
@@ -65,11 +65,13 @@ func (c *conn) receive() error {
 		if err != nil {
 			return err
 		}
+		stanzas := 0
 		switch k {
 		case xmlscan.None:
 			if err := c.await(); err != nil {
 				return err
 			}
+			continue
 		case xmlscan.Close:
 			c.in.consume(n)
 			return io.EOF
@@ -80,19 +82,21 @@ func (c *conn) receive() error {
 			if err := c.st.Receive(ctx, s); err != nil {
 				return err
 			}
-			if d := c.pause(n); d > 0 {
-				if err := c.sleep(d); err != nil {
-					return err
-				}
-			}
-		default:
+			stanzas = 1
+		default: // white space
 			c.in.consume(n)
+		}
+		if d := c.pause(stanzas, n); d > 0 {
+			if err := c.sleep(d); err != nil {
+				return err
+			}
 		}
 	}
 }
 
 // await waits for input, once what was caused so far has gone out. Input that TLS
-// has decrypted or the kernel has handed over already is taken first.
+// has decrypted or the kernel has handed over already is taken first; see quiet
+// for what happens if that is not a whole record.
 func (c *conn) await() error {
 	if c.nc.Buffered() == 0 {
 		c.st.Flush()

@@ -56,6 +56,7 @@ type Server struct {
 	conns     map[*conn]struct{}
 	listeners map[net.Listener]struct{}
 	stopping  bool
+	stopped   chan struct{} // closed when Shutdown is through
 }
 
 // ErrClosed is returned by Serve after Shutdown.
@@ -67,7 +68,7 @@ func New(o *Options, exts ...mux.Extension) (*Server, error) {
 		return nil, errors.New("server: accounts and SASL are required")
 	}
 	s := &Server{opt: *o, lim: o.Limits.withDefaults(), log: o.Logger, counters: o.Counters,
-		conns: make(map[*conn]struct{}), listeners: make(map[net.Listener]struct{})}
+		conns: make(map[*conn]struct{}), listeners: make(map[net.Listener]struct{}), stopped: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -142,6 +143,11 @@ func (s *Server) accept(l net.Listener, direct bool) error {
 	}
 	s.listeners[l] = struct{}{}
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.listeners, l)
+	}()
 	for pause := 5 * time.Millisecond; ; {
 		tcp, err := l.Accept()
 		if err != nil {
@@ -229,9 +235,20 @@ func (s *Server) forget(c *conn) {
 // Shutdown ends the server in order (core-im GS-1): it accepts nothing more,
 // finishes what it has accepted, saves what can be resumed, tells the others and
 // closes. When ctx ends it is cut short; nothing that was acknowledged is lost
-// either way. The store may be closed afterwards.
+// either way. The store may be closed afterwards. A second call waits for the first,
+// as long as its own ctx lasts, and returns ErrClosed.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		select {
+		case <-s.stopped:
+			return ErrClosed
+		case <-ctx.Done():
+			return errors.Join(ErrClosed, ctx.Err())
+		}
+	}
+	defer close(s.stopped)
 	s.stopping = true
 	for l := range s.listeners {
 		_ = l.Close() // Serve returns
@@ -282,12 +299,8 @@ func (s *Server) all() []*conn {
 
 // negotiation is how streams are negotiated.
 func (s *Server) negotiation() *negotiate.Options {
-	domains := make([]string, 0, len(s.host.domains))
-	for d := range s.host.domains {
-		domains = append(domains, d)
-	}
 	return &negotiate.Options{
-		Domains: func() []string { return domains },
+		Domains: func() []string { return s.host.list },
 		SASL:    s.opt.SASL,
 		Timeout: s.lim.Negotiation, TLSTimeout: min(tlsHandshake, s.lim.Negotiation),
 		OnFailure: s.loginFailed,

@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"time"
 
+	"github.com/propolis-im/propolis/internal/netio"
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
@@ -74,9 +76,6 @@ func (c *conn) WriteHeader(h negotiate.Header) error {
 		b = append(xmlwrite.AppendAttrValue(b, a.value), '\'')
 	}
 	c.out = append(b, '>')
-	c.mu.Lock()
-	c.opened = true
-	c.mu.Unlock()
 	return nil
 }
 
@@ -111,8 +110,14 @@ func (c *conn) Flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	err := c.Write(c.out)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	_, err := c.w.Write(c.out)
 	c.out = nil
+	c.opened = true // the first thing in a stream is the header
 	return err
 }
 
@@ -143,7 +148,7 @@ func (c *conn) Secure(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = c.nc.SetReadDeadline(deadline) // a broken connection shows at once below
 	}
-	t := tls.Server(c.nc, config)
+	t := tls.Server(quiet{c.nc, c}, config)
 	if err := t.HandshakeContext(context.WithValue(ctx, connKey{}, c)); err != nil {
 		return err
 	}
@@ -222,6 +227,22 @@ func (c *conn) fill(ctx context.Context) error {
 	return c.read()
 }
 
+// quiet is what TLS reads from. Before it asks the network for more, what was
+// caused so far goes out: a record need not be there as a whole, nor have anything
+// for us in it.
+type quiet struct {
+	*netio.Conn
+	c *conn
+}
+
+// Read implements net.Conn.
+func (q quiet) Read(p []byte) (int, error) {
+	if q.Buffered() == 0 {
+		q.c.st.Flush()
+	}
+	return q.Conn.Read(p)
+}
+
 // read waits for bytes and puts them into the input.
 func (c *conn) read() error {
 	if err := c.nc.WaitReadable(); err != nil {
@@ -248,12 +269,12 @@ func unexpected(err error) error {
 	return err
 }
 
-// pause is how long the peer has to be left unread, having sent n octets in one
-// stanza.
-func (c *conn) pause(n int) time.Duration {
+// pause is how long the peer has to be left unread, having sent n octets in so
+// many stanzas.
+func (c *conn) pause(stanzas, n int) time.Duration {
 	if c.stanzas.rate < 0 && c.octets.rate < 0 {
 		return 0
 	}
 	now := time.Now()
-	return max(c.stanzas.take(1, now), c.octets.take(n, now))
+	return max(c.stanzas.take(stanzas, now), c.octets.take(n, now))
 }
