@@ -35,7 +35,7 @@ func (x *Extension) get(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 			b = appendItem(b, &c.items[i])
 		}
 	}
-	return mux.Raw(append(b, queryEnd...)), nil
+	return mux.RawChild(queryName, string(append(b, queryEnd...))), nil
 }
 
 // catchUp pushes what has changed since a version to the session that asked, in

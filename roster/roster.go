@@ -154,6 +154,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	mux.On(r, x.accountClosing)
 	mux.On(r, x.accountRemoved)
 	mux.On(r, x.stateLost)
+	mux.On(r, x.blockChanged)
 	r.Feature(feature("roster versioning", "<ver xmlns='"+NSVersioning+"'/>"))
 	r.Feature(feature("subscription pre-approval", "<sub xmlns='"+NSPreApproval+"'/>"))
 	r.Disco(mux.AtHost, func(_ context.Context, q *mux.DiscoQuery) error {

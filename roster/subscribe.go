@@ -163,3 +163,38 @@ func (x *Extension) accountRemoved(_ context.Context, e *mux.Event, _ mux.Accoun
 	*x.contacts.Of(e) = contacts{}
 	return nil
 }
+
+// blockChanged forgets the requests of a contact, or of a whole domain, that was
+// blocked (core-im SUB-29). Clients are not told: nobody was answered.
+func (x *Extension) blockChanged(ctx context.Context, e *mux.Event, b mux.BlockChanged) error {
+	if !b.Blocked {
+		return nil
+	}
+	if x.Cached(e) {
+		return x.forgetRequests(ctx, e, b.Contact)
+	}
+	e.Mux().Go(e.Account, func(ctx context.Context, e *mux.Event) {
+		if err := x.forgetRequests(ctx, e, b.Contact); err != nil {
+			x.opt.Logger.LogAttrs(ctx, slog.LevelError, "requests of a blocked contact stay", slog.String("account", e.Account.String()), slog.Any("err", err))
+		}
+	})
+	return nil
+}
+
+func (x *Extension) forgetRequests(ctx context.Context, e *mux.Event, of mux.Address) error {
+	c, err := x.load(ctx, e)
+	if err != nil {
+		return err
+	}
+	var gone []Item
+	for _, i := range c.items {
+		if i.In != "" && (i.JID == of || of.Domain() == of.String() && i.JID.Domain() == of.Domain()) {
+			i.In = ""
+			gone = append(gone, i)
+		}
+	}
+	for i := range gone {
+		x.save(e, c, &gone[i])
+	}
+	return nil
+}

@@ -153,9 +153,10 @@ func parseText(d *xml.Decoder) (string, error) {
 
 // knownVersion reads the ver attribute of a roster get; ok says that there is one.
 func knownVersion(query mux.Child) (ver string, ok bool) {
-	if !strings.Contains(query.Raw(), "ver") {
-		return "", false
+	if ver = query.Attr("ver"); ver != "" || !strings.Contains(query.Raw(), "ver") {
+		return ver, ver != ""
 	}
+	// There may be one that is empty, which is not the same as none.
 	t, err := query.TokenReader().Token()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", false
