@@ -53,9 +53,12 @@ type Options struct {
 	Items []mux.DiscoItem
 	// MaySee reports whether from, a full or bare address, may know about an
 	// account of ours: those whom the account sends its presence to (XEP-0030 §8).
-	// It is called in the account's turn, must not wait, and may not keep e. nil
-	// means nobody.
+	// It is called in the account's turn, may wait where Waits said so, and may not
+	// keep e. nil means nobody.
 	MaySee func(ctx context.Context, e *mux.Event, account, from mux.Address) bool
+	// Waits reports whether MaySee would have to wait for a store, as [mux.BlocksIf]
+	// asks it; nil means never.
+	Waits func(e *mux.Event) bool
 	// Node says which software this is in the capabilities (XEP-0115 §4), a URI;
 	// empty means [DefaultNode].
 	Node string
@@ -100,12 +103,16 @@ func (x *Extension) Register(r *mux.Registry) error {
 	}
 	info, items := xml.Name{Space: NSInfo, Local: "query"}, xml.Name{Space: NSItems, Local: "query"}
 	for _, s := range []mux.Scope{mux.AtHost, mux.AtSelf, mux.AtAccount} {
+		var o []mux.RegisterOption
+		if s == mux.AtAccount && x.opt.Waits != nil {
+			o = append(o, mux.BlocksIf(x.opt.Waits))
+		}
 		r.IQ(s, stanza.GetIQ, info, func(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
 			return x.answer(ctx, e, s, false)
-		})
+		}, o...)
 		r.IQ(s, stanza.GetIQ, items, func(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
 			return x.answer(ctx, e, s, true)
-		})
+		}, o...)
 	}
 	r.Disco(mux.AtHost, x.ofHost)
 	r.Disco(mux.AtSelf, ofAccount)

@@ -33,6 +33,7 @@ func (m *Mux) committed(batch uint64, err error) {
 	for _, w := range done {
 		w.finish(r, err)
 	}
+	r.handOn() // a turn might wait for the committer, whose goroutine this is
 	r.end()
 }
 

@@ -56,7 +56,10 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		presence.New(contacts, &presence.Options{Logger: log}),
-		disco.New(&disco.Options{Name: "Propolis", MaySee: contacts.MaySee}),
+		disco.New(&disco.Options{Name: "Propolis", MaySee: func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
+			sees, _ := contacts.Subscription(ctx, e, from)
+			return sees
+		}, Waits: func(e *mux.Event) bool { return !contacts.Cached(e) }}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
