@@ -19,6 +19,7 @@ type phone struct {
 	h     *muxtest.Host
 	rnd   *rand.Rand
 	store *muxtest.Committer
+	pass  func(time.Duration)
 	c     *muxtest.Client // nil while it has no stream
 	last  *muxtest.Client // whose session may be resumed
 	count uint32
@@ -87,7 +88,7 @@ func (p *phone) step() {
 		p.forget()
 		p.bind(fmt.Sprint("r", n%2))
 	case p.c == nil:
-		time.Sleep(time.Duration(p.rnd.IntN(40)) * time.Minute)
+		p.pass(time.Duration(p.rnd.IntN(40)) * time.Minute)
 	case n == 0:
 		p.c.Drop()
 		p.c = nil
@@ -123,7 +124,7 @@ func TestNothingLostNothingDoubled(t *testing.T) {
 			h.AddAccount("juliet@example.net")
 			romeo := h.Connect(t, romeoFull)
 			rnd := rand.New(rand.NewPCG(uint64(seed), 7))
-			p := &phone{t: t, h: h, rnd: rnd, store: c, twice: make(map[string]bool)}
+			p := &phone{t: t, h: h, rnd: rnd, store: c, pass: time.Sleep, twice: make(map[string]bool)}
 			sent := 0
 			for range 80 {
 				for range rnd.IntN(3) {

@@ -56,9 +56,9 @@ type Mux struct {
 
 	ctx      context.Context
 	cancel   context.CancelFunc
-	goes     sync.WaitGroup // goroutines of the mux
-	open     atomic.Int64   // Works that have not ended
-	quiet    chan struct{}  // told when open gets to zero
+	goes     goroutines
+	open     atomic.Int64  // Works that have not ended, and runners
+	quiet    chan struct{} // told when open gets to zero
 	stopping atomic.Bool
 }
 
@@ -307,7 +307,7 @@ func (e *Event) EndSessions(ctx context.Context, but *Session) {
 	e.endSessions(ctx, but, stream.Reset)
 }
 
-// workEnded is told at the end of each Work.
+// workEnded is told at the end of each Work and runner.
 func (m *Mux) workEnded() {
 	if m.open.Add(-1) == 0 && m.stopping.Load() {
 		select {
@@ -364,7 +364,7 @@ func (m *Mux) Shutdown(ctx context.Context) error {
 		}
 	}
 	m.cancel()
-	return errors.Join(err, m.waitGoes(ctx))
+	return errors.Join(err, m.goes.wait(ctx))
 }
 
 // ErrDropped is what a connection is closed with whose session lives on: it is
@@ -406,19 +406,5 @@ func (m *Mux) stopSession(ctx context.Context, s *Session) {
 	if st != nil {
 		st.session.Store(nil)
 		st.Close(ErrDropped)
-	}
-}
-
-func (m *Mux) waitGoes(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		m.goes.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

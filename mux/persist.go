@@ -19,9 +19,9 @@ type savedData struct {
 	Slots    map[string][]byte `json:"slots,omitempty"`
 }
 
-// saveWrite is the write that saves the session as it is now; nil if there is
-// nothing to save it for.
-func (s *Session) saveWrite() Write {
+// saveWrite is the write that saves the session as it will be when w is durable;
+// nil if there is nothing to save it for.
+func (s *Session) saveWrite(w *Work) Write {
 	m := s.m
 	if m.opt.Sessions == nil {
 		return nil
@@ -31,7 +31,7 @@ func (s *Session) saveWrite() Write {
 	if !s.open() {
 		return nil
 	}
-	d := savedData{Version: 1, Created: s.created, Handled: s.Handled(), Slots: make(map[string][]byte)}
+	d := savedData{Version: 1, Created: s.created, Handled: s.handledWith(w), Slots: make(map[string][]byte)}
 	if p := s.Presence(); p != nil {
 		d.Presence, d.At = string(p.Stanza.Append(nil, NSClient)), p.At
 	}

@@ -2,6 +2,8 @@ package mux_test
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,6 +149,46 @@ func TestCrash(t *testing.T) {
 		left, err := sessions.Load(t.Context())
 		if err != nil || len(left) != 1 {
 			t.Errorf("the store has %v (%v)", left, err)
+		}
+	})
+}
+
+// A session that is saved with a stanza's writes says that the stanza was
+// handled: after a crash it is not sent again.
+func TestSavedWithItsStanza(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sessions, c := new(mux.MemorySessions), new(muxtest.Committer)
+		h := muxtest.New(t, &mux.Options{Committer: c, Sessions: sessions}, &smacks{keep: time.Hour}, writing(), with(func(r *mux.Registry) {
+			r.Seal(func(w *mux.Work) {
+				if s, _ := w.Origin(); s != nil {
+					w.Save(s)
+				}
+			})
+		}))
+		saved := func() string {
+			all, err := sessions.Load(t.Context())
+			if err != nil || len(all) > 1 {
+				t.Fatalf("%d sessions, %v", len(all), err)
+			}
+			if len(all) == 0 {
+				return ""
+			}
+			_, after, _ := strings.Cut(string(all[0].Data), `"h":`)
+			number, _, _ := strings.Cut(after, ",")
+			return number
+		}
+		juliet := enabled(t, h)
+		for i := range 3 {
+			juliet.Send("<message to='juliet@example.net/none' id='1'/>")
+			if got, want := saved(), strconv.Itoa(i+2); got != want { // the presence was the first
+				t.Errorf("saved %s, want %s", got, want)
+			}
+		}
+		c.Hold()
+		juliet.Send("<message to='juliet@example.net/none' id='1'/>", "<presence/>")
+		if got := saved(); got != "4" {
+			t.Errorf("saved %s before the commit", got)
 		}
 	})
 }

@@ -79,6 +79,7 @@ var runners = sync.Pool{New: func() any { return new(runner) }}
 func (m *Mux) newRunner() *runner {
 	r := runners.Get().(*runner)
 	r.m = m
+	m.open.Add(1) // what it has to flush is not out yet
 	return r
 }
 
@@ -90,6 +91,7 @@ func (r *runner) end() {
 }
 
 func (r *runner) recycle() {
+	r.m.workEnded()
 	r.m, r.waits, r.inside = nil, false, false
 	r.ev, r.item = Event{}, Item{}
 	if cap(r.buf) > 64<<10 {

@@ -167,7 +167,7 @@ func (s *Session) Wire() Sink { return (*wireSink)(s) }
 // returns before that is done.
 func (s *Session) Close(err error) {
 	st := s.Stream()
-	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) { s.m.endSession(ctx, e, s, nil) })
+	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) { s.m.endSession(ctx, e, s, err) })
 	if st != nil {
 		st.Close(err)
 	}
@@ -313,6 +313,23 @@ func (s *Session) handledUpTo(r *runner, n uint32) {
 	for _, w := range due {
 		s.m.protect(w.f)
 		r.touch(s)
+	}
+}
+
+// handledWith is what Handled will be when w is finished.
+func (s *Session) handledWith(w *Work) uint32 {
+	c := &s.count
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.sess != s || w.seq != c.handled+1 {
+		return c.handled
+	}
+	h := w.seq
+	for {
+		if _, ok := c.ahead[h+1]; !ok {
+			return h
+		}
+		h++
 	}
 }
 

@@ -40,7 +40,8 @@ func (w *Work) generation() uint64 {
 	return w.gen.Load()
 }
 
-// Write adds a durable change. It must be called in a turn of this Work.
+// Write adds a durable change. It must be called in a turn of this Work. Changes
+// of one account are made in the order of its turns.
 func (w *Work) Write(f Write) {
 	if f == nil {
 		return
@@ -122,7 +123,7 @@ func (w *Work) turnEnded(r *runner) {
 		m.protect(func() { f(w) })
 	}
 	for _, s := range w.changed {
-		w.Write(s.saveWrite())
+		w.Write(s.saveWrite(w))
 	}
 	if len(w.writes) == 0 {
 		w.finish(r, nil)

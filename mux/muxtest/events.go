@@ -78,8 +78,6 @@ func (p *player) event(l line) {
 		p.peer(name).Drop()
 	case verb == "closes":
 		p.peer(name).Close()
-	case text == name+" is dropped":
-		p.peer(name).Expect(Dropped)
 	default:
 		p.where.Fatalf("unknown step: %s", l.text)
 	}

@@ -98,6 +98,9 @@ func parseTranscript(text string) ([]line, error) {
 		if n := len(name) - 1; spaced && n > 0 && (name[n] == '>' || name[n] == '<') {
 			l.name, l.dir, l.text = name[:n], name[n], strings.TrimSpace(rest)
 		}
+		if peer, ok := strings.CutSuffix(raw, " is dropped"); ok {
+			l.name, l.dir, l.text = peer, '<', Dropped
+		}
 		lines = append(lines, l)
 	}
 	return lines, nil
