@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +112,10 @@ var stepped = []transcript{
 	{name: "authenticates without restart", with: having(nonza(always(mux.Outcome{Reply: mux.Raw("<success xmlns='urn:x'/>"), Sets: mux.Authenticated, Account: romeo}, nil))), text: opened + goes + "S: <success xmlns='urn:x'/>{bind}\n" +
 		bindX + "S: <iq to='romeo@example.net/x' type='result' id='1'><bind{ns}><jid>romeo@example.net/x</jid></bind></iq>"},
 	{name: "authenticates with restart", with: having(nonza(always(mux.Outcome{Reply: mux.Raw("<success xmlns='urn:x'/>"), Sets: mux.Authenticated, Account: romeo, Restart: true}, nil))), text: opened + goes + "S: <success xmlns='urn:x'/>\nC: {open}\nS: {head}{bind}"},
+	{name: "failures count together", with: having(nonza(always(mux.Outcome{Reply: mux.Raw("<failure xmlns='urn:x'/>"), Failed: "not-authorized"}, nil))), text: opened + goes + "S: <failure xmlns='urn:x'/>\n" + wrong + "\n" +
+		goes + "S: <failure xmlns='urn:x'/>{error policy-violation}\nEND", err: "policy-violation"},
+	{name: "failures that do not count", with: having(nonza(always(mux.Outcome{Reply: mux.Raw("<failure xmlns='urn:x'/>"), Failed: "temporary-auth-failure"}, nil))), text: opened +
+		strings.Repeat(goes+"S: <failure xmlns='urn:x'/>\n", 5) + "C: {romeo}\nS: {success}"},
 	{name: "resumes nothing", with: having(nonza(always(mux.Outcome{Become: &mux.Resumption{}}, nil))), text: opened + goes + "S: {error undefined-condition}\nEND", err: "undefined-condition"},
 	{name: "resumes nothing, and says so", with: having(nonza(always(mux.Outcome{Sets: mux.Authenticated, Account: romeo, Become: &mux.Resumption{
 		Refused: func(error) xmlstream.Marshaler { return mux.Raw("<failed xmlns='urn:x'/>") },

@@ -3,6 +3,7 @@ package negotiate_test
 import (
 	"context"
 	"encoding/base64"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,8 @@ const (
 	opened    = "C: {open}\nS: {head}{auth}\n"
 	wrong     = "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVvAG5vbmU=</auth>\nS: <failure{sasl}><not-authorized/></failure>"
 	malformed = "S: <failure{sasl}><malformed-request/></failure>"
+	asJuliet  = "C: <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='juliet@example.net' to='example.net' version='1.0'>\n"
+	toJuliet  = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.net' to='juliet@example.net' id='ID' version='1.0' xml:lang='en'>"
 )
 
 // exchanges are about RFC 6120 §6.4 and §6.5; auth-register SA-3 to SA-14.
@@ -28,6 +31,8 @@ var exchanges = []transcript{
 	{name: "retry", text: opened + wrong + "\n" + wrong + "\nC: {romeo}\nS: {success}\nC: {open}\nS: {head}{bind}"},
 	{name: "too many failures", text: opened + wrong + "\n" + wrong + "\n" + wrong + "{error policy-violation}\nEND", err: "policy-violation"},
 	{name: "more failures allowed", with: func(s *setup) { s.opt.MaxFailures = 4 }, text: opened + wrong + "\n" + wrong + "\n" + wrong + "\n" + wrong + "{error policy-violation}\nEND", err: "policy-violation"},
+	{name: "five are the most", with: func(s *setup) { s.opt.MaxFailures = 9 }, text: opened + strings.Repeat(wrong+"\n", 5) + "S: {error policy-violation}\nEND", err: "policy-violation"},
+	{name: "malformed ones count", text: opened + strings.Repeat("C: <response{sasl}/>\n"+malformed+"\n", 2) + "C: <auth{sasl} mechanism='PLAIN'>%</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>{error policy-violation}\nEND", err: "policy-violation"},
 	{name: "one failure is too few", with: func(s *setup) { s.opt.MaxFailures = 1 }, text: opened + wrong + "\n" + wrong + "{error policy-violation}\nEND", err: "policy-violation"},
 	{name: "no initial response", text: opened + "C: <auth{sasl} mechanism='PLAIN'/>\nS: <challenge{sasl}>=</challenge>\nC: <response{sasl}>AHJvbWVvAHNlY3JldA==</response>\nS: {success}"},
 	{name: "white space around", text: opened + "C: <auth{sasl} mechanism='PLAIN'> AHJvbWVvAHNlY3JldA== </auth>\nS: {success}"},
@@ -44,12 +49,16 @@ var exchanges = []transcript{
 	{name: "no padding", text: opened + "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVvAHNlY3JldA</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
 	{name: "trailing bits", text: opened + "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVvAHNlY3JldB==</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
 	{name: "line break inside", text: opened + "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVv&#10;AHNlY3JldA==</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
+	{name: "space inside", text: opened + "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVv AHNlY3JldA==</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
+	{name: "alphabet of URLs", text: opened + "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVvAP-_</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
 	{name: "too much base64", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + strings.Repeat("A", 16<<10+4) + "</auth>\n" + malformed},
 	{name: "message too long", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + strings.Repeat("A", 12<<10) + "</auth>\n" + malformed},
 	{name: "child element", text: opened + "C: <auth{sasl} mechanism='PLAIN'><x/></auth>\n" + malformed},
+	{name: "child element of a response", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <response{sasl}><x/></response>\n" + malformed + "\nC: <response{sasl}/>\n" + malformed},
 	{name: "response out of turn", text: opened + "C: <response{sasl}/>\n" + malformed},
 	{name: "bad response", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <response{sasl}>%</response>\nS: <failure{sasl}><incorrect-encoding/></failure>\nC: <response{sasl}/>\n" + malformed},
 	{name: "auth inside an exchange", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: {romeo}\n" + malformed + "\nC: {romeo}\nS: {success}"},
+	{name: "response of another profile", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <response xmlns='urn:xmpp:sasl:2'/>\nS: {error policy-violation}\nEND", err: "policy-violation"},
 	{name: "IQ inside an exchange", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <iq type='get' id='1'><x xmlns='urn:x'/></iq>\nS: {error policy-violation}\nEND", err: "policy-violation"},
 	{name: "message inside an exchange", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <message/>\nS: {error not-authorized}\nEND", err: "not-authorized"},
 	{name: "abort", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <abort{sasl}/>\nS: <failure{sasl}><aborted/></failure>\nC: <response{sasl}/>\n" + malformed + "\nC: {romeo}\nS: {success}"},
@@ -63,6 +72,7 @@ var exchanges = []transcript{
 	{name: "account with a resource", text: opened + asks("as romeo@example.net/x") + "S: <failure{sasl}><temporary-auth-failure/></failure>"},
 	{name: "account without a name", text: opened + asks("as example.net") + "S: <failure{sasl}><temporary-auth-failure/></failure>"},
 	{name: "no account", text: opened + asks("as ") + "S: <failure{sasl}><temporary-auth-failure/></failure>"},
+	{name: "from is nobody's identity", text: asJuliet + "S: " + toJuliet + "{auth}\nC: {romeo}\nS: {success}\n" + asJuliet + "S: " + toJuliet + "{bind}\n" + bindX + boundX},
 	{name: "pipelined", text: "C: {open}{romeo}{open}<iq type='set' id='1'><bind{ns}><resource>x</resource></bind></iq><iq type='set' id='2'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>\n" +
 		"S: {head}{auth}{success}{head}{bind}<iq to='romeo@example.net/x' type='result' id='1'><bind{ns}><jid>romeo@example.net/x</jid></bind></iq><iq from='romeo@example.net' to='romeo@example.net/x' type='result' id='2'/>"},
 }
@@ -112,6 +122,33 @@ func TestServeFailureHookTime(t *testing.T) {
 		p.run(opened + "C: <response{sasl}/>")
 		time.Sleep(time.Minute)
 		p.expect(expand("<failure{sasl}><malformed-request/></failure>{error connection-timeout}"))
+	})
+}
+
+// TestServeLogs: what peers send to authenticate stays out of the log
+// (auth-register PW-15).
+func TestServeLogs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		s := trusted()
+		s.opt.MaxFailures = 5
+		s.opt.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		site := newSite(t, s)
+		p := site.connect()
+		p.run(opened + wrong + "\nC: <auth{sasl} mechanism='PLAIN'>" + b64("romeo, none") + "</auth>\n" + malformed +
+			"\nC: <auth{sasl} mechanism='FAILS'>" + b64("none") + "</auth>\nS: <failure{sasl}><temporary-auth-failure/></failure>\nC: {romeo}\nS: {success}")
+		p.stop()
+		for _, want := range []string{"not-authorized", "malformed-request", "store is down", "account=romeo@example.net"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("nothing of %s in the log", want)
+			}
+		}
+		for _, secret := range []string{"secret", "none", b64("romeo, none"), b64("none"), "AHJvbWVv"} {
+			if strings.Contains(log.String(), secret) {
+				t.Errorf("%q is in the log:\n%s", secret, log.String())
+			}
+		}
 	})
 }
 

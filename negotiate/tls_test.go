@@ -179,6 +179,49 @@ func TestConnTransportDirectTLS(t *testing.T) {
 	})
 }
 
+// TestConnTransportVersions: what a transport accepts with a plain configuration
+// (RFC 7590 §3, RFC 8996).
+func TestConnTransportVersions(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		client *tls.Config
+		want   uint16 // 0: refused
+	}{
+		{"TLS 1.3", &tls.Config{}, tls.VersionTLS13},
+		{"TLS 1.2", &tls.Config{MaxVersion: tls.VersionTLS12}, tls.VersionTLS12},
+		{"TLS 1.1", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, 0},
+		{"TLS 1.0", &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, 0},
+		{"RC4", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_RC4_128_SHA}}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				refused := make(chan error, 1)
+				go func() {
+					tt.client.InsecureSkipVerify = true
+					c := tls.Client(client, tt.client)
+					defer c.Close()
+					refused <- c.Handshake()
+				}()
+				tr := negotiate.NewConnTransport(server, &negotiate.ConnOptions{TLS: certificate(t)})
+				defer tr.Finish()
+				err := tr.Secure(context.Background())
+				if tt.want == 0 {
+					if told := <-refused; err == nil || tr.TLS() != nil || told == nil || !strings.Contains(told.Error(), "remote error") {
+						t.Errorf("error %v, the client was told %v", err, told)
+					}
+					return
+				}
+				if err != nil || tr.TLS() == nil || tr.TLS().Version != tt.want {
+					t.Errorf("error %v, TLS %+v", err, tr.TLS())
+				}
+			})
+		})
+	}
+}
+
 // TestConnTransportCertificate: what tls-server-end-point needs.
 func TestConnTransportCertificate(t *testing.T) {
 	t.Parallel()

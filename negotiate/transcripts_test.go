@@ -1,6 +1,7 @@
 package negotiate_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -55,10 +56,13 @@ var headers = []transcript{
 	{name: "DTD", text: "C: <!DOCTYPE x><x/>\nS: {head}{error restricted-xml}", err: "restricted-xml"},
 	{name: "encoding", text: "C: <?xml version='1.0' encoding='ISO-8859-1'?>\nS: {head}{error unsupported-encoding}", err: "unsupported-encoding"},
 	{name: "comment", text: "C: {open}\nS: {head}{auth}\nC: <!-- x -->\nS: {error restricted-xml}", err: "restricted-xml"},
+	{name: "processing instruction", text: "C: {open}\nS: {head}{auth}\nC: <?php x?>\nS: {error restricted-xml}", err: "restricted-xml"},
+	{name: "entity", text: "C: {open}\nS: {head}{auth}\nC: <a>&lol;</a>\nS: {error restricted-xml}", err: "restricted-xml"},
 	{name: "bad UTF-8", text: "C: {open}\nS: {head}{auth}\nC: <a>\xff\nS: {error unsupported-encoding}", err: "unsupported-encoding"},
 	{name: "mismatch", text: "C: {open}\nS: {head}{auth}\nC: <a></b>\nS: {error not-well-formed}", err: "not-well-formed"},
 	{name: "text", text: "C: {open}\nS: {head}{auth}\nC: hello\nS: {error bad-format}", err: "bad-format"},
 	{name: "too deep", text: "C: {open}\nS: {head}{auth}\nC: " + strings.Repeat("<a>", 17) + "\nS: {error policy-violation}", err: "policy-violation"},
+	{name: "too many attributes", text: "C: {open}\nS: {head}{auth}\nC: <a" + attributes(65) + "/>\nS: {error policy-violation}", err: "policy-violation"},
 	{name: "too big", text: "C: {open}\nS: {head}{auth}\nC: <auth{sasl}>" + strings.Repeat("A", 32<<10) + "\n" +
 		"S: <stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><stanza-too-big xmlns='urn:xmpp:errors'/></stream:error>{end}", err: "policy-violation"},
 	{name: "stream error of the peer", text: "C: {open}\nS: {head}{auth}\nC: <stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>\nS: {end}\nEND", err: "from the peer"},
@@ -66,6 +70,15 @@ var headers = []transcript{
 	{name: "domain after authentication", text: "C: {open}\nS: {head}{auth}\nC: {romeo}\nS: {success}\n" +
 		"C: <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>\n" +
 		"S: <?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.org' id='ID' version='1.0' xml:lang='en'>{error not-authorized}\nEND", err: "not-authorized"},
+}
+
+// attributes is as many of them.
+func attributes(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(" a" + strconv.Itoa(i) + "=''")
+	}
+	return b.String()
 }
 
 // early are stanzas and others before their time: core-im ER-5, LC-5, LC-6, LC-9,
@@ -83,6 +96,11 @@ var early = []transcript{
 	{name: "data behind starttls", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <starttls{tls}/><auth{sasl}/>\nS: <failure{tls}/>{end}\nEND", err: "behind starttls"},
 	{name: "no TLS there", text: "C: {open}\nS: {head}{auth}\nC: <starttls{tls}/>\nS: <failure{tls}/>{end}\nEND", err: "no TLS"},
 	{name: "second starttls", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <starttls{tls}/>\nS: <proceed{tls}/>\nTLS\nC: {open}\nS: {head}{auth}\nC: <starttls{tls}/>\nS: <failure{tls}/>{end}\nEND", err: "no TLS"},
+	{name: "what was said in clear is forgotten", with: func(s *setup) { tlsNeeded(s); two(s) }, text: "C: <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='juliet@example.org' to='example.org' version='1.0'>\n" +
+		"S: <?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.org' to='juliet@example.org' id='ID' version='1.0' xml:lang='en'>{clear}\n" +
+		"C: <starttls{tls}/>\nS: <proceed{tls}/>\nTLS\nC: <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>\nS: {head}{error host-unknown}\nEND", err: "host-unknown"},
+	{name: "no new stream after TLS", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <starttls{tls}/>\nS: <proceed{tls}/>\nTLS\nC: {romeo}\nS: {head}{error invalid-namespace}", err: "invalid-namespace"},
+	{name: "no new stream after SASL", text: "C: {open}\nS: {head}{auth}\nC: {romeo}\nS: {success}\nC: <iq type='set' id='1' xmlns='jabber:client'><bind{ns}/></iq>\nS: {head}{error invalid-namespace}", err: "invalid-namespace"},
 	{name: "message before bind", text: loggedIn + "C: <message to='juliet@example.net'/>\nS: {error not-authorized}\nEND", err: "not-authorized"},
 	{name: "IQ before bind", text: loggedIn + "C: <iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>\nS: {error not-authorized}\nEND", err: "not-authorized"},
 	{name: "bind at somebody else", text: loggedIn + "C: <iq type='set' id='1' to='juliet@example.net'><bind{ns}/></iq>\nS: {error not-authorized}\nEND", err: "not-authorized"},

@@ -211,6 +211,35 @@ func TestUnknownUser(t *testing.T) {
 	}
 }
 
+// TestLookups: SC-20, whoever fails, fails at the end and after one look-up.
+func TestLookups(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, scram.Options{})
+	for _, name := range []string{"user", "nobody", "old", "empty", "off"} {
+		s := &brokenStore{Store: b.store}
+		a := scram.New(s, &scram.Options{Policy: quick})
+		challengeFor(t, a, "SCRAM-SHA-256", name)
+		if s.lookups != 1 {
+			t.Errorf("%s: %d look-ups before the challenge", name, s.lookups)
+		}
+		s.lookups = 0
+		e, err := a.Start("SCRAM-SHA-256", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := &testClient{mechanism: "SCRAM-SHA-256", password: "wrong", bare: "n=" + name + ",r=" + clientNonce}
+		wantCondition(t, client.run(t, e), scram.NotAuthorized)
+		if s.lookups != 1 {
+			t.Errorf("%s: %d look-ups in an exchange", name, s.lookups)
+		}
+		s.lookups = 0
+		wantCondition(t, plain(t, a, "", name, "wrong", nil), scram.NotAuthorized)
+		if s.lookups != 1 {
+			t.Errorf("%s: %d look-ups with PLAIN", name, s.lookups)
+		}
+	}
+}
+
 // TestChangedMeanwhile: SC-23.
 func TestChangedMeanwhile(t *testing.T) {
 	t.Parallel()

@@ -115,6 +115,15 @@ func TestNewCredentials(t *testing.T) {
 	if _, err := scram.NewCredentials("\a", scram.Policy{}); !errors.Is(err, scram.ErrPassword) {
 		t.Errorf("forbidden password: got %v", err)
 	}
+	again, err := scram.NewCredentials("pa\u00a0ss", scram.Policy{Iterations: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range again.Keys {
+		if salts[string(k.Salt)] {
+			t.Error("accounts share a salt (SC-16)")
+		}
+	}
 	c, err = scram.NewCredentials("pencil", scram.Policy{Hashes: []scram.Hash{scram.SHA1}, SaltLength: 32})
 	if err != nil || len(c.Keys) != 1 || c.Keys[0].Iterations != scram.DefaultIterations || len(c.Keys[0].Salt) != 32 {
 		t.Errorf("got %v, %v", c.Keys, err)

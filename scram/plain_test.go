@@ -3,8 +3,10 @@ package scram_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -93,6 +95,23 @@ func TestPlain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPlainStrongest: PL-3, the strongest key decides alone.
+func TestPlainStrongest(t *testing.T) {
+	t.Parallel()
+	strong, err := scram.NewCredentials("another", quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sha512, _ := strong.Key(scram.SHA512)
+	b := newBed(t, scram.Options{})
+	c := scram.Credentials{Keys: []scram.Key{mustKey(t, keySHA1), sha512, mustKey(t, keySHA256)}}
+	if _, err := b.store.Create(t.Context(), "mixed@"+host, c); err != nil {
+		t.Fatal(err)
+	}
+	wantCondition(t, plain(t, b.Authenticator, "", "mixed", "pencil", nil), scram.NotAuthorized)
+	wantCondition(t, plain(t, b.Authenticator, "", "mixed", "another", nil), "")
 }
 
 // TestRenew: PW-10, a login with PLAIN fills in what the policy asks for.
@@ -239,6 +258,30 @@ func TestPool(t *testing.T) {
 		want := errors.New("its own")
 		if err := p.Do(t.Context(), func() error { return want }); !errors.Is(err, want) {
 			t.Errorf("got %v, want the function's error", err)
+		}
+	})
+}
+
+// TestPoolDefault: as many run at a time as there are CPUs.
+func TestPoolDefault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, p := range []*scram.Pool{scram.NewPool(0, 0), scram.NewPool(-1, -1)} {
+			var ran atomic.Int64
+			release := make(chan struct{})
+			for range 10 * runtime.GOMAXPROCS(0) {
+				go func() {
+					if err := p.Do(t.Context(), func() error { ran.Add(1); <-release; return nil }); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			synctest.Wait()
+			if got, want := int(ran.Load()), runtime.GOMAXPROCS(0); got != want {
+				t.Errorf("%d run at a time, want %d", got, want)
+			}
+			close(release)
+			synctest.Wait()
 		}
 	})
 }
