@@ -70,10 +70,18 @@ func dialTLS(t testing.TB, s *site) *client {
 // send writes bytes, and does not mind if the server does not want them any more.
 func (c *client) send(text string) {
 	c.t.Helper()
-	must(c.t, c.tcp.SetWriteDeadline(time.Now().Add(patience)))
-	if _, err := io.WriteString(c.conn, text); err != nil && !gone(err) {
+	if err := c.write(text); err != nil && !gone(err) {
 		c.t.Fatal(err)
 	}
+}
+
+// write is send for goroutines that are not the test's.
+func (c *client) write(text string) error {
+	if err := c.tcp.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(c.conn, text)
+	return err
 }
 
 // gone says that the connection was ended from the other side.

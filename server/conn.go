@@ -44,6 +44,7 @@ type conn struct {
 
 	last  atomic.Int64 // when something was read, in Unix nanoseconds
 	probe atomic.Int64 // when a probe was sent since, 0 for none
+	slow  atomic.Bool  // the peer is left unread for a while, see sleep
 
 	mu     sync.Mutex // writing and closing
 	opened bool       // our header was sent

@@ -159,9 +159,22 @@ func launch(ctx context.Context, change func(*server.Options), exts ...mux.Exten
 			return nil, err
 		}
 		*[]*string{&s.clear, &s.direct}[i] = l.Addr().String()
-		go func() { s.serving <- serve(l) }()
+		go func() { s.serving <- serve(tight{l}) }()
 	}
 	return s, nil
+}
+
+// tight has the kernel keep little of what the server writes, so that peers that
+// do not read are the server's problem soon.
+type tight struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l tight) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		err = c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	}
+	return c, err
 }
 
 // limited is a change of the limits.

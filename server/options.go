@@ -55,7 +55,8 @@ type Limits struct {
 	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2).
 	StanzaBytes, PreAuthBytes int
 	// WriteBuffer bounds what one connection may have unsent, 4 MiB (LIM-18), and
-	// WriteBuffers what all may have together, 48 MiB.
+	// WriteBuffers what all may have together, 16 MiB; the process may grow by
+	// about twice that, as the garbage collector goes.
 	WriteBuffer, WriteBuffers int
 
 	// Negotiation bounds the time from the first byte to a bound resource, 60 s
@@ -109,7 +110,7 @@ func (l *Limits) withDefaults() Limits {
 	size(&d.StanzaBytes, 256<<10)
 	size(&d.PreAuthBytes, 32<<10)
 	size(&d.WriteBuffer, 4<<20)
-	size(&d.WriteBuffers, 48<<20)
+	size(&d.WriteBuffers, 16<<20)
 	t(&d.FailureDelay, 5*time.Second)
 	t(&d.Negotiation, time.Minute)
 	t(&d.Idle, 5*time.Minute)

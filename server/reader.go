@@ -109,6 +109,8 @@ func (c *conn) await() error {
 // later).
 func (c *conn) sleep(d time.Duration) error {
 	c.st.Flush()
+	c.slow.Store(true)
+	defer c.slow.Store(false)
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -30,7 +30,7 @@ func (s *Server) watch() {
 // check probes a silent client, or gives it up.
 func (c *conn) check(now time.Time) {
 	sess := c.st.Session()
-	if sess == nil || c.st.Waiting() {
+	if sess == nil || c.slow.Load() || c.st.Waiting() {
 		return // negotiation has its own limit; or we are the silent ones (LC-30)
 	}
 	idle, probed := c.srv.lim.Idle, c.probe.Load()

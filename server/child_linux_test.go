@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/propolis-im/propolis/server"
+)
+
+const childEnv = "PROPOLIS_SERVER_CHILD"
+
+// child serves until its input ends, if the program was started for that. A line
+// of input has it collect garbage and say so.
+func child() bool {
+	text := os.Getenv(childEnv)
+	if text == "" {
+		return false
+	}
+	stall, err := time.ParseDuration(text)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	// The defaults, but for numbers that one machine which plays many exceeds.
+	s, err := launch(context.Background(), func(o *server.Options) {
+		o.Limits = server.NoLimits()
+		o.Limits.WriteStall = stall
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(s.clear, s.direct)
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		debug.FreeOSMemory()
+		fmt.Println("collected")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return true
+}
+
+// process is a server in a process of its own, whose memory can be measured.
+type process struct {
+	site
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// startProcess starts a server with that limit for peers that do not read.
+func startProcess(t testing.TB, stall time.Duration) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+stall.String())
+	p.cmd.Stderr = os.Stderr
+	var err error
+	p.in, err = p.cmd.StdinPipe()
+	must(t, err)
+	out, err := p.cmd.StdoutPipe()
+	must(t, err)
+	p.out = bufio.NewReader(out)
+	must(t, p.cmd.Start())
+	t.Cleanup(func() {
+		must(t, p.in.Close())
+		late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+		defer late.Stop()
+		if err := p.cmd.Wait(); err != nil {
+			t.Errorf("server process: %v", err)
+		}
+	})
+	line := p.line(t)
+	var ok bool
+	if p.clear, p.direct, ok = strings.Cut(line, " "); !ok {
+		t.Fatalf("server process says %q", line)
+	}
+	return p
+}
+
+func (p *process) line(t testing.TB) string {
+	t.Helper()
+	line, err := p.out.ReadString('\n')
+	must(t, err)
+	return strings.TrimSpace(line)
+}
+
+// collect has the process give back what it does not need.
+func (p *process) collect(t testing.TB) {
+	t.Helper()
+	_, err := io.WriteString(p.in, "collect\n")
+	must(t, err)
+	p.line(t)
+}
+
+// rss is the resident memory of the process in bytes (proc(5), statm).
+func (p *process) rss(t testing.TB) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/statm")
+	must(t, err)
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		t.Fatalf("statm is %q", text)
+	}
+	pages, err := strconv.Atoi(fields[1])
+	must(t, err)
+	return pages * os.Getpagesize()
+}
