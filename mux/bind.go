@@ -105,6 +105,9 @@ func (m *Mux) begin(ctx context.Context, e *Event, s *Session, st *Stream, o *Bi
 		}
 	}
 	m.attach(s, st)
+	if st.hasGone() {
+		s.detach(st, false)
+	}
 	e.r.touch(s)
 	for _, in := range m.inlines {
 		if in.At != InBind {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -18,6 +19,7 @@ import (
 // written, in its memory at once and in the store by the Work.
 type ledger struct {
 	key    mux.AccountKey[[]string]
+	mu     sync.Mutex
 	stored map[string][]string // by account
 	lost   []string
 	after  []error
@@ -43,6 +45,8 @@ func (x *ledger) Register(r *mux.Registry) error {
 		return mux.Raw("<read xmlns='" + nsToy + "'>" + fmt.Sprint(*x.key.Of(e)) + "</read>"), nil
 	})
 	mux.On(r, func(_ context.Context, e *mux.Event, ev mux.StateLost) error {
+		x.mu.Lock()
+		defer x.mu.Unlock()
 		x.lost = append(x.lost, e.Account.Local()+" "+ev.Err.Error())
 		*x.key.Of(e) = slices.Clone(x.stored[e.Account.Local()])
 		return nil
@@ -55,6 +59,8 @@ func (x *ledger) write(e *mux.Event, id string) {
 	list := x.key.Of(e)
 	*list = append(*list, id)
 	e.Work.Write(func(context.Context, mux.Tx) error {
+		x.mu.Lock()
+		defer x.mu.Unlock()
 		x.stored[account] = append(x.stored[account], id)
 		return nil
 	})

@@ -80,7 +80,7 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 
 	e.acct.removeSession(s)
 	for i := range left {
-		m.protect(func() { m.dispose(ctx, e, s, &left[i]) })
+		m.disposeWhenEnded(ctx, e, s, &left[i])
 	}
 	was := e.Session
 	e.Session = s
@@ -116,6 +116,17 @@ func (s *Session) leftover() []Item {
 	}
 	s.feeds = nil
 	return left
+}
+
+// disposeWhenEnded disposes of a stanza once it is certain: one whose own Work has
+// not ended may never have been.
+func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *Item) {
+	if it.Work != e.Work && it.gate() == gateShut && it.Work.whenEnded(it.gen, func(error) {
+		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.dispose(ctx, e, s, it) })
+	}) {
+		return
+	}
+	m.protect(func() { m.dispose(ctx, e, s, it) })
 }
 
 // dispose decides what becomes of a stanza whose session has ended (core-im

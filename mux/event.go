@@ -75,9 +75,7 @@ func (e *Event) Send(ctx context.Context, s *Stanza) { e.SendItem(ctx, Item{Stan
 // SendItem is Send with more to say.
 func (e *Event) SendItem(ctx context.Context, it Item) {
 	it.Work, it.gen = e.Work, e.Work.generation()
-	if it.Record == nil {
-		it.Record = it.Stanza.rec
-	}
+	it.record()
 	e.m.send(ctx, e, &it)
 }
 

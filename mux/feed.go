@@ -100,7 +100,10 @@ func (s *Session) endFeed() {
 		return
 	}
 	waiting := s.feeds[0].waiting
-	s.feeds = s.feeds[1:]
+	s.feeds[0] = nil
+	if s.feeds = s.feeds[1:]; len(s.feeds) == 0 {
+		s.feeds = nil
+	}
 	for i := range waiting {
 		if err := s.out.Put(&waiting[i]); err != nil {
 			s.left = append(s.left, waiting[i:]...)
@@ -109,6 +112,24 @@ func (s *Session) endFeed() {
 			}
 			return
 		}
+	}
+}
+
+// settle hands the sinks, which are saved, all that is queued elsewhere; the lock
+// is held. Feeds end: their sources are asked again by those who come back.
+func (s *Session) settle() {
+	if !s.tracked {
+		return
+	}
+	s.dropQueue()
+	waiting := s.left
+	s.left = nil
+	for _, f := range s.feeds {
+		waiting = append(waiting, f.waiting...)
+	}
+	s.feeds = nil
+	for i := range waiting {
+		s.logPut(s.out.Put(&waiting[i]))
 	}
 }
 

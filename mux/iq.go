@@ -51,7 +51,8 @@ func (m *Mux) answerIQ(ctx context.Context, e *Event, sc Scope) {
 func (m *Mux) answer(ctx context.Context, e *Event, req *Stanza, to Address, payload xmlstream.Marshaler, err error) {
 	var reply *Stanza
 	if err == nil {
-		reply, err = resultOf(req, payload)
+		err = errPanic
+		m.protect(func() { reply, err = resultOf(req, payload) })
 		if err != nil {
 			m.log.LogAttrs(ctx, slog.LevelError, "result cannot be written", slog.Any("err", err))
 			err = errInternal
@@ -95,12 +96,22 @@ type Later struct {
 	account Address
 	to      Address
 	req     *Stanza
+	stream  *Stream // whose credit it takes
 	done    atomic.Bool
 	timer   *time.Timer
+	ready   chan struct{} // closed when what the request has written is durable
+	failed  error         // or not
 }
 
 func newLater(e *Event) *Later {
-	l := &Later{m: e.m, work: e.Work, account: e.Account, to: e.from, req: e.Stanza}
+	l := &Later{m: e.m, work: e.Work, account: e.Account, to: e.from, req: e.Stanza, stream: e.Origin(), ready: make(chan struct{})}
+	if l.stream != nil {
+		l.stream.promise(1)
+	}
+	e.Work.After(func(err error) {
+		l.failed = err
+		close(l.ready)
+	})
 	l.timer = time.AfterFunc(e.m.opt.ReplyTimeout, func() { l.answer(nil, errInternal) })
 	return l
 }
@@ -120,9 +131,24 @@ func (l *Later) answer(payload xmlstream.Marshaler, err error) {
 		l.m.log.LogAttrs(l.m.ctx, slog.LevelError, "request failed", slog.String("account", l.account.String()), slog.Any("err", err))
 		err = errInternal
 	}
-	l.m.Go(l.account, func(ctx context.Context, e *Event) {
-		l.m.answer(ctx, e, l.req, l.to, payload, err)
-	})
+	l.m.goes.Add(1)
+	go func() {
+		defer l.m.goes.Done()
+		select {
+		case <-l.ready: // not before the writes that it tells of (kernel rule 1)
+		case <-l.m.ctx.Done():
+			return
+		}
+		if l.failed != nil {
+			err = errInternal
+		}
+		_ = l.m.Do(l.m.ctx, l.account, func(ctx context.Context, e *Event) { // a failed commit was dealt with
+			l.m.answer(ctx, e, l.req, l.to, payload, err)
+		})
+		if l.stream != nil {
+			l.stream.promise(-1)
+		}
+	}()
 }
 
 // Run answers with what f returns, which runs on a goroutine of its own and may
@@ -137,7 +163,10 @@ func (l *Later) Run(f func(ctx context.Context) (xmlstream.Marshaler, error)) {
 		l.m.goes.Add(1)
 		go func() {
 			defer l.m.goes.Done()
-			l.Reply(f(l.m.ctx))
+			var payload xmlstream.Marshaler
+			err := errPanic
+			l.m.protect(func() { payload, err = f(l.m.ctx) })
+			l.Reply(payload, err)
 		}()
 	})
 }
@@ -185,7 +214,7 @@ func (e *Event) Query(ctx context.Context, iq *Stanza, f func(ctx context.Contex
 	if !full {
 		m.queries.m[k] = q
 		q.timer = time.AfterFunc(m.opt.ReplyTimeout, func() {
-			if m.takeQuery(k) != nil {
+			if m.dropQuery(k, q) {
 				m.Go(k.ours, func(ctx context.Context, e *Event) { f(ctx, e, nil, ErrTimeout) })
 			}
 		})
@@ -213,6 +242,17 @@ func (m *Mux) takeQuery(k queryKey) *query {
 		q.timer.Stop()
 	}
 	return q
+}
+
+// dropQuery takes a request back if it is still the one of that key.
+func (m *Mux) dropQuery(k queryKey, q *query) bool {
+	m.queries.mu.Lock()
+	defer m.queries.mu.Unlock()
+	if m.queries.m[k] != q {
+		return false
+	}
+	delete(m.queries.m, k)
+	return true
 }
 
 // matchReply gives a result or error to whoever asked, if that was us, and

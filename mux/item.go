@@ -114,6 +114,18 @@ func appendAddress(dst []byte, before string, a Address) []byte {
 	return append(dst, '\'')
 }
 
+// record makes sure that a message has one: copies for another recipient than
+// the stanza says are messages of their own.
+func (it *Item) record() {
+	switch {
+	case it.Record != nil || it.Stanza.kind != Message:
+	case !it.To.IsZero() && it.To.Bare() != it.Stanza.to.Bare():
+		it.Record = new(Record)
+	default:
+		it.Record = it.Stanza.rec
+	}
+}
+
 const nsDelay = "urn:xmpp:delay"
 
 // stampDelay adds when the server took the stanza, unless that is said already

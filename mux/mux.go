@@ -195,7 +195,11 @@ func (m *Mux) Do(ctx context.Context, account Address, f func(ctx context.Contex
 	if m.ctx.Err() != nil {
 		return ErrClosed
 	}
-	w := m.newWork()
+	return m.do(m.newWork(), account, f)
+}
+
+// do is Do in a Work that has begun.
+func (m *Mux) do(w *Work, account Address, f func(ctx context.Context, e *Event)) error {
 	done := make(chan error, 1)
 	w.fn = func(err error) { done <- err }
 	t := newTask(callTask, w)
@@ -219,10 +223,11 @@ func (m *Mux) Do(ctx context.Context, account Address, f func(ctx context.Contex
 
 // Go is Do without waiting; it may be called anywhere.
 func (m *Mux) Go(account Address, f func(ctx context.Context, e *Event)) {
+	w := m.newWork() // open at once, so that a shutdown waits for it
 	m.goes.Add(1)
 	go func() {
 		defer m.goes.Done()
-		_ = m.Do(m.ctx, account, f) // a failed commit was dealt with
+		_ = m.do(w, account, f) // a failed commit was dealt with
 	}()
 }
 
@@ -231,9 +236,7 @@ func (m *Mux) Go(account Address, f func(ctx context.Context, e *Event)) {
 // is durable; the error is that of [Mux.Do].
 func (m *Mux) Inject(ctx context.Context, it Item) error {
 	it.Work = nil
-	if it.Record == nil {
-		it.Record = it.Stanza.rec
-	}
+	it.record()
 	if it.At.IsZero() {
 		it.At = m.now()
 	}
@@ -251,9 +254,7 @@ func (m *Mux) Inject(ctx context.Context, it Item) error {
 // did. For embedders with routing of their own.
 func (m *Mux) Deliver(ctx context.Context, it Item) (took int, err error) {
 	it.At = m.now()
-	if it.Record == nil {
-		it.Record = it.Stanza.rec
-	}
+	it.record()
 	err = m.Do(ctx, it.Recipient().Bare(), func(ctx context.Context, e *Event) {
 		it.Work, it.gen = e.Work, e.Work.generation()
 		e.Item, e.Stanza = &it, it.Stanza
@@ -350,7 +351,8 @@ func (m *Mux) Shutdown(ctx context.Context) error {
 	})
 	err := m.calmDown(ctx)
 	m.sessions.Range(func(_, v any) bool {
-		m.stopSession(ctx, v.(*Session))
+		s := v.(*Session)
+		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.stopSession(ctx, e, s) })
 		return true
 	})
 	err = errors.Join(err, m.calmDown(ctx))
@@ -371,40 +373,42 @@ func (m *Mux) Shutdown(ctx context.Context) error {
 // dropped without a close tag (core-im SM-96).
 var ErrDropped = errors.New("mux: dropped, to be resumed")
 
-// stopSession is what a shutdown means for a session.
-func (m *Mux) stopSession(ctx context.Context, s *Session) {
+// stopSession is what a shutdown means for a session, in its account's turn.
+func (m *Mux) stopSession(ctx context.Context, e *Event, s *Session) {
 	var st *Stream
-	_ = m.Do(ctx, s.acct.addr, func(ctx context.Context, e *Event) { // a failed commit was dealt with
-		keep := time.Duration(0)
-		s.mu.Lock()
-		if m.opt.Sessions != nil {
-			switch s.State() {
-			case Hibernating:
-				keep = s.until.Sub(m.now())
-			case Live:
-				for _, l := range m.lifecycles {
-					if l.Detached != nil {
-						keep = max(keep, l.Detached(s))
-					}
+	keep := time.Duration(0)
+	s.locked(func() {
+		switch {
+		case m.opt.Sessions == nil:
+		case s.State() == Hibernating:
+			keep = s.until.Sub(m.now())
+		case s.State() == Live:
+			for _, l := range m.lifecycles {
+				if l.Detached != nil {
+					m.protect(func() { keep = max(keep, l.Detached(s)) })
 				}
 			}
 		}
-		if keep > 0 && s.State() == Live {
-			st = s.stream.Swap(nil)
-			s.hibernate(keep)
+		if keep > 0 {
+			s.settle()
+			if s.State() == Live {
+				st = s.stream.Swap(nil)
+				s.hibernate(keep)
+			}
 		}
 		if s.timer != nil {
 			s.timer.Stop()
 		}
-		s.mu.Unlock()
-		if keep <= 0 {
-			m.endSession(ctx, e, s, stream.SystemShutdown)
-			return
-		}
-		e.Work.Save(s)
 	})
+	if keep <= 0 {
+		m.endSession(ctx, e, s, stream.SystemShutdown)
+		return
+	}
+	e.Work.Save(s)
 	if st != nil {
-		st.session.Store(nil)
-		st.Close(ErrDropped)
+		e.Work.After(func(error) {
+			st.session.Store(nil)
+			st.Close(ErrDropped)
+		})
 	}
 }

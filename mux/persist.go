@@ -66,20 +66,26 @@ func (m *Mux) restore(ctx context.Context) error {
 		return err
 	}
 	for _, saved := range list {
+		var broken error
 		err := m.Do(ctx, saved.JID.Bare(), func(ctx context.Context, e *Event) {
-			if err := m.restoreOne(ctx, e, saved); err != nil {
+			ok, err := m.host.LoadAccount(ctx, e.Account)
+			if err != nil {
+				broken = err
+				return
+			}
+			if err := m.restoreOne(e, saved, ok); err != nil {
 				m.log.LogAttrs(ctx, slog.LevelWarn, "session is not restored", slog.String("account", e.Account.String()), slog.Any("err", err))
 				e.Work.Write(m.opt.Sessions.Delete(saved.ID))
 			}
 		})
-		if err != nil {
+		if err = errors.Join(err, broken); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *Mux) restoreOne(ctx context.Context, e *Event, saved SavedSession) error {
+func (m *Mux) restoreOne(e *Event, saved SavedSession, exists bool) error {
 	id, ok := ParseSessionID(saved.ID)
 	var d savedData
 	if err := json.Unmarshal(saved.Data, &d); err != nil {
@@ -88,8 +94,8 @@ func (m *Mux) restoreOne(ctx context.Context, e *Event, saved SavedSession) erro
 	if !ok || d.Version != 1 || saved.JID.IsBare() || e.acct.find(saved.JID) != nil {
 		return errSaved
 	}
-	if ok, err := m.host.LoadAccount(ctx, e.Account); err != nil || !ok {
-		return errors.Join(errSaved, err)
+	if !exists {
+		return errSaved
 	}
 	s := m.newSession(id, saved.JID.clone(), e.acct)
 	s.created, s.count.received, s.count.handled = d.Created, d.Handled, d.Handled

@@ -30,7 +30,8 @@ func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
 		s.lose(old)
 		return nil, ErrBusy
 	}
-	if err := s.take(st, old, q); err != nil {
+	if err := s.take(st, q); err != nil {
+		s.flushNow() // last words, if the session has ended meanwhile
 		return nil, err
 	}
 	if old != nil {
@@ -39,6 +40,9 @@ func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
 	}
 	s.flushNow()
 	m.Go(s.acct.addr, func(_ context.Context, e *Event) { e.Work.Save(s) })
+	if st.hasGone() {
+		s.detach(st, false)
+	}
 	return s, nil
 }
 
@@ -96,23 +100,22 @@ func (s *Session) settled(ctx context.Context) bool {
 }
 
 // take is the take-over itself, under the session's lock.
-func (s *Session) take(st, old *Stream, q *Resumption) error {
+func (s *Session) take(st *Stream, q *Resumption) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taking = nil
-	if !s.open() {
-		if old != nil {
-			old.thaw()
-		}
+	if !s.open() || s.m.stopping.Load() {
 		return ErrNoSession
 	}
 	if s.timer != nil {
 		s.timer.Stop()
 		s.timer = nil
 	}
-	var queued []Item // by nobody tracked: goes behind the reply
+	// What nobody tracked goes behind the replay.
+	var queued []Item
 	if s.tracked {
 		s.dropQueue()
+		queued, s.left = s.left, nil
 	} else {
 		queued = s.q.all()
 	}
@@ -122,16 +125,20 @@ func (s *Session) take(st, old *Stream, q *Resumption) error {
 	st.SetState(Bound)
 	s.replaying = true
 	if q.Reply != nil {
-		s.reply(q)
+		s.m.protect(func() { s.reply(q) })
 	}
-	s.replay()
+	s.m.protect(s.replay)
+	next := s.Wire()
+	if s.tracked {
+		next = s.out
+	}
 	for i := range queued {
-		s.logPut(s.Wire().Put(&queued[i]))
+		s.m.protect(func() { s.logPut(next.Put(&queued[i])) })
 	}
 	s.replaying = false
 	for _, l := range s.m.lifecycles {
 		if l.Attached != nil {
-			l.Attached(s)
+			s.m.protect(func() { l.Attached(s) })
 		}
 	}
 	s.signalLow()

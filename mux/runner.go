@@ -69,8 +69,9 @@ type runner struct {
 	targets []*Session
 	buf     []byte
 	items   []Item
-	item    Item // on its way into a sink
-	waits   bool // the goroutine is the runner's own, turns may wait
+	ended   []func() // told when what Works led to is written
+	item    Item     // on its way into a sink
+	waits   bool     // the goroutine is the runner's own, turns may wait
 	inside  bool
 }
 
@@ -279,7 +280,7 @@ func (r *runner) touch(s *Session) {
 	if n := len(r.dirty); n > 0 && r.dirty[n-1] == s {
 		return
 	}
-	if s.dirty.CompareAndSwap(false, true) {
+	if r.waits || s.dirty.CompareAndSwap(false, true) { // who may wait must not keep others from writing
 		r.dirty = append(r.dirty, s)
 	}
 }
@@ -300,6 +301,11 @@ func (r *runner) flush() {
 		o.flush(r)
 	}
 	r.outlets = r.outlets[:0]
+	for i, f := range r.ended {
+		r.ended[i] = nil
+		f()
+	}
+	r.ended = r.ended[:0]
 }
 
 // stanzaError finds the stanza error in err.

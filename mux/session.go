@@ -81,6 +81,7 @@ type Session struct {
 	q         outQueue
 	flushing  bool
 	replaying bool    // the write limit does not hold
+	over      bool    // more was to be written than may wait
 	taking    *Stream // is taking the session over
 	timer     *time.Timer
 	until     time.Time
@@ -178,12 +179,12 @@ func (s *Session) put(r *runner, it *Item) bool {
 	if s.m.committer == nil {
 		it.Work = nil
 	}
-	took, err := s.chainPut(it)
+	took, over, err := s.chainPut(it)
 	if err != nil {
 		it.Record.Lost()
-		if st := s.Stream(); st != nil {
-			st.Close(errPolicy)
-		}
+	}
+	if over || err != nil {
+		s.overflowed()
 	}
 	if !took {
 		return false
@@ -196,12 +197,26 @@ func (s *Session) put(r *runner, it *Item) bool {
 	return true
 }
 
+// overflowed gives the stream up, or a session that has none: it must not keep
+// the old and pass by the new (core-im LIM-17, LIM-18).
+func (s *Session) overflowed() {
+	if st := s.Stream(); st != nil {
+		st.Close(errPolicy)
+		return
+	}
+	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+		if s.Stream() == nil {
+			s.m.endSession(ctx, e, s, nil)
+		}
+	})
+}
+
 // chainPut puts an item into the chain, or behind a feed.
-func (s *Session) chainPut(it *Item) (took bool, err error) {
+func (s *Session) chainPut(it *Item) (took, over bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.open() {
-		return false, nil
+		return false, false, nil
 	}
 	it.Record.Hold()
 	if n := len(s.feeds); n > 0 {
@@ -209,7 +224,8 @@ func (s *Session) chainPut(it *Item) (took bool, err error) {
 	} else {
 		err = s.out.Put(it)
 	}
-	return err == nil, err
+	over, s.over = s.over, false
+	return err == nil, over, err
 }
 
 // notePresence keeps the kernel's facts of an undirected presence (RFC 6121

@@ -37,7 +37,12 @@ func (w *wireSink) Put(it *Item) error {
 	if s.replaying {
 		limit = math.MaxInt
 	}
-	return s.q.push(it, limit, !s.tracked)
+	err := s.q.push(it, limit, !s.tracked)
+	if err != nil && s.tracked {
+		s.over = true // whoever tracks has it: it is taken, and the stream is given up
+		return nil
+	}
+	return err
 }
 
 // outQueue holds what waits to be written, in order.
@@ -54,8 +59,10 @@ func (q *outQueue) push(it *Item, limit int, loose bool) error {
 	if q.bytes+n > limit && q.bytes > 0 {
 		return ErrOverflow
 	}
-	if q.head > 0 && q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
+	if q.head > 32 && 2*q.head >= len(q.items) || q.head > 0 && q.head == len(q.items) {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, *it)
 	q.items[len(q.items)-1].loose = loose
@@ -129,10 +136,13 @@ func (s *Session) flush(r *runner) {
 		if err != nil {
 			s.unwritten(r.items)
 			clear(r.items)
-			s.flushing = false
 			s.mu.Unlock()
 			st.broken(err)
-			return
+			s.mu.Lock()
+			if s.stream.Load() != st {
+				continue // the session was taken over meanwhile, and the new stream waits
+			}
+			break
 		}
 		for i := range r.items {
 			if r.items[i].loose {

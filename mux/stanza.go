@@ -230,6 +230,9 @@ func (s *Stanza) WithTo(to Address) *Stanza {
 	n := s.copy()
 	n.kids = s.kids
 	n.to, n.badTo = to, ""
+	if n.rec != nil && to != s.to {
+		n.rec = new(Record) // a message of its own
+	}
 	return n
 }
 

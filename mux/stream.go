@@ -24,20 +24,21 @@ type Stream struct {
 	session atomic.Pointer[Session]
 	run     *runner // the reader's, between Receive and Flush
 
-	mu      sync.Mutex
-	calm    *sync.Cond // credit came back, or closed
-	state   State
-	account Address
-	domain  string   // served domain the peer asked for
-	domains []string // a server's or component's own
-	tls     *tls.ConnectionState
-	lang    string
-	credit  int // stanzas in progress
-	bytes   int
-	frozen  bool
-	closed  bool
-	waiting bool // the reader waits for credit
-	ended   bool // Gone was called
+	mu       sync.Mutex
+	calm     *sync.Cond // credit came back, or closed
+	state    State
+	account  Address
+	domain   string   // served domain the peer asked for
+	domains  []string // a server's or component's own
+	tls      *tls.ConnectionState
+	lang     string
+	credit   int // stanzas in progress
+	bytes    int
+	promised int // answers that are due later, which count as in progress
+	frozen   bool
+	closed   bool
+	waiting  bool // the reader waits for credit
+	ended    bool // Gone was called
 }
 
 // NewStream begins a stream over a connection. For a client's stream Receive
@@ -221,7 +222,7 @@ func (st *Stream) accept(item Item, sess *Session, count bool) error {
 	it := &r.item
 	it.Work, it.gen = w, w.generation()
 	if sess != nil && sess.in != nil {
-		if err := sess.in.Put(it); err != nil {
+		if err := st.protected(func() error { return sess.in.Put(it) }); err != nil {
 			m.log.LogAttrs(m.ctx, slog.LevelWarn, "inbound sink failed", slog.Any("err", err))
 			w.turnEnded(r)
 			return st.fail(errServer)
@@ -367,7 +368,7 @@ func (st *Stream) acquire(size int) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	full := func() bool {
-		return !st.closed && (st.frozen || st.credit > 0 && (st.credit >= count || st.bytes+size > bytes))
+		return !st.closed && (st.frozen || st.credit+st.promised >= count || st.credit > 0 && st.bytes+size > bytes)
 	}
 	for full() {
 		// Before waiting: what was caused so far goes out (kernel rule 2).
@@ -400,6 +401,14 @@ func (st *Stream) release(size int) {
 	}
 }
 
+// promise counts answers that are due later.
+func (st *Stream) promise(n int) {
+	st.mu.Lock()
+	st.promised += n
+	st.mu.Unlock()
+	st.calm.Broadcast()
+}
+
 // Waiting reports whether the reader waits for credit: then the peer's silence
 // is ours (core-im LC-30).
 func (st *Stream) Waiting() bool {
@@ -418,13 +427,13 @@ func (st *Stream) InProgress() int {
 // freeze makes the reader's next Receive wait, and waits itself until all that
 // was accepted is finished; false if that took too long.
 func (st *Stream) freeze(limit time.Duration) bool {
+	deadline := time.Now().Add(limit) // before the timer is set, which must find it past
 	late := time.AfterFunc(limit, func() {
 		st.mu.Lock()
 		defer st.mu.Unlock()
 		st.calm.Broadcast()
 	})
 	defer late.Stop()
-	deadline := time.Now().Add(limit)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.frozen = true
@@ -440,7 +449,7 @@ func (st *Stream) freeze(limit time.Duration) bool {
 
 func (st *Stream) thaw() {
 	st.mu.Lock()
-	st.frozen = false
+	st.frozen = st.m.stopping.Load()
 	st.mu.Unlock()
 	st.calm.Broadcast()
 }
@@ -499,10 +508,14 @@ func (st *Stream) Drained() {
 	}
 }
 
-// Gone tells that the connection has ended; the embedder calls it once, whoever
+// Gone tells that the connection has ended; the reader calls it once, whoever
 // ended the stream. clean says that the peer closed the stream properly: then
 // its session ends; else it may be kept for a while (core-im LC-8).
 func (st *Stream) Gone(clean bool) {
+	st.Flush()
+	if clean {
+		st.finish()
+	}
 	st.mu.Lock()
 	if st.ended {
 		st.mu.Unlock()
@@ -516,6 +529,24 @@ func (st *Stream) Gone(clean bool) {
 	if s := st.session.Load(); s != nil {
 		s.detach(st, clean)
 	}
+}
+
+// finish lets what the peer is still owed go out before its stream ends: answers
+// may wait for the store.
+func (st *Stream) finish() {
+	if st.isClosed() || !st.freeze(st.m.opt.TakeOverTimeout) {
+		return
+	}
+	if s := st.session.Load(); s != nil {
+		s.flushNow()
+	}
+}
+
+// hasGone reports whether Gone was called.
+func (st *Stream) hasGone() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.ended
 }
 
 // parsePriority reads a priority (RFC 6121 §4.7.2.3): out of range is clamped,

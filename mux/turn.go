@@ -18,6 +18,7 @@ func (m *Mux) perform(r *runner, e *Event, t *task) {
 	}
 	e.Item = &t.item
 	e.Stanza = t.item.Stanza
+	defer e.doneWith(ctx) // whatever way it went
 	switch t.kind {
 	case peerTask:
 		e.Session = t.sess
@@ -60,14 +61,23 @@ func (m *Mux) mustWait(r *runner, a *account, t *task) bool {
 	if !m.blocks {
 		return false
 	}
+	wait := true // also if somebody panics who is asked
+	m.protect(func() { wait = m.blocksOn(r, a, t) })
+	return wait
+}
+
+// blocksOn asks those whose handlers may wait.
+func (m *Mux) blocksOn(r *runner, a *account, t *task) bool {
 	e := &r.ev
 	*e = Event{Account: a.addr, Session: t.sess, Stanza: t.item.Stanza, Item: &t.item, m: m, r: r, acct: a}
 	defer func() { *e = Event{} }()
 	i := kindIndex(t.item.Stanza.kind)
 	switch t.kind {
 	case peerTask:
-		return anyBlocks(e, m.blocking[FromPeer][i]) || !t.item.Stanza.to.IsZero() && anyBlocks(e, m.blocking[FromAccount][i]) ||
-			m.localIQBlocks(e)
+		to := t.item.Stanza.to
+		self := to.IsZero() && t.item.Stanza.kind == Message || !to.IsZero() && to.Bare() == a.addr // arrives in the same turn
+		return anyBlocks(e, m.blocking[FromPeer][i]) || !to.IsZero() && anyBlocks(e, m.blocking[FromAccount][i]) ||
+			self && anyBlocks(e, m.blocking[ToAccount][i]) || m.localIQBlocks(e)
 	case arriveTask:
 		return anyBlocks(e, m.blocking[ToAccount][i]) || m.iqBlocks(e, AtAccount)
 	case hostTask:
@@ -145,8 +155,11 @@ func (m *Mux) dispatch(ctx context.Context, e *Event) {
 		case request && m.atHost(to):
 			m.answerIQ(ctx, e, AtHost)
 			return
-		case !request && (self || m.atHost(to)):
+		case !request && self:
 			m.matchReply(ctx, e) // or nobody asked
+			return
+		case !request && m.atHost(to):
+			m.matchFor(ctx, e, s)
 			return
 		}
 	case Presence:
@@ -168,6 +181,7 @@ func (m *Mux) dispatch(ctx context.Context, e *Event) {
 		inner := Event{Account: e.Account, Stanza: s, Item: it, Work: e.Work, m: m, r: e.r, acct: e.acct}
 		e.r.inner = &inner
 		m.arrive(ctx, &inner)
+		inner.doneWith(ctx)
 		e.r.inner = nil
 		return
 	}
@@ -217,6 +231,10 @@ func (m *Mux) observe(ctx context.Context, e *Event, p Point) {
 // refuse does what a handler's error asks for; see [Handler].
 func (m *Mux) refuse(ctx context.Context, e *Event, ext string, err error) {
 	var se stream.Error
+	if e.later != nil {
+		e.later.Reply(nil, err)
+		return
+	}
 	switch {
 	case wireError(err):
 	case errors.As(err, &se) && e.Origin() != nil:
@@ -331,6 +349,9 @@ func (m *Mux) nobodyTook(ctx context.Context, e *Event, otherwise error) {
 			return
 		}
 		if v == Done {
+			if e.reply == replyOwed {
+				m.refuse(ctx, e, list[i].ext, errUnavailable)
+			}
 			return
 		}
 	}

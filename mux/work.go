@@ -22,6 +22,7 @@ type Work struct {
 	changed  []*Session // are to be saved with the writes
 	after    []func(err error)
 	fn       func(error) // told at the end, by Do
+	ended    bool        // durable or failed
 
 	bundle *bundle
 	batch  uint64
@@ -58,6 +59,18 @@ func (w *Work) After(f func(err error)) {
 	w.mu.Lock()
 	w.after = append(w.after, f)
 	w.mu.Unlock()
+}
+
+// whenEnded is After for one who has only an item of the Work, with its generation
+// then; false if the Work has ended.
+func (w *Work) whenEnded(gen uint64, f func(err error)) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || w.gen.Load() != gen {
+		return false
+	}
+	w.after = append(w.after, f)
+	return true
 }
 
 // Save has the session saved with this Work's writes, if it can be resumed.
@@ -139,12 +152,15 @@ func (w *Work) finish(r *runner, err error) {
 		w.failed.Store(true)
 		m.commitFailed(r, w, err)
 	}
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
 	for _, f := range w.after {
 		m.protect(func() { f(err) })
 	}
 	touched, outlets := w.touched, w.outlets
-	if w.fn != nil {
-		w.fn(err)
+	if fn := w.fn; fn != nil {
+		r.ended = append(r.ended, func() { fn(err) })
 	}
 	st, sess, seq, size := w.stream, w.sess, w.seq, w.size
 	accounts := w.accounts
@@ -185,6 +201,7 @@ func (w *Work) recycle(err error) {
 	clear(w.after)
 	w.writes, w.touched, w.outlets = w.writes[:0], w.touched[:0], w.outlets[:0]
 	w.accounts, w.changed, w.after = w.accounts[:0], w.changed[:0], w.after[:0]
+	w.ended = false
 	w.bundle, w.fn, w.stream, w.sess, w.seq, w.size, w.batch = nil, nil, nil, nil, 0, 0, 0
 	works.Put(w)
 }
