@@ -25,7 +25,8 @@ type Event struct {
 	// Targets are the sessions that got the stanza, for observers at ToAccount.
 	// Valid during the call only.
 	Targets []*Session
-	// Unknown says that there is no such account, for requests at AtAccount.
+	// Unknown says that there is no such account, for requests at AtAccount and
+	// for who registered with the option [Unknown].
 	Unknown bool
 	// Work is what the turn belongs to.
 	Work *Work

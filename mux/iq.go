@@ -187,6 +187,7 @@ type queryKey struct {
 type query struct {
 	f     func(ctx context.Context, e *Event, reply *Stanza, err error)
 	timer *time.Timer
+	done  bool // answered, or given up
 }
 
 // maxQueries bounds the table; above it a request fails at once.
@@ -240,18 +241,23 @@ func (m *Mux) takeQuery(k queryKey) *query {
 	if q != nil {
 		delete(m.queries.m, k)
 		q.timer.Stop()
+		q.done = true
 	}
 	return q
 }
 
-// dropQuery takes a request back if it is still the one of that key.
+// dropQuery gives a request up, unless it is answered; a later one may have its
+// key.
 func (m *Mux) dropQuery(k queryKey, q *query) bool {
 	m.queries.mu.Lock()
 	defer m.queries.mu.Unlock()
-	if m.queries.m[k] != q {
+	if q.done {
 		return false
 	}
-	delete(m.queries.m, k)
+	q.done = true
+	if m.queries.m[k] == q {
+		delete(m.queries.m, k)
+	}
 	return true
 }
 

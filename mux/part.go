@@ -45,7 +45,7 @@ func (s *Session) lastWords() []Item {
 func (s *Session) part(e *Event, st *Stream, last []Item, cause error) {
 	if st != nil {
 		st.mu.Lock()
-		st.frozen = true
+		st.parting = s
 		st.mu.Unlock()
 		st.session.Store(nil)
 	}
@@ -88,7 +88,7 @@ func (s *Session) parted() func() {
 // nobody's.
 func (st *Stream) hasEnded() bool {
 	st.mu.Lock()
-	parting := st.frozen
+	parting := st.frozen || st.parting != nil
 	st.mu.Unlock()
 	if parting {
 		return st.acquire(0) != nil

@@ -61,13 +61,19 @@ func BlocksIf(f func(e *Event) bool) RegisterOption {
 	return func(x *entry) { x.blocks = f }
 }
 
+// Unknown has a guard or modifier at [ToAccount] asked for accounts that do not
+// exist too, with e.Unknown, so that the answer need not differ. Elsewhere it says
+// nothing.
+func Unknown() RegisterOption { return func(x *entry) { x.unknown = true } }
+
 // entry is one registered function with its owner.
 type entry struct {
-	ext    string
-	blocks func(*Event) bool
-	h      Handler
-	o      Observer
-	iq     IQFunc
+	ext     string
+	blocks  func(*Event) bool
+	unknown bool // see Unknown
+	h       Handler
+	o       Observer
+	iq      IQFunc
 }
 
 // Registry collects what extensions register. It is usable only during

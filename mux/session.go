@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/xml"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -244,6 +245,28 @@ func priorityOf(p *Stanza) int {
 		return 0
 	}
 	return parsePriority(c.Text())
+}
+
+// parsePriority reads a priority (RFC 6121 §4.7.2.3): out of range is clamped,
+// garbage counts as 0.
+func parsePriority(text string) int {
+	text = strings.TrimSpace(text)
+	neg := strings.HasPrefix(text, "-")
+	digits := strings.TrimPrefix(strings.TrimPrefix(text, "-"), "+")
+	if digits == "" {
+		return 0
+	}
+	n := 0
+	for _, c := range []byte(digits) {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = min(n*10+int(c-'0'), 1000)
+	}
+	if neg {
+		return max(-n, -128)
+	}
+	return min(n, 127)
 }
 
 var priorityName = xml.Name{Space: NSClient, Local: "priority"}

@@ -200,6 +200,9 @@ func (m *Mux) pass(ctx context.Context, e *Event, p Point) bool {
 	for _, list := range [2][]entry{guards, modifiers} {
 		for j := range list {
 			x := &list[j]
+			if e.Unknown && !x.unknown {
+				continue
+			}
 			v, err := x.h(ctx, e)
 			if err != nil {
 				m.refuse(ctx, e, x.ext, err)
@@ -270,11 +273,11 @@ func (m *Mux) arrive(ctx context.Context, e *Event) {
 		return
 	}
 	e.Unknown = !exists
-	if e.Unknown {
-		m.settle(ctx, e, noAccount)
+	if !m.pass(ctx, e, ToAccount) {
 		return
 	}
-	if !m.pass(ctx, e, ToAccount) {
+	if e.Unknown {
+		m.settle(ctx, e, noAccount)
 		return
 	}
 	m.settle(ctx, e, stateOf(e.acct.list()))

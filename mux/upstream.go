@@ -28,7 +28,7 @@ func (m *Mux) fromServer(ctx context.Context, e *Event) {
 	e.from = e.Stanza.from
 	e.owe()
 	s := e.Stanza
-	if s.kind == IQ && e.reply != replyOwed && m.matchReply(ctx, e) {
+	if s.kind == IQ && e.reply != replyOwed && m.matchServer(ctx, e) {
 		return
 	}
 	if !m.pass(ctx, e, FromPeer) {
@@ -42,4 +42,29 @@ func (m *Mux) fromServer(ctx context.Context, e *Event) {
 		m.answerIQ(ctx, e, at)
 	}
 	m.observe(ctx, e, FromPeer)
+}
+
+// matchServer gives an answer to whoever asked, if that was us. The peer must be
+// the one that was asked; for a request without an address, or to the own account,
+// that is the server, in whose name it likes (RFC 6120 §8.1.2.1, §10.3.3).
+func (m *Mux) matchServer(ctx context.Context, e *Event) bool {
+	s := e.Stanza
+	k := queryKey{s.to.Bare(), s.from, s.id}
+	if s.to.IsZero() {
+		k.ours = e.Account
+	}
+	q := m.takeQuery(k)
+	if q == nil && s.from.Bare() == e.Account {
+		k.peer = e.Account
+		q = m.takeQuery(k)
+	}
+	if q == nil && (s.from.Bare() == e.Account || s.from.String() == e.Account.Domain()) {
+		k.peer = Address{}
+		q = m.takeQuery(k)
+	}
+	if q == nil {
+		return false
+	}
+	q.f(ctx, e, s, nil)
+	return true
 }
