@@ -25,6 +25,7 @@ package disco
 import (
 	"context"
 	"encoding/xml"
+	"log/slog"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/stanza"
@@ -46,7 +47,8 @@ const DefaultNode = "https://github.com/propolis-im/propolis"
 type Options struct {
 	// Name is the name of the server's identity; empty means Propolis.
 	Name string
-	// Contacts are told to whoever asks a served domain; nil for none.
+	// Contacts are told to whoever asks a served domain; nil for none. Without those
+	// for Abuse and Admin a warning is logged at the start.
 	Contacts *Contacts
 	// Items are listed for served domains, such as components that no extension
 	// knows of; what extensions host they list themselves.
@@ -62,6 +64,8 @@ type Options struct {
 	// Node says which software this is in the capabilities (XEP-0115 §4), a URI;
 	// empty means [DefaultNode].
 	Node string
+	// Logger is for what the operator should know (Warn); nil discards.
+	Logger *slog.Logger
 }
 
 var (
@@ -86,6 +90,9 @@ func New(o *Options) *Extension {
 	}
 	if x.opt.Node == "" {
 		x.opt.Node = DefaultNode
+	}
+	if x.opt.Logger == nil {
+		x.opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	if x.opt.MaySee == nil {
 		x.opt.MaySee = func(context.Context, *mux.Event, mux.Address, mux.Address) bool { return false }
@@ -123,8 +130,11 @@ func (x *Extension) Register(r *mux.Registry) error {
 
 // Start implements [mux.Starter]: the hash of the capabilities is worked out
 // anew for the extensions that the mux has.
-func (x *Extension) Start(context.Context, *mux.Mux) error {
+func (x *Extension) Start(ctx context.Context, _ *mux.Mux) error {
 	x.caps.reset()
+	if c := x.opt.Contacts; c == nil || len(c.Abuse) == 0 || len(c.Admin) == 0 {
+		x.opt.Logger.WarnContext(ctx, "no contact addresses for abuse and admin are announced") // core-im DI-6
+	}
 	return nil
 }
 

@@ -27,7 +27,7 @@
 //
 // Presence goes to subscribers only, and to whom the client itself addresses it.
 // A probe of anybody else is answered with unsubscribed, which repairs rosters
-// that disagree; it also shows that the account exists.
+// that disagree, and so is one of an account that does not exist.
 package presence
 
 import (
@@ -64,6 +64,10 @@ type Options struct {
 	// that is no chat room, which is sent unavailable; without one it is refused
 	// with resource-constraint (core-im LIM-22).
 	MaxDirected int
+	// Strangers says whether sessions get the requests of those that do not receive
+	// their presence; the default is AllowStrangers. Refusing them breaks what
+	// clients do before they share presence, such as calls.
+	Strangers Strangers
 	// Logger is for failures (Error); nil discards.
 	Logger *slog.Logger
 }
@@ -108,9 +112,14 @@ func (x *Extension) Register(r *mux.Registry) error {
 		t := e.Stanza.Type()
 		return (t == "" || t == "unavailable") && !x.subs.Cached(e)
 	}))
-	r.Modify(mux.ToAccount, mux.Presence, x.probed, mux.BlocksIf(func(e *mux.Event) bool {
+	r.Modify(mux.ToAccount, mux.Presence, x.probed, mux.Unknown(), mux.BlocksIf(func(e *mux.Event) bool {
 		return e.Stanza.Type() == "probe" && !x.subs.Cached(e)
 	}))
+	if x.opt.Strangers != AllowStrangers {
+		r.Guard(mux.ToAccount, mux.IQ, x.strangers, mux.BlocksIf(func(e *mux.Event) bool {
+			return !x.subs.Cached(e) && x.strangerTo(e) != nil
+		}))
+	}
 	r.Lifecycle(mux.Lifecycle{Closed: x.closed})
 	mux.On(r, x.subscriptionChanged)
 	return nil

@@ -27,10 +27,15 @@ func (x *Extension) probed(ctx context.Context, e *mux.Event) (mux.Verdict, erro
 	if e.Stanza.Type() != "probe" {
 		return mux.Pass, nil
 	}
+	prober := e.Stanza.From()
+	if e.Unknown {
+		// As for an account that has never heard of the prober (core-im DL-30).
+		x.say(ctx, e, "unsubscribed", e.Account, prober.Bare())
+		return mux.Done, nil
+	}
 	if err := x.subs.Load(ctx, e); err != nil {
 		return mux.Done, err
 	}
-	prober := e.Stanza.From()
 	if from, _ := x.subs.Subscription(ctx, e, prober); !from && prober.Bare() != e.Account {
 		x.say(ctx, e, "unsubscribed", e.Account, prober.Bare())
 		return mux.Done, nil

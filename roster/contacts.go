@@ -149,7 +149,7 @@ func (x *Extension) save(e *mux.Event, c *contacts, i *Item) (changed bool) {
 	case !had:
 		i.Ver = c.tombstone(i.JID)
 	}
-	if had && !changed && was.In == i.In {
+	if had && !changed && was.In == i.In && was.Asked.Equal(i.Asked) {
 		return false
 	}
 	c.put(*i)

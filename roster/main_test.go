@@ -64,7 +64,7 @@ func Example() {
 	m.Describe(os.Stdout)
 	// Output:
 	// FromPeer presence guard: presence
-	// FromPeer presence observe: presence
+	// FromPeer presence observe: roster, presence
 	// FromAccount presence modify: roster
 	// ToAccount presence modify: roster, presence
 	// AtSelf iq get {jabber:iq:roster}query: roster

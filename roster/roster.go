@@ -4,7 +4,8 @@
 // It answers roster requests with versioning (§2.6), pushes changes to every
 // interested session, carries out the whole subscription state machine of
 // Appendix A, including requests that wait for an answer and approval in
-// advance (§3.4), and takes leave of the contacts of an account that is removed.
+// advance (§3.4), sends requests that were not answered again (§3.1.2), and takes
+// leave of the contacts of an account that is removed.
 // What an account sends to its contacts beside that, package presence does; it
 // learns of changes through [mux.SubscriptionChanged] and asks the [Extension]
 // through an interface of its own:
@@ -104,6 +105,7 @@ type Extension struct {
 	opt        Options
 	contacts   mux.AccountKey[contacts]
 	interested mux.Key[interest]
+	present    mux.Key[bool] // was told to be available; in turns only
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -136,6 +138,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 			return nil
 		},
 	})
+	x.present = mux.Slot[bool](r)
 	absent := mux.BlocksIf(func(e *mux.Event) bool { return !x.Cached(e) })
 	r.IQ(mux.AtSelf, stanza.GetIQ, queryName, x.get, absent)
 	r.IQ(mux.AtSelf, stanza.SetIQ, queryName, x.set, absent)
@@ -151,6 +154,9 @@ func (x *Extension) Register(r *mux.Registry) error {
 	})
 	r.Modify(mux.FromAccount, mux.Presence, x.outgoing, moves)
 	r.Modify(mux.ToAccount, mux.Presence, x.incoming, moves)
+	r.Observe(mux.FromPeer, mux.Presence, x.came, mux.BlocksIf(func(e *mux.Event) bool {
+		return e.Stanza.Type() == "" && e.Stanza.To().IsZero() && !x.Cached(e)
+	}))
 	mux.On(r, x.accountClosing)
 	mux.On(r, x.accountRemoved)
 	mux.On(r, x.stateLost)

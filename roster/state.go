@@ -1,5 +1,7 @@
 package roster
 
+import "time"
+
 // state is what stands between an account and one contact (RFC 6121 App. A.1):
 // the bits of a [Subscription], and whether a request waits for its answer. Nine
 // of the combinations occur: nobody asks for what they have.
@@ -117,7 +119,9 @@ func (i *Item) state() state {
 // in.
 func (i Item) become(m move, c cell, request string) Item {
 	i.Subscription = Subscription(c.next & stateB)
-	i.Ask = c.next&asked != 0
+	if i.Ask = c.next&asked != 0; !i.Ask {
+		i.Asked = time.Time{}
+	}
 	switch {
 	case c.next&asking == 0:
 		i.In = ""

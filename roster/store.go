@@ -2,6 +2,7 @@ package roster
 
 import (
 	"context"
+	"time"
 
 	"github.com/propolis-im/propolis/mux"
 )
@@ -25,7 +26,10 @@ type Item struct {
 	Groups       []string // without duplicates, in the order the client gave
 	Subscription Subscription
 	Ask          bool // pending out: a request of ours is not answered
-	Approved     bool // approved in advance (RFC 6121 §3.4)
+	// Asked is when that request was last sent, zero without one or if that is not
+	// known. It may be kept to the microsecond.
+	Asked    time.Time
+	Approved bool // approved in advance (RFC 6121 §3.4)
 	// In is the contact's unanswered subscription request, the whole stanza as
 	// text, empty if there is none. An item that is only this is not part of the
 	// roster that clients see (RFC 6121 §3.1.3).

@@ -3,6 +3,7 @@ package roster
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/propolis-im/propolis/mux"
 )
@@ -27,6 +28,9 @@ func (x *Extension) outgoing(ctx context.Context, e *mux.Event) (mux.Verdict, er
 	from := was.state()
 	cl := out[from][m]
 	now := was.become(m, cl, "")
+	if m == subscribe && now.Ask {
+		now.Asked = time.Now()
+	}
 	if x.full(c, &now) {
 		return mux.Done, errNotAcceptable
 	}

@@ -50,6 +50,12 @@ type Limits struct {
 	FailureDelay       time.Duration
 	// Connections bounds all TCP connections; 20000.
 	Connections int
+	// RecipientsPerMinute bounds the bare addresses, beside its own and its
+	// domain, that one session may write to in a minute; 200 (core-im
+	// LIM-13). What is for one more is refused with unexpected-request and
+	// too-many-stanzas; presence that contacts are told by broadcast, answers and
+	// errors do not count.
+	RecipientsPerMinute int
 
 	// StanzaBytes bounds a stanza after authentication, PreAuthBytes an element
 	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2).
@@ -76,7 +82,7 @@ type Limits struct {
 // measurements; those on sizes and times stay.
 func NoLimits() *Limits {
 	return &Limits{BytesPerSecond: -1, StanzasPerSecond: -1, ConnectionsPerAddress: -1, NewPerMinute: -1,
-		FailuresPerAddress: -1, Connections: -1}
+		FailuresPerAddress: -1, Connections: -1, RecipientsPerMinute: -1}
 }
 
 func (l *Limits) withDefaults() Limits {
@@ -107,6 +113,7 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.NewPerMinute, 60)
 	n(&d.FailuresPerAddress, 30)
 	n(&d.Connections, 20000)
+	n(&d.RecipientsPerMinute, 200)
 	size(&d.StanzaBytes, 256<<10)
 	size(&d.PreAuthBytes, 32<<10)
 	size(&d.WriteBuffer, 4<<20)

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
@@ -144,6 +146,7 @@ func TestRemoveAccount(t *testing.T) {
 		d.Submit([]mux.Write{
 			d.Rosters().Put(a, roster.Item{JID: romeo, Ver: 1}),
 			d.Rosters().Delete(a, juliet, 2),
+			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 		})
 		must(t, d.settle(t.Context()))

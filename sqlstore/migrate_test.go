@@ -49,7 +49,7 @@ func TestVersion1(t *testing.T) {
 	if len(r.Items) != 1 || len(r.Removed) != 1 || r.Ver != 5 {
 		t.Fatalf("roster %+v", r)
 	}
-	if i := r.Items[0]; i.Name != "Romeo" || i.Subscription != roster.Both || !i.Listed || len(i.Groups) != 2 || i.Groups[1] != "b" {
+	if i := r.Items[0]; !i.Asked.IsZero() || i.Name != "Romeo" || i.Subscription != roster.Both || !i.Listed || len(i.Groups) != 2 || i.Groups[1] != "b" {
 		t.Errorf("item %+v", i)
 	}
 	all, err := d.Sessions().Load(t.Context())
@@ -94,8 +94,8 @@ func TestMigrate(t *testing.T) {
 		must(t, err)
 		files[name] = &fstest.MapFile{Data: text}
 	}
-	if len(names) != 1 {
-		t.Fatal("this test numbers its own migrations from 0002")
+	if len(names) != 2 {
+		t.Fatal("this test numbers its own migrations from 0003")
 	}
 	d := temp(t, nil)
 	must(t, d.Close())
@@ -111,25 +111,25 @@ func TestMigrate(t *testing.T) {
 	}
 	add := func(name, text string) { files["migrations/"+name] = &fstest.MapFile{Data: []byte(text)} }
 
-	add("0002_two.sql", "CREATE TABLE two (x) STRICT") // x has no type
-	if err := migrate(t.Context(), c, files); err == nil || version() != 1 {
+	add("0003_two.sql", "CREATE TABLE two (x) STRICT") // x has no type
+	if err := migrate(t.Context(), c, files); err == nil || version() != 2 {
 		t.Errorf("failed step: error %v, version %d", err, version())
 	}
-	add("0002_two.sql", "CREATE TABLE two (x); INSERT INTO two VALUES (2);\n")
-	add("0003_three.sql", "CREATE TABLE three (x);\n-- half\nINSERT INTO nowhere VALUES (1);")
-	if err := migrate(t.Context(), c, files); err == nil || version() != 2 {
+	add("0003_two.sql", "CREATE TABLE two (x); INSERT INTO two VALUES (2);\n")
+	add("0004_three.sql", "CREATE TABLE three (x);\n-- half\nINSERT INTO nowhere VALUES (1);")
+	if err := migrate(t.Context(), c, files); err == nil || version() != 3 {
 		t.Errorf("second step fails: error %v, version %d", err, version())
 	}
-	add("0003_three.sql", "CREATE TABLE three (x); UPDATE two SET x = 3;")
+	add("0004_three.sql", "CREATE TABLE three (x); UPDATE two SET x = 3;")
 	must(t, migrate(t.Context(), c, files))
 	must(t, migrate(t.Context(), c, files))
 	var x int
 	must(t, c.QueryRowContext(t.Context(), "SELECT x FROM two").Scan(&x))
-	if version() != 3 || x != 3 {
+	if version() != 4 || x != 3 {
 		t.Errorf("version %d, x %d", version(), x)
 	}
-	add("0005_five.sql", "CREATE TABLE five (x)")
-	if err := migrate(t.Context(), c, files); err == nil || version() != 3 {
+	add("0006_five.sql", "CREATE TABLE five (x)")
+	if err := migrate(t.Context(), c, files); err == nil || version() != 4 {
 		t.Errorf("gap: error %v, version %d", err, version())
 	}
 	if err := migrate(t.Context(), c, migrations); !errors.Is(err, ErrNewer) {

@@ -12,6 +12,7 @@ var removals = []string{
 	"DELETE FROM roster WHERE account = ?",
 	"DELETE FROM roster_item WHERE account = ?",
 	"DELETE FROM session WHERE account = ?",
+	"DELETE FROM last_activity WHERE account = ?",
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,

@@ -27,8 +27,8 @@ func (d *DB) Rosters() *Rosters { return &Rosters{d} }
 // loadRoster reads everything at once: a row for the roster, which has no
 // contact, and one for each item. Fewer columns are faster, so the flags come in
 // one.
-const loadRoster = `SELECT '' AS contact, ver, 0, '', '', '' FROM roster WHERE account = ?1 UNION ALL
-SELECT contact, ver, subscription | (ask << 2) | (approved << 3) | (listed << 4) | (removed << 5), name, groups, request
+const loadRoster = `SELECT '' AS contact, ver, 0, '', '', '', 0 FROM roster WHERE account = ?1 UNION ALL
+SELECT contact, ver, subscription | (ask << 2) | (approved << 3) | (listed << 4) | (removed << 5), name, groups, request, asked
 FROM roster_item WHERE account = ?1`
 
 // The flags of loadRoster.
@@ -63,10 +63,10 @@ func (s *Rosters) read(ctx context.Context, account string) (r roster.Roster, er
 	r.Epoch = s.d.epoch
 	var (
 		contact, name, groups, request string
-		ver, flags                     int64
+		ver, flags, asked              int64
 	)
 	for rows.Next() {
-		if err := rows.Scan(&contact, &ver, &flags, &name, &groups, &request); err != nil {
+		if err := rows.Scan(&contact, &ver, &flags, &name, &groups, &request, &asked); err != nil {
 			return r, err
 		}
 		if contact == "" {
@@ -83,7 +83,7 @@ func (s *Rosters) read(ctx context.Context, account string) (r roster.Roster, er
 		}
 		item := roster.Item{
 			JID: jid, Name: name, Subscription: roster.Subscription(flags & subscriptionBits), Ask: flags&askBit != 0,
-			Approved: flags&approvedBit != 0, In: request, Listed: flags&listedBit != 0, Ver: uint64(ver),
+			Approved: flags&approvedBit != 0, In: request, Listed: flags&listedBit != 0, Ver: uint64(ver), Asked: fromMicro(asked),
 		}
 		if item.Groups, err = parseGroups(groups); err != nil {
 			return r, err
@@ -137,8 +137,8 @@ func (s *Rosters) Put(account mux.Address, i roster.Item) mux.Write {
 			return err
 		}
 		_, err = t.Exec(ctx, `INSERT OR REPLACE INTO roster_item
-(account, contact, ver, name, groups, subscription, ask, approved, listed, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			name, contact, int64(i.Ver), i.Name, groups, int64(i.Subscription), i.Ask, i.Approved, i.Listed, i.In)
+(account, contact, ver, name, groups, subscription, ask, approved, listed, request, asked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			name, contact, int64(i.Ver), i.Name, groups, int64(i.Subscription), i.Ask, i.Approved, i.Listed, i.In, toMicro(i.Asked))
 		return err
 	}
 }

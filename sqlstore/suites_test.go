@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"testing"
 
+	lasttest "github.com/propolis-im/propolis/lastactivity/storetest"
+	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
@@ -18,6 +20,14 @@ func TestRosters(t *testing.T) {
 	rostertest.Test(t, func(t *testing.T) rostertest.Store {
 		d := temp(t, nil)
 		return rostertest.Store{Store: d.Rosters(), Committer: d}
+	})
+}
+
+func TestLastActivity(t *testing.T) {
+	t.Parallel()
+	lasttest.Test(t, func(t *testing.T) lasttest.Store {
+		d := temp(t, nil)
+		return lasttest.Store{Store: d.LastActivity(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 

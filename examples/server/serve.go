@@ -18,6 +18,7 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
+	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/negotiate"
 	"github.com/propolis-im/propolis/ping"
@@ -44,6 +45,11 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
+	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
+		sees, _ := contacts.Subscription(ctx, e, from)
+		return sees
+	}
+	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
 	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
@@ -56,10 +62,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		presence.New(contacts, &presence.Options{Logger: log}),
-		disco.New(&disco.Options{Name: "Propolis", MaySee: func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
-			sees, _ := contacts.Subscription(ctx, e, from)
-			return sees
-		}, Waits: func(e *mux.Event) bool { return !contacts.Cached(e) }}),
+		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
+		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),

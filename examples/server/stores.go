@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/propolis-im/propolis/examples/server/internal/config"
+	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
@@ -28,6 +29,7 @@ type accountStore interface {
 type stores struct {
 	accounts  accountStore
 	rosters   roster.Store
+	last      lastactivity.Store
 	sessions  mux.SessionStore
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
@@ -37,7 +39,7 @@ type stores struct {
 // openStores opens what the settings say.
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
-		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, close: func() error { return nil }}
+		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, close: func() error { return nil }}
 		_, _ = rand.Read(s.secret[:]) // never fails
 		return s, nil
 	}
@@ -45,7 +47,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), sessions: db.Sessions(), committer: db, close: db.Close}
+	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), sessions: db.Sessions(), committer: db, close: db.Close}
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
 	if err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())

@@ -98,7 +98,7 @@ func (s *suite) want(t *testing.T, account mux.Address, ver uint64, removed []ro
 
 func equal(a, b roster.Item) bool {
 	return a.JID == b.JID && a.Name == b.Name && slices.Equal(a.Groups, b.Groups) && a.Subscription == b.Subscription &&
-		a.Ask == b.Ask && a.Approved == b.Approved && a.In == b.In && a.Listed == b.Listed && a.Ver == b.Ver
+		a.Ask == b.Ask && a.Approved == b.Approved && a.In == b.In && a.Asked.Equal(b.Asked) && a.Asked.IsZero() == b.Asked.IsZero() && a.Listed == b.Listed && a.Ver == b.Ver
 }
 
 // full is an item with a value in every field.
@@ -106,7 +106,8 @@ func full(contact mux.Address, ver uint64) roster.Item {
 	return roster.Item{
 		JID: contact, Name: "Näme <&'\"> 🐝", Groups: []string{"Zoo", "a,b\"]\n\\", "Ärzte"},
 		Subscription: roster.Both, Ask: true, Approved: true, Listed: true,
-		In: "<presence type='subscribe' from='romeo@example.org'><status>é</status></presence>", Ver: ver,
+		Asked: time.UnixMicro(1_700_000_000_123_456),
+		In:    "<presence type='subscribe' from='romeo@example.org'><status>é</status></presence>", Ver: ver,
 	}
 }
 
