@@ -7,7 +7,7 @@
 //
 //	apt-get install --no-install-recommends python3-slixmpp profanity tmux go-sendxmpp
 //	npm install --no-audit --no-fund --ignore-scripts @xmpp/client@0.14.0 ws@8.18.0
-//	PROPOLIS_NODE_MODULES=$PWD/node_modules go test -tags clients ./examples/server/clienttest
+//	CLIENTTEST_NODE_MODULES=$PWD/node_modules go test -tags clients ./examples/server/clienttest
 //
 // With the tag a program that is missing fails the test that needs it.
 //

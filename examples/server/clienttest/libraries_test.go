@@ -101,9 +101,12 @@ func TestWrongPassword(t *testing.T) {
 			slixmpp(t, s, via, "refused", alice, "not the "+password).done(t, limit)
 			slixmpp(t, s, via, "refused", alice, "not the "+password, "PLAIN").done(t, limit)
 			slixmpp(t, s, via, "login", alice).done(t, limit)
-			xmppjs(t, s, via, "not the "+password, "refused", alice).done(t, limit)
 		})
 	}
+	t.Run("xmpp.js", func(t *testing.T) {
+		xmppjs(t, s, s.transports()[0], "not the "+password, "refused", alice).done(t, limit)
+		xmppjs(t, s, s.transports()[1], "not the "+password, "refused", alice, "PLAIN").done(t, limit)
+	})
 	t.Run("unknown account", func(t *testing.T) {
 		slixmpp(t, s, s.transports()[0], "refused", "nobody@"+domain, password).done(t, limit)
 	})

@@ -59,7 +59,8 @@ type server struct {
 }
 
 // startServer starts the reference server with a data directory of its own,
-// makes the accounts, and stops the server cleanly when the test ends.
+// makes the accounts, and stops the server cleanly when the test ends. Tests with
+// servers of their own run in parallel.
 func startServer(t *testing.T, args ...string) *server {
 	t.Helper()
 	if peer := os.Getenv("CLIENTTEST_ADDR"); peer != "" {
@@ -67,6 +68,7 @@ func startServer(t *testing.T, args ...string) *server {
 		s.readAddresses("ready " + peer)
 		return s
 	}
+	t.Parallel()
 	s := &server{data: filepath.Join(t.TempDir(), "data")}
 	s.launch(t, args...)
 	s.addUser(t, alice)

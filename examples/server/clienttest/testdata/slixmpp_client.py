@@ -9,6 +9,7 @@ No wait is longer than WAIT seconds.
 """
 
 import asyncio
+import json
 import os
 import sys
 
@@ -234,6 +235,105 @@ async def run_roster_has(account, item):
     demand(item in x.client_roster.keys(), f"{item} is not in the roster: {list(x.client_roster.keys())}")
     found = x.client_roster[item]
     demand(found["name"] == "Kept" and found["groups"] == ["Survivors"], f"item {found['name']!r} {found['groups']}")
+    await x.leave()
+
+
+async def print_roster(x):
+    """Prints the names and groups of all contacts, and returns the contacts."""
+    roster = await x.get_roster(timeout=WAIT)
+    items = roster["roster"]["items"]
+    contacts = {str(jid): [item["name"], sorted(item["groups"])] for jid, item in items.items()}
+    print("roster " + json.dumps(contacts), flush=True)
+    return set(contacts)
+
+
+async def run_roster_changes(account, prefix):
+    """Prints the roster, then changes it until the connection ends. Several changes
+    are under way at any time; each is printed before it is sent and its number once
+    more when it was answered. Names and groups occur once, with the prefix."""
+    x = await Client(account, mechanisms=["PLAIN"]).login()
+    there = await print_roster(x)
+    window = asyncio.Semaphore(8)
+
+    def answered(number, iq):
+        if iq["type"] == "result":
+            print(f"answered {number}", flush=True)
+            window.release()
+        else:
+            print(f"failed: change {number}: {iq}", flush=True)
+
+    async def change():
+        number = 0
+        while True:
+            await window.acquire()
+            jid = f"contact{number * 7 % 11}@example.org"
+            iq = x.Iq()
+            iq["type"] = "set"
+            if jid in there and number % 3 == 0:
+                there.remove(jid)
+                change = [jid]
+                iq["roster"]["items"] = {jid: {"subscription": "remove"}}
+            else:
+                there.add(jid)
+                change = [jid, f"{prefix}-{number}", [f"{prefix}-{number}-{g}" for g in "abc"]]
+                iq["roster"]["items"] = {jid: {"name": change[1], "groups": change[2]}}
+            print("change " + json.dumps(change), flush=True)
+            iq.send(callback=lambda iq, number=number: answered(number, iq), timeout=WAIT)
+            number += 1
+
+    changes = asyncio.ensure_future(change())
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+    changes.cancel()
+
+
+async def run_roster(account):
+    """Prints the roster as run_roster_changes does."""
+    x = await Client(account, mechanisms=["PLAIN"]).login()
+    await print_roster(x)
+    await x.leave()
+
+
+async def run_driven(address):
+    """Does what standard input says, an array of JSON a line, until "leave", and
+    prints what arrives: presence, messages, and pushes of the roster."""
+    x = Client(address, mechanisms=None)
+
+    def presence(p):
+        print(f"presence {p['from']} {p['show'] or p.xml.get('type') or 'available'}", flush=True)
+
+    def message(m):
+        if m["body"]:
+            print(f"message {m['from']} {m['body']}", flush=True)
+
+    def roster(iq):
+        if iq["type"] != "set":
+            return
+        for jid, item in iq["roster"]["items"].items():
+            line = [str(jid), item["subscription"], item["name"], sorted(item["groups"])]
+            print("roster " + json.dumps(line, separators=(",", ":")), flush=True)
+
+    x.add_event_handler("presence", presence)
+    x.add_event_handler("message", message)
+    x.add_event_handler("roster_update", roster)
+    await x.online()
+    print(f"online {x.boundjid}", flush=True)
+    does = {
+        "chat": lambda to, body: x.send_message(mto=to, mbody=body, mtype="chat"),
+        "presence": lambda priority, to=None: x.send_presence(ppriority=priority, pto=to),
+        "subscribe": lambda to: x.send_presence_subscription(pto=to),
+        "subscribed": lambda to: x.send_presence_subscription(pto=to, ptype="subscribed"),
+        "item": lambda jid, name, *groups: x.update_roster(jid, name=name, groups=list(groups), timeout=WAIT),
+        "remove": lambda jid: x.del_roster_item(jid),
+    }
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := await lines.readline():
+        verb, *args = json.loads(line)
+        if verb == "leave":
+            break
+        done = does[verb](*args)
+        if verb in ("item", "remove"):
+            await asyncio.wait_for(done, WAIT)
     await x.leave()
 
 
