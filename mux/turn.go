@@ -74,6 +74,9 @@ func (m *Mux) blocksOn(r *runner, a *account, t *task) bool {
 	i := kindIndex(t.item.Stanza.kind)
 	switch t.kind {
 	case peerTask:
+		if t.item.Origin.role == Upstream {
+			return anyBlocks(e, m.blocking[FromPeer][i]) || m.iqBlocks(e, AtSelf) || m.iqBlocks(e, AtHost)
+		}
 		to := t.item.Stanza.to
 		self := to.IsZero() && t.item.Stanza.kind == Message || !to.IsZero() && to.Bare() == a.addr // arrives in the same turn
 		return anyBlocks(e, m.blocking[FromPeer][i]) || !to.IsZero() && anyBlocks(e, m.blocking[FromAccount][i]) ||

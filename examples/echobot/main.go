@@ -82,6 +82,7 @@ func run(ctx context.Context, conn net.Conn, account jid.JID, password string, c
 	if err != nil {
 		return err
 	}
+	defer bot.Close(nil)
 	stopped := context.AfterFunc(ctx, func() { bot.Close(nil) })
 	defer stopped()
 	self := bot.Session().Account()
