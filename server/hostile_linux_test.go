@@ -105,7 +105,7 @@ func TestHostile(t *testing.T) {
 	if growth > hostileRSS && !raceEnabled {
 		t.Errorf("RSS grew by %d MiB, want at most %d", growth>>20, hostileRSS>>20)
 	}
-	if len(bounced[0]) == 0 {
+	if len(bounced[0]) == 0 && lasts >= 10*time.Second { // in less a busy machine may not fill their buffers
 		t.Error("no peer that does not read was cut")
 	}
 	for i, n := range said {
