@@ -179,6 +179,7 @@ func TestServeResumes(t *testing.T) {
 		site := newSite(t, s)
 		old := site.connect()
 		old.run(loggedIn + bindX)
+		synctest.Wait()
 		id := old.st.Session().ID().String()
 		old.stop()
 		p := site.connect()
