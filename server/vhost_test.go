@@ -42,6 +42,8 @@ func TestVirtualHosts(t *testing.T) {
 	// To the bare address: each gets his own.
 	a.send("<presence/>")
 	b.send("<presence/>")
+	a.alive() // and with that available, as is b
+	b.alive()
 	for to, c := range map[string]*client{"romeo@example.net": a, "romeo@example.org": b} {
 		send, want := message(a.jid, to, "for "+to)
 		a.send(send)
