@@ -20,7 +20,8 @@
 //
 //	m, err := mux.New(host, nil, roster.New(…), disco.New(…))
 //	st := m.NewStream(conn, mux.Client)
-//	s, err := st.Bind(ctx, account, "phone")
+//	st.SetAccount(account) // who has proved to be that
+//	s, err := st.Bind(ctx, &mux.BindOptions{Resource: "phone"})
 //	…
 //	err = st.Receive(ctx, stanza) // for each stanza read
 //
@@ -32,7 +33,7 @@
 // A turn runs to completion on the goroutine that brought the stanza; no handler
 // runs in parallel with another of the same account, none waits for another
 // account, and none waits for the store. A handler that must wait says so when
-// it is registered ([Blocks], [Needs]) or answers with [Event.Later].
+// it is registered ([Blocks], [BlocksIf]) or answers with [Event.Later].
 //
 // # Security
 //

@@ -318,7 +318,7 @@ func (m *Mux) workEnded() {
 	}
 }
 
-// settle waits until no Work is open.
+// calmDown waits until no Work is open.
 func (m *Mux) calmDown(ctx context.Context) error {
 	for m.open.Load() > 0 {
 		select {

@@ -19,7 +19,6 @@ const (
 	hostTask                   // a request of somebody remote to a served domain
 	entityTask                 // a stanza for a hosted entity
 	callTask                   // a function
-	endTask                    // a session ends
 )
 
 // task is one turn that waits for its account.
