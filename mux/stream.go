@@ -2,6 +2,7 @@ package mux
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"sync"
@@ -26,6 +27,7 @@ type Stream struct {
 	domain   string   // served domain the peer asked for
 	domains  []string // a server's or component's own
 	tls      *tls.ConnectionState
+	leaf     *x509.Certificate
 	lang     string
 	credit   int // stanzas in progress
 	bytes    int
@@ -89,6 +91,14 @@ func (st *Stream) TLS() *tls.ConnectionState {
 	return st.tls
 }
 
+// Certificate is the certificate that our side has shown on the TLS connection
+// below, for the channel binding of RFC 5929 §4; nil if that is not known.
+func (st *Stream) Certificate() *x509.Certificate {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.leaf
+}
+
 // SetLang notes the language of the peer's stream header, which stanzas without
 // one of their own get (RFC 6120 §4.7.4).
 func (st *Stream) SetLang(lang string) {
@@ -110,6 +120,13 @@ func (st *Stream) SetTLS(cs *tls.ConnectionState) {
 	defer st.mu.Unlock()
 	st.tls = cs
 	st.state |= Secure
+}
+
+// SetCertificate notes the certificate that our side has shown.
+func (st *Stream) SetCertificate(leaf *x509.Certificate) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.leaf = leaf
 }
 
 // SetState notes that states hold from now on.

@@ -171,8 +171,8 @@ const (
 )
 
 func (r *run) serve() error {
-	if cs := r.t.TLS(); cs != nil {
-		r.st.SetTLS(cs)
+	if r.t.TLS() != nil {
+		r.secured()
 	} else if r.t.Trusted() {
 		r.st.SetState(mux.Secure)
 	}

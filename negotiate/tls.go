@@ -2,6 +2,8 @@ package negotiate
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -47,6 +49,29 @@ func (r *run) startTLS() (next, error) {
 		// connection is one of the stream, so the cause is not wrapped.
 		return goOn, fmt.Errorf("TLS handshake: %v", err)
 	}
-	r.st.SetTLS(r.t.TLS())
+	r.secured()
 	return restart, nil
+}
+
+// secured tells the stream what is known of its TLS connection.
+func (r *run) secured() {
+	r.st.SetTLS(r.t.TLS())
+	if c := r.t.Certificate(); c != nil {
+		r.st.SetCertificate(leafOf(c))
+	}
+}
+
+// leafOf is the certificate itself, parsed.
+func leafOf(c *tls.Certificate) *x509.Certificate {
+	if c.Leaf != nil {
+		return c.Leaf
+	}
+	if len(c.Certificate) == 0 {
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		return nil
+	}
+	return leaf
 }

@@ -1,0 +1,46 @@
+package scram_test
+
+import (
+	"crypto/tls"
+	"testing"
+
+	"github.com/propolis-im/propolis/scram"
+)
+
+func TestListHash(t *testing.T) {
+	t.Parallel()
+	two := []string{"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"}
+	six := []string{
+		"SCRAM-SHA-512-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-1",
+	}
+	types := []string{scram.TLSServerEndPoint, scram.TLSExporter}
+	tests := []struct {
+		name       string
+		hash       scram.Hash
+		mechanisms []string
+		bindings   []string
+		want       string
+	}{
+		{"no types", scram.SHA1, two, nil, "g00gt4Qd0gJ3EvnclTnY0KEYfRg="},
+		{"types", scram.SHA256, two, types, "H6VEQ+6wl/eYKuTjJn4D9/e9GTn1AcYGw/oiSJ3Yhy0="},
+		{"six mechanisms", scram.SHA256, six, types, "GEmOQY8kp7oSkkYObjsuaBrgl6Fw4Qx5S26oKBC50sg="},
+		{"SHA-512", scram.SHA512, six, types, "DGn+DA6JVUIClfaRZHvoPBpjhejLFZwhJY6YjLxkeGimV9Zijvpt0C2EjYIQRGjfS/lUToYR8OmEHUp9v9h1lQ=="},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := scram.ListHash(tt.hash, tt.mechanisms, tt.bindings); got != tt.want {
+				t.Errorf("ListHash = %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTLSVersionText(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[uint16]string{tls.VersionTLS12: "0303", tls.VersionTLS13: "0304"} {
+		if got := scram.TLSVersionText(version); got != want {
+			t.Errorf("TLSVersionText(%x) = %s, want %s", version, got, want)
+		}
+	}
+}
