@@ -17,6 +17,10 @@ type BindOptions struct {
 	// KeepOld refuses a resource that is in use with [ErrConflict] in place of
 	// ending the session that has it.
 	KeepOld bool
+	// Replace says which other sessions of the account are ended first, as one with
+	// the resource is, such as earlier ones of the same installation (XEP-0386
+	// §3.2). It runs in the turn that binds; nil for none.
+	Replace func(s *Session) bool
 	// InlineReply is set to what the inline members answer.
 	InlineReply []xmlstream.Marshaler
 	// Kept runs in the turn that bound, with the session in the event; nil for
@@ -74,10 +78,14 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 		if o.KeepOld {
 			return nil, ErrConflict
 		}
-		if os := old.Stream(); os != nil {
-			os.Close(errConflicting)
+		m.displace(ctx, e, old)
+	}
+	if o.Replace != nil {
+		for _, old := range e.acct.list() {
+			if old.open() && o.Replace(old) {
+				m.displace(ctx, e, old)
+			}
 		}
-		m.endSession(ctx, e, old, nil)
 	}
 	if len(e.acct.list()) >= m.opt.MaxSessions {
 		return nil, ErrLimit
@@ -95,6 +103,14 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 		return nil, errServer
 	}
 	return s, nil
+}
+
+// displace ends a session for one that is being bound.
+func (m *Mux) displace(ctx context.Context, e *Event, old *Session) {
+	if st := old.Stream(); st != nil {
+		st.Close(errConflicting)
+	}
+	m.endSession(ctx, e, old, nil)
 }
 
 // begin is what a bound session begins with.

@@ -102,6 +102,23 @@ func decideIQ(typ string, full, found bool) action {
 	return actAnswer // DL-10
 }
 
+// Refused reports, at [ToAccount], that the delivery table refuses the stanza of
+// the event as it is now, whatever the Undelivered handlers say: no session will
+// get it and its sender gets an error, if it may have one (RFC 6121 §8.5).
+func (e *Event) Refused() bool {
+	to := e.Item.Recipient()
+	st := noAccount
+	if !e.Unknown {
+		st = stateOf(e.acct.list())
+	}
+	full := !to.IsBare()
+	addressed := (*Session)(nil)
+	if full {
+		addressed = e.acct.find(to)
+	}
+	return decide(e.Stanza.kind, e.Stanza.typ, full, addressed != nil && addressed.open(), st) == actRefuse
+}
+
 // stateOf says where an existing account stands.
 func stateOf(sessions []*Session) presenceState {
 	st := noResource

@@ -17,6 +17,9 @@ func (m *Mux) Describe(w io.Writer) {
 		}
 	}
 	for i, k := range kinds {
+		if names := owners(m.leftovers[i]); names != "" {
+			fmt.Fprintf(w, "leftover %s: %s\n", k, names)
+		}
 		if names := owners(m.undelivered[i]); names != "" {
 			fmt.Fprintf(w, "Undelivered %s: %s\n", k, names)
 		}

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"mellium.im/xmpp/stanza"
@@ -132,18 +133,25 @@ func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *It
 // dispose decides what becomes of a stanza whose session has ended (core-im
 // COMB-8).
 func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
-	st := it.Stanza
 	last := it.Record.Lost()
 	if it.gate() == gateLost {
 		return // it never was: its sender was not told otherwise
 	}
+	if it.Flags&Copy != 0 && it.Inner != nil && it.Record != nil {
+		// The last copy of a message stands for the message (XEP-0198 §4,
+		// smacks SM-93).
+		original := *it
+		original.Stanza, original.Inner, original.To, original.Flags = it.Inner, nil, Address{}, it.Flags&^Copy
+		it = &original
+	}
 	if it.Flags&(Copy|ArchiveResult|Service) != 0 {
 		return
 	}
+	st := it.Stanza
 	switch st.kind {
 	case IQ:
 		if st.typ == "get" || st.typ == "set" {
-			inner := Event{Account: e.Account, Stanza: st, Item: it, Work: e.Work, m: m, r: e.r, acct: e.acct, from: st.from}
+			inner := m.afterEnd(e, s, it)
 			inner.owe()
 			m.refuse(ctx, &inner, "", errUnavailable)
 		}
@@ -155,10 +163,14 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" {
 		return
 	}
+	inner := m.afterEnd(e, s, it)
+	if m.dealtWith(ctx, &inner) {
+		return
+	}
 	again := *it
 	again.Flags |= Replay
 	again.Origin = nil
-	inner := Event{Account: e.Account, Stanza: st, Item: &again, Work: e.Work, m: m, r: e.r, acct: e.acct, from: st.from}
+	inner.Item = &again
 	if it.Flags&Offline == 0 {
 		again.Work, again.gen = e.Work, e.Work.generation()
 		again.stampDelay()
@@ -169,6 +181,25 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 		}
 	}
 	m.nobodyTook(ctx, &inner, stanza.Error{Type: stanza.Wait, Condition: stanza.RecipientUnavailable})
+}
+
+// afterEnd is the event of a stanza that a session had when it ended.
+func (m *Mux) afterEnd(e *Event, s *Session, it *Item) Event {
+	return Event{Account: e.Account, Session: s, Stanza: it.Stanza, Item: it, Work: e.Work, m: m, r: e.r, acct: e.acct, from: it.Stanza.from}
+}
+
+// dealtWith asks the Leftover handlers.
+func (m *Mux) dealtWith(ctx context.Context, e *Event) bool {
+	list := m.leftovers[kindIndex(e.Stanza.kind)]
+	for i := range list {
+		v, err := list[i].h(ctx, e)
+		if err != nil {
+			m.log.LogAttrs(ctx, slog.LevelError, "leftover handler failed", slog.String("extension", list[i].ext), slog.Any("err", err))
+		} else if v == Done {
+			return true
+		}
+	}
+	return false
 }
 
 // End waits until the session is gone.

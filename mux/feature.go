@@ -32,6 +32,9 @@ type Feature struct {
 	// List is the element in stream features; nil, or a nil result, offers
 	// nothing. A feature may be advertised only: then it owns no elements.
 	List func(ctx context.Context, st *Stream) xmlstream.Marshaler
+	// Last is List for a feature that speaks of all the others: it comes behind
+	// them and sees what they have written, as XEP-0509 does.
+	Last func(ctx context.Context, st *Stream, others []byte) xmlstream.Marshaler
 	// Owns names the elements that are given to Step: nonzas by their own name,
 	// IQ requests by that of their payload. A feature may be stepped any number
 	// of times.
@@ -56,6 +59,10 @@ type Outcome struct {
 	Sets State
 	// Account is who the peer has proved to be.
 	Account Address
+	// Next takes the peer's next element in place of everything else, whatever it
+	// is and without white space before it: an exchange that allows nothing else in
+	// between goes on (XEP-0388 §2.4). It is called like Step.
+	Next func(ctx context.Context, st *Stream, el *Stanza) (Outcome, error)
 	// Restart makes both sides start a new stream (RFC 6120 §4.3.3).
 	Restart bool
 	// Failed is the SASL condition (RFC 6120 §6.5) with which an attempt to
@@ -71,6 +78,10 @@ type Outcome struct {
 	// its reply is written by the session. A refusal has no effect and is
 	// answered with Resumption.Refused.
 	Become *Resumption
+	// Instead gives what happens in place of Become or Bind when that was refused,
+	// with the error of [Stream.Resume] or [Stream.Bind]. Nil is, for Become, what
+	// Resumption.Refused says, and for Bind the end of the stream.
+	Instead func(ctx context.Context, err error) (Outcome, error)
 	// Then runs when the reply is on its way.
 	Then func()
 }

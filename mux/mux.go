@@ -28,7 +28,7 @@ type Mux struct {
 
 	// Frozen when New returns.
 	guards, modifiers, observers table
-	undelivered                  [len(kinds)][]entry
+	undelivered, leftovers       [len(kinds)][]entry
 	blocking                     [points][len(kinds)][]func(*Event) bool
 	blocks                       bool
 	iqs                          map[iqKey]*entry
@@ -41,7 +41,7 @@ type Mux struct {
 	lifecycles                   []Lifecycle
 	discos                       []discoProvider
 	slots                        []slot
-	accountSlots                 []func() any
+	accountSlots, streamSlots    []func() any
 	events                       map[reflect.Type][]eventHandler
 	sealers                      []func(w *Work)
 
@@ -53,6 +53,9 @@ type Mux struct {
 	stamps   atomic.Uint64 // of writes
 	outletMu sync.Mutex
 	outlets  map[string]*outlet
+
+	restoring sync.Mutex
+	records   records
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -173,6 +176,8 @@ func (m *Mux) panicError(p any) error {
 // called before anything is received; without a store of sessions and extensions
 // that want to know, it may be left out.
 func (m *Mux) Start(ctx context.Context) error {
+	m.restoresRecords(true)
+	defer m.restoresRecords(false)
 	if err := m.restore(ctx); err != nil {
 		return fmt.Errorf("mux: restoring sessions: %w", err)
 	}

@@ -128,6 +128,16 @@ func (m *Mux) restoreOne(e *Event, saved SavedSession, exists bool) error {
 	return nil
 }
 
+// RestoreHandled sets how many stanzas of the peer have been received and
+// finished, for an extension that counts more exactly than sessions are saved
+// (XEP-0198 §4). It may be called by [Starter.Start] only, for sessions that were
+// restored.
+func (s *Session) RestoreHandled(n uint32) {
+	s.count.mu.Lock()
+	defer s.count.mu.Unlock()
+	s.count.received, s.count.handled = n, n
+}
+
 // resumeWindows starts the clocks of restored sessions; those whose window is
 // over end.
 func (m *Mux) resumeWindows() {

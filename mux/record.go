@@ -1,6 +1,9 @@
 package mux
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Record is shared by all copies of one message. It decides once what becomes
 // of the message: as long as one copy may still reach its peer nothing is done
@@ -8,7 +11,20 @@ import "sync/atomic"
 //
 // The zero value is ready. All methods may be called concurrently.
 type Record struct {
-	v atomic.Int32 // number of holders; recordDone when one copy has arrived
+	v    atomic.Int32 // number of holders; recordDone when one copy has arrived
+	more atomic.Pointer[recordMore]
+}
+
+// recordMore is what few messages have.
+type recordMore struct {
+	mu  sync.Mutex
+	ids []archived
+	tag string // names the record where it is saved
+}
+
+type archived struct {
+	account Address
+	id      string
 }
 
 const recordDone = 1 << 30
@@ -36,3 +52,46 @@ func (r *Record) Lost() bool { return r == nil || r.v.Add(-1) == 0 }
 
 // Done reports whether a copy has arrived.
 func (r *Record) Done() bool { return r != nil && r.v.Load()&recordDone != 0 }
+
+func (r *Record) extra() *recordMore {
+	if m := r.more.Load(); m != nil {
+		return m
+	}
+	r.more.CompareAndSwap(nil, new(recordMore))
+	return r.more.Load()
+}
+
+// SetArchived notes the name that the message has in the archive of an account
+// (XEP-0359 §3).
+func (r *Record) SetArchived(account Address, id string) {
+	m := r.extra()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.ids {
+		if m.ids[i].account == account {
+			m.ids[i].id = id
+			return
+		}
+	}
+	m.ids = append(m.ids, archived{account, id})
+}
+
+// Archived is the name that the message has in the archive of an account, empty
+// if it is not there.
+func (r *Record) Archived(account Address) string {
+	if r == nil {
+		return ""
+	}
+	m := r.more.Load()
+	if m == nil {
+		return ""
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.ids {
+		if a.account == account {
+			return a.id
+		}
+	}
+	return ""
+}

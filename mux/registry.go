@@ -136,7 +136,8 @@ func (r *Registry) Observe(p Point, k Kind, f Observer, o ...RegisterOption) {
 // will be kept or was dealt with. Handlers are asked in order; if none takes the
 // stanza it is bounced or dropped by RFC 6121 §8. The item of e tells what is
 // known of it. It runs in the recipient account's turn, also at the end of a
-// session for what that session had and its peer did not get.
+// session for what that session had and its peer did not get; e.Session is then
+// that session, else nil.
 func (r *Registry) Undelivered(k Kind, h Handler, o ...RegisterOption) {
 	if h == nil {
 		r.fail("Undelivered: %w", errNilHandler)
@@ -147,6 +148,25 @@ func (r *Registry) Undelivered(k Kind, h Handler, o ...RegisterOption) {
 	for i, b := range kinds {
 		if k&b != 0 {
 			r.m.undelivered[i] = append(r.m.undelivered[i], x)
+		}
+	}
+}
+
+// Leftover registers a handler for what a session had and its peer did not get
+// when it has ended, before anything else is done about it: [Done] means that
+// nothing has to be, such as for what the peer will find in its archive (core-im
+// COMB-8). e.Session is the session, e.Item tells what is known. It runs in the
+// account's turn and must not wait.
+func (r *Registry) Leftover(k Kind, h Handler) {
+	if h == nil {
+		r.fail("Leftover: %w", errNilHandler)
+		return
+	}
+	x := r.entry(nil)
+	x.h = h
+	for i, b := range kinds {
+		if k&b != 0 {
+			r.m.leftovers[i] = append(r.m.leftovers[i], x)
 		}
 	}
 }

@@ -83,3 +83,30 @@ func AccountSlot[T any](r *Registry) AccountKey[T] {
 	r.m.accountSlots = append(r.m.accountSlots, func() any { return new(T) })
 	return AccountKey[T]{len(r.m.accountSlots) - 1}
 }
+
+// StreamKey gives access to state of type T that an extension keeps for each
+// stream while that is negotiated.
+type StreamKey[T any] struct{ i int }
+
+// StreamSlot registers a value of type T for each stream. Values are touched by
+// the goroutine that negotiates the stream only, and are forgotten when that is
+// done.
+func StreamSlot[T any](r *Registry) StreamKey[T] {
+	r.m.streamSlots = append(r.m.streamSlots, func() any { return new(T) })
+	return StreamKey[T]{len(r.m.streamSlots) - 1}
+}
+
+// Of is the stream's value, zero at first.
+func (k StreamKey[T]) Of(st *Stream) *T {
+	if st.values == nil {
+		st.values = make([]any, len(st.m.streamSlots))
+	}
+	if st.values[k.i] == nil {
+		st.values[k.i] = st.m.streamSlots[k.i]()
+	}
+	return st.values[k.i].(*T)
+}
+
+// Negotiated tells that the negotiation of the stream is over, for the goroutine
+// that did it: values of a [StreamSlot] are forgotten.
+func (st *Stream) Negotiated() { st.values = nil }

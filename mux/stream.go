@@ -28,6 +28,7 @@ type Stream struct {
 	domains  []string // a server's or component's own
 	tls      *tls.ConnectionState
 	leaf     *x509.Certificate
+	values   []any // see StreamSlot
 	lang     string
 	credit   int // stanzas in progress
 	bytes    int

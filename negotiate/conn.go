@@ -77,6 +77,7 @@ type ConnTransport struct {
 	cert *tls.Certificate
 
 	peerClosed bool // the peer's end tag was read
+	noSpace    bool // white space between elements is refused
 
 	mu      sync.Mutex // what follows
 	calm    sync.Cond  // nothing is being written

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"mellium.im/xmpp/stream"
+
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/mux"
 )
@@ -67,6 +69,8 @@ func (t *ConnTransport) element(ctx context.Context, waits func()) (*mux.Stanza,
 			return mux.FromScanner(&t.sc, raw), nil
 		case kind == xmlscan.Close:
 			return nil, io.EOF
+		case t.noSpace:
+			return nil, stream.PolicyViolation
 		}
 	}
 }
@@ -149,6 +153,9 @@ func (t *ConnTransport) readDeadline() error {
 	}
 	return t.raw.SetReadDeadline(t.until)
 }
+
+// NoSpace implements [Transport].
+func (t *ConnTransport) NoSpace(on bool) { t.noSpace = on }
 
 // Buffered implements [Transport].
 func (t *ConnTransport) Buffered() bool { return t.used < len(t.in) }

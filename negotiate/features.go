@@ -1,6 +1,7 @@
 package negotiate
 
 import (
+	"context"
 	"log/slog"
 	"strconv"
 
@@ -18,11 +19,16 @@ const (
 	nsLimits  = "urn:xmpp:stream-limits:0"
 )
 
-// offer writes the stream features that the state allows (core-im §4, SF-1,
-// SF-2), those of extensions in order of registration.
+// offer writes the stream features that the state allows.
 func (r *run) offer() error {
-	b := []byte("<stream:features>")
-	state := r.st.State()
+	return r.t.WriteElement(r.features(r.st.State(), ""))
+}
+
+// features are those that a state allows (core-im §4, SF-1, SF-2), those of
+// extensions in order of registration. The attributes go into the start tag.
+func (r *run) features(state mux.State, attrs string) []byte {
+	b := []byte("<stream:features" + attrs + ">")
+	from := len(b)
 	if r.t.CanSecure() && state&mux.Authenticated == 0 {
 		b = append(b, "<starttls xmlns='"+nsTLS+"'>"...)
 		if state&mux.Secure == 0 {
@@ -42,10 +48,19 @@ func (r *run) offer() error {
 			}
 			b = append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
 		}
-		b = r.registered(b, state)
+		b = r.registered(b, state, func(f *mux.Feature) func(context.Context, *mux.Stream) xmlstream.Marshaler { return f.List })
 	}
 	b = appendLimits(b, limits)
-	return r.t.WriteElement(append(b, "</stream:features>"...))
+	if state&mux.Secure != 0 {
+		others := b[from:len(b):len(b)]
+		b = r.registered(b, state, func(f *mux.Feature) func(context.Context, *mux.Stream) xmlstream.Marshaler {
+			if f.Last == nil {
+				return nil
+			}
+			return func(ctx context.Context, st *mux.Stream) xmlstream.Marshaler { return f.Last(ctx, st, others) }
+		})
+	}
+	return append(b, "</stream:features>"...)
 }
 
 // mechanisms lists those that can succeed here (auth-register SA-1).
@@ -63,13 +78,17 @@ func (r *run) mechanisms(b []byte) []byte {
 	return append(b, "</mechanisms>"...)
 }
 
-// registered adds what extensions offer.
-func (r *run) registered(b []byte, state mux.State) []byte {
-	for _, f := range r.n.m.Features() {
-		if f.List == nil || !allows(f, state) {
+// registered adds what extensions offer by the one of their functions that is
+// meant.
+func (r *run) registered(b []byte, state mux.State, by func(f *mux.Feature) func(context.Context, *mux.Stream) xmlstream.Marshaler) []byte {
+	all := r.n.m.Features()
+	for i := range all {
+		f := &all[i]
+		list := by(f)
+		if list == nil || !allows(*f, state) {
 			continue
 		}
-		p := f.List(r.ctx, r.st)
+		p := list(r.ctx, r.st)
 		if p == nil {
 			continue
 		}

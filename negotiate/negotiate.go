@@ -144,7 +144,9 @@ type run struct {
 	ctx    context.Context // base with the deadline
 	cancel context.CancelFunc
 
-	opened bool // our header was written in this stream
+	opened bool         // our header was written in this stream
+	going  stepFunc     // takes the next element, see mux.Outcome.Next
+	owning *mux.Feature // whose that is
 	domain mux.Address
 	auth   auth
 
@@ -201,6 +203,7 @@ func (r *run) serve() error {
 				return err
 			}
 			if then == ready {
+				r.st.Negotiated()
 				return r.t.Flush()
 			}
 		}

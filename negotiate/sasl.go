@@ -243,24 +243,35 @@ func (r *run) condition(err error) string {
 // refuse ends the exchange with a failure, and the stream if there were too many
 // (auth-register SA-7, SA-8, SA-12; core-im LIM-11).
 func (r *run) refuse(condition string, cause error) (next, error) {
-	a := &r.auth
-	a.ex = nil
+	r.auth.ex = nil
+	if r.auth.count(condition) {
+		r.penalty(AuthFailure{Mechanism: r.auth.mechanism, Condition: condition, Err: cause})
+	}
+	err := r.t.WriteElement([]byte("<failure xmlns='" + nsSASL + "'><" + condition + "/></failure>"))
+	if err == nil && r.tooMany() {
+		err = stream.PolicyViolation
+	}
+	return goOn, err
+}
+
+// count notes an attempt that failed, and reports whether there is a penalty.
+func (a *auth) count(condition string) bool {
 	switch condition {
 	case condAborted:
 		a.aborts++
+		return false
 	case condTemporary:
 		a.temporary++
 	default:
 		a.failures++
 	}
-	if condition != condAborted {
-		r.penalty(AuthFailure{Mechanism: a.mechanism, Condition: condition, Err: cause})
-	}
-	err := r.t.WriteElement([]byte("<failure xmlns='" + nsSASL + "'><" + condition + "/></failure>"))
-	if err == nil && (a.failures >= r.n.opt.MaxFailures || a.aborts > maxAborts || a.temporary > maxTemporary) {
-		err = stream.PolicyViolation
-	}
-	return goOn, err
+	return true
+}
+
+// tooMany attempts have failed, of SASL and of features together.
+func (r *run) tooMany() bool {
+	a := &r.auth
+	return a.failures >= r.n.opt.MaxFailures || a.aborts > maxAborts || a.temporary > maxTemporary
 }
 
 // penalty lets the peer wait.

@@ -26,6 +26,10 @@ func (r *run) element(el *mux.Stanza) (next, error) {
 	if name.Space == nsStreams && name.Local == "error" {
 		return goOn, errPeer
 	}
+	if step := r.going; step != nil {
+		r.exclusive(nil, nil)
+		return r.follow(r.owning, step, el)
+	}
 	if el.Kind() == mux.Message || el.Kind() == mux.Presence {
 		return goOn, stream.NotAuthorized // core-im LC-5, LC-6
 	}
@@ -95,41 +99,64 @@ func (r *run) forUs(iq *mux.Stanza) bool {
 	return to.IsZero() || to == r.domain || to == r.st.Account()
 }
 
+// stepFunc is that of a feature, or of an exchange that it has begun.
+type stepFunc = func(ctx context.Context, st *mux.Stream, el *mux.Stanza) (mux.Outcome, error)
+
+// exclusive has the peer's next element given to step, whatever it is; nil ends
+// that.
+func (r *run) exclusive(f *mux.Feature, step stepFunc) {
+	r.owning, r.going = f, step
+	r.t.NoSpace(step != nil)
+}
+
 // feed hands an element to its feature and does what follows from that.
 func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 	if f.Deadline > 0 && r.extensions < maxExtensions {
 		r.extensions++
 		r.deadline(f.Deadline)
 	}
-	o, err := r.stepped(f, el)
+	return r.follow(f, f.Step, el)
+}
+
+// follow takes a step and does what follows from it.
+func (r *run) follow(f *mux.Feature, step stepFunc, el *mux.Stanza) (next, error) {
+	o, err := r.stepped(f, step, el)
 	if err == nil {
 		err = r.grant(&o)
 	}
 	if err != nil {
-		var se stream.Error
-		if errors.As(err, &se) {
-			return goOn, err
-		}
-		if el.Kind() == mux.IQ {
-			return r.answerError(el, r.stanzaError(f, err))
-		}
-		r.logFailed(f, err)
-		return goOn, fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
+		return r.stepFailed(f, el, err)
 	}
-	switch {
-	case o.Become != nil:
-		return r.become(&o)
-	case o.Bind != nil:
-		return r.bindInStep(f, &o)
-	case o.Failed != "":
-		if err := r.failedStep(f, &o); err != nil {
-			return goOn, err
-		}
-	}
-	if err := r.answer(f, el, &o); err != nil {
+	return r.carryOut(f, el, &o)
+}
+
+// stepFailed answers the error of a step.
+func (r *run) stepFailed(f *mux.Feature, el *mux.Stanza, err error) (next, error) {
+	var se stream.Error
+	if errors.As(err, &se) {
 		return goOn, err
 	}
-	if o.Failed != "" && r.auth.failures >= r.n.opt.MaxFailures {
+	if el.Kind() == mux.IQ {
+		return r.answerError(el, r.stanzaError(f, err))
+	}
+	r.logFailed(f, err)
+	return goOn, fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
+}
+
+// carryOut does what a step has led to.
+func (r *run) carryOut(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, error) {
+	switch {
+	case o.Become != nil:
+		return r.become(f, el, o)
+	case o.Bind != nil:
+		return r.bindInStep(f, el, o)
+	case o.Failed != "":
+		r.failedStep(f, o)
+	}
+	if err := r.answer(f, el, o); err != nil {
+		return goOn, err
+	}
+	if o.Failed != "" && r.tooMany() {
 		return goOn, stream.PolicyViolation
 	}
 	if o.Then != nil {
@@ -139,8 +166,10 @@ func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 		o.Then()
 	}
 	switch {
+	case o.Next != nil:
+		r.exclusive(f, o.Next)
 	case r.st.Session() != nil:
-		// Bound by the feature, as Bind 2 does: core-im SF-4.
+		// Bound by the feature: core-im SF-4.
 		return ready, r.offer()
 	case o.Restart:
 		return restart, nil
@@ -152,47 +181,10 @@ func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 
 // failedStep counts an attempt to authenticate that failed in a feature, together
 // with those of SASL, and holds the answer back if need be (core-im LIM-11).
-func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) error {
-	if o.Failed == condAborted || o.Failed == condTemporary {
-		return nil
+func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) {
+	if r.auth.count(o.Failed) {
+		r.penalty(AuthFailure{Mechanism: f.Name, Condition: o.Failed})
 	}
-	r.auth.failures++
-	r.penalty(AuthFailure{Mechanism: f.Name, Condition: o.Failed})
-	return nil
-}
-
-// bindInStep makes a session as part of a step. The answer is written in the turn
-// that binds; features follow (core-im SF-4).
-func (r *run) bindInStep(f *mux.Feature, o *mux.Outcome) (next, error) {
-	if err := r.t.Flush(); err != nil {
-		return goOn, err
-	}
-	opt := *o.Bind
-	kept := opt.Kept
-	opt.Kept = func(ctx context.Context, e *mux.Event) {
-		if kept != nil {
-			kept(ctx, e)
-		}
-		if o.Bound == nil {
-			return
-		}
-		el, err := elementOf(o.Bound(ctx, e))
-		if err != nil {
-			r.logFailed(f, err)
-			return
-		}
-		e.Deliver(mux.Item{Stanza: el, Flags: mux.Service}, e.Session)
-	}
-	if _, err := r.st.Bind(r.ctx, &opt); err != nil {
-		if errors.Is(err, mux.ErrClosed) {
-			return goOn, err
-		}
-		return goOn, fmt.Errorf("%s: %w: %w", f.Name, stream.InternalServerError, err)
-	}
-	if o.Then != nil {
-		o.Then()
-	}
-	return ready, r.offer()
 }
 
 // elementOf makes a payload a top-level element.
@@ -205,7 +197,7 @@ func elementOf(p xmlstream.Marshaler) (*mux.Stanza, error) {
 }
 
 // stepped contains a panic: it costs one stream.
-func (r *run) stepped(f *mux.Feature, el *mux.Stanza) (o mux.Outcome, err error) {
+func (r *run) stepped(f *mux.Feature, step stepFunc, el *mux.Stanza) (o mux.Outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.n.log.LogAttrs(r.ctx, slog.LevelError, "a feature panicked", slog.String("feature", f.Name),
@@ -213,7 +205,7 @@ func (r *run) stepped(f *mux.Feature, el *mux.Stanza) (o mux.Outcome, err error)
 			err = stream.InternalServerError
 		}
 	}()
-	return f.Step(r.ctx, r.st, el)
+	return step(r.ctx, r.st, el)
 }
 
 // grant notes the states that a step has led to.
@@ -252,40 +244,6 @@ func (r *run) answer(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) error {
 		return fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
 	}
 	return r.t.WriteElement(b)
-}
-
-// become hands the connection to a session that exists. What was written before
-// goes first: from here on the session writes.
-func (r *run) become(o *mux.Outcome) (next, error) {
-	if err := r.t.Flush(); err != nil {
-		return goOn, err
-	}
-	_, err := r.st.Resume(r.ctx, o.Become)
-	if err == nil {
-		if o.Then != nil {
-			o.Then()
-		}
-		return ready, nil // without features (core-im SF-4)
-	}
-	if errors.Is(err, mux.ErrClosed) {
-		return goOn, err
-	}
-	if o.Become.Refused == nil {
-		return goOn, fmt.Errorf("resume: %w: %w", stream.UndefinedCondition, err)
-	}
-	if reply := o.Become.Refused(err); reply != nil {
-		b, err := appendPayload(nil, reply)
-		if err != nil {
-			return goOn, fmt.Errorf("%w: %w", stream.InternalServerError, err)
-		}
-		if err := r.t.WriteElement(b); err != nil {
-			return goOn, err
-		}
-	}
-	if o.Sets != 0 {
-		return offer, nil
-	}
-	return goOn, nil
 }
 
 func (r *run) logFailed(f *mux.Feature, err error) {

@@ -33,6 +33,10 @@ type Transport interface {
 	// end of the peer's stream, io.ErrUnexpectedEOF a broken connection,
 	// os.ErrDeadlineExceeded the end of ctx's deadline.
 	ReadElement(ctx context.Context) (*mux.Stanza, error)
+	// NoSpace, while on, makes ReadElement fail with policy-violation if the peer
+	// sends white space before the element (XEP-0388 §2.4). Framings without any
+	// between elements ignore it.
+	NoSpace(on bool)
 	// WriteElement writes one whole element. Elements that declare no namespace
 	// are in the content namespace, the prefix stream means the namespace of
 	// streams; the transport adds what its framing needs. It must not retain p.

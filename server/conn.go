@@ -38,6 +38,7 @@ type conn struct {
 	lim     xmlscan.Limits
 	in      input
 	out     []byte // of the negotiation
+	noSpace bool   // white space between elements is refused
 
 	stanzas, octets bucket
 	err             error // why the reading ended

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"mellium.im/xmpp/stream"
+
 	"github.com/propolis-im/propolis/internal/netio"
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/internal/xmlwrite"
@@ -96,8 +98,14 @@ func (c *conn) ReadElement(ctx context.Context) (*mux.Stanza, error) {
 			return nil, io.EOF
 		}
 		c.in.consume(len(raw))
+		if c.noSpace {
+			return nil, stream.PolicyViolation
+		}
 	}
 }
+
+// NoSpace implements negotiate.Transport.
+func (c *conn) NoSpace(on bool) { c.noSpace = on }
 
 // WriteElement implements negotiate.Transport.
 func (c *conn) WriteElement(p []byte) error {

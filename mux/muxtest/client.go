@@ -21,6 +21,8 @@ type Client struct {
 	h    *Host
 	name string
 	conn *conn
+	// going takes the next element, see [mux.Outcome]; the reader's.
+	going func(context.Context, *mux.Stream, *mux.Stanza) (mux.Outcome, error)
 
 	mu     sync.Mutex // guards what follows
 	cond   *sync.Cond

@@ -17,6 +17,10 @@ import (
 // negotiate hands an element of a stream that has no session to the feature that
 // owns it. It knows no more of negotiation than extensions' tests need.
 func (c *Client) negotiate(el *mux.Stanza) error {
+	if step := c.going; step != nil {
+		c.going = nil
+		return c.step(el, step)
+	}
 	name := el.Name()
 	if el.Kind() == mux.IQ && len(el.Children()) == 1 {
 		name = el.Children()[0].Name
@@ -26,13 +30,22 @@ func (c *Client) negotiate(el *mux.Stanza) error {
 		if !slices.Contains(f.Owns, name) || st&f.Needs != f.Needs || st&f.Forbids != 0 {
 			continue
 		}
-		out, err := f.Step(context.Background(), c.Stream, el)
-		if err != nil {
-			return c.refused(el, err)
-		}
-		return c.outcome(el, out)
+		return c.step(el, f.Step)
 	}
 	return c.refused(el, stream.NotAuthorized)
+}
+
+func (c *Client) step(el *mux.Stanza, step func(context.Context, *mux.Stream, *mux.Stanza) (mux.Outcome, error)) error {
+	out, err := step(context.Background(), c.Stream, el)
+	if err != nil {
+		return c.refused(el, err)
+	}
+	return c.outcome(el, out)
+}
+
+// instead carries out what is to happen after a refusal.
+func (c *Client) instead(el *mux.Stanza, o mux.Outcome, why error) error {
+	return c.step(el, func(ctx context.Context, _ *mux.Stream, _ *mux.Stanza) (mux.Outcome, error) { return o.Instead(ctx, why) })
 }
 
 func (c *Client) refused(el *mux.Stanza, err error) error {
@@ -54,6 +67,13 @@ func (c *Client) outcome(el *mux.Stanza, o mux.Outcome) error {
 		c.Stream.SetAccount(o.Account)
 	}
 	c.Stream.SetState(o.Sets)
+	switch {
+	case o.Become != nil:
+		return c.become(el, o)
+	case o.Bind != nil:
+		return c.bindInStep(el, o)
+	}
+	c.going = o.Next
 	if o.Reply != nil || el.Kind() == mux.IQ {
 		if err := c.write(el, "result", o.Reply); err != nil {
 			return err
@@ -62,17 +82,62 @@ func (c *Client) outcome(el *mux.Stanza, o mux.Outcome) error {
 	if o.Then != nil {
 		o.Then()
 	}
-	if o.Become == nil {
-		return nil
-	}
+	return nil
+}
+
+// become hands the stream to a session that exists.
+func (c *Client) become(el *mux.Stanza, o mux.Outcome) error {
 	s, err := c.Stream.Resume(context.Background(), o.Become)
-	if err != nil {
-		if o.Become.Refused == nil {
-			return c.refused(el, stream.UndefinedCondition)
+	switch {
+	case err == nil:
+		c.Session = s
+		if o.Then != nil {
+			o.Then()
 		}
-		return c.write(nil, "", o.Become.Refused(err))
+		return nil
+	case o.Instead != nil:
+		return c.instead(el, o, err)
+	case o.Become.Refused == nil:
+		return c.refused(el, stream.UndefinedCondition)
+	}
+	return c.write(nil, "", o.Become.Refused(err))
+}
+
+// bindInStep binds as Bind 2 does; stream features are not sent here.
+func (c *Client) bindInStep(el *mux.Stanza, o mux.Outcome) error {
+	opt := *o.Bind
+	kept := opt.Kept
+	opt.Kept = func(ctx context.Context, e *mux.Event) {
+		if kept != nil {
+			kept(ctx, e)
+		}
+		o.Bind.InlineReply = opt.InlineReply
+		if o.Bound == nil {
+			return
+		}
+		child, err := mux.NewChild(o.Bound(ctx, e))
+		if err != nil {
+			c.t.Errorf("%s: bad element: %v", c.name, err)
+			return
+		}
+		reply, err := child.Element()
+		if err != nil {
+			c.t.Errorf("%s: bad element: %v", c.name, err)
+			return
+		}
+		e.Deliver(mux.Item{Stanza: reply, Flags: mux.Service}, e.Session)
+	}
+	s, err := c.Stream.Bind(context.Background(), &opt)
+	if err != nil {
+		if o.Instead != nil {
+			return c.instead(el, o, err)
+		}
+		return c.refused(el, stream.InternalServerError)
 	}
 	c.Session = s
+	if o.Then != nil {
+		o.Then()
+	}
 	return nil
 }
 
