@@ -65,7 +65,9 @@ func (it *Item) Append(dst []byte, ns string) []byte {
 	if !s.from.IsZero() {
 		dst = appendAddress(dst, " from='", s.from)
 	}
-	if to := it.Recipient(); !to.IsZero() {
+	if to := it.Recipient(); s.kind == Nonza {
+		// Has no addressee.
+	} else if !to.IsZero() {
 		dst = appendAddress(dst, " to='", to)
 	} else if s.badTo != "" {
 		dst = appendAttr(dst, "to", s.badTo)

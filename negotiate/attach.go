@@ -58,7 +58,9 @@ func (r *run) bindInStep(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, 
 func (r *run) instead(f *mux.Feature, el *mux.Stanza, o *mux.Outcome, why error) (next, error) {
 	return r.follow(f, func(ctx context.Context, _ *mux.Stream, _ *mux.Stanza) (mux.Outcome, error) {
 		then, err := o.Instead(ctx, why)
-		then.Sets |= o.Sets &^ mux.Authenticated // which was granted before
+		if then.Sets |= o.Sets; then.Account.IsZero() {
+			then.Account = o.Account
+		}
 		return then, err
 	}, el)
 }

@@ -26,9 +26,9 @@ func (r *run) element(el *mux.Stanza) (next, error) {
 	if name.Space == nsStreams && name.Local == "error" {
 		return goOn, errPeer
 	}
-	if step := r.going; step != nil {
+	if f, step := r.owning, r.going; step != nil {
 		r.exclusive(nil, nil)
-		return r.follow(r.owning, step, el)
+		return r.follow(f, step, el)
 	}
 	if el.Kind() == mux.Message || el.Kind() == mux.Presence {
 		return goOn, stream.NotAuthorized // core-im LC-5, LC-6
