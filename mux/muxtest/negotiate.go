@@ -45,7 +45,9 @@ func (c *Client) step(el *mux.Stanza, step func(context.Context, *mux.Stream, *m
 
 // instead carries out what is to happen after a refusal.
 func (c *Client) instead(el *mux.Stanza, o mux.Outcome, why error) error {
-	return c.step(el, func(ctx context.Context, _ *mux.Stream, _ *mux.Stanza) (mux.Outcome, error) { return o.Instead(ctx, why) })
+	return c.step(el, func(ctx context.Context, _ *mux.Stream, _ *mux.Stanza) (mux.Outcome, error) {
+		return o.Instead(ctx, why)
+	})
 }
 
 func (c *Client) refused(el *mux.Stanza, err error) error {
