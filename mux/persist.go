@@ -31,7 +31,7 @@ func (s *Session) saveWrite(w *Work) Write {
 	if !s.open() {
 		return nil
 	}
-	d := savedData{Version: 1, Created: s.created, Handled: s.handledWith(w), Slots: make(map[string][]byte)}
+	d := savedData{Version: 1, Created: s.created, Handled: s.HandledWith(w), Slots: make(map[string][]byte)}
 	if p := s.Presence(); p != nil {
 		d.Presence, d.At = string(p.Stanza.Append(nil, NSClient)), p.At
 	}
@@ -51,6 +51,23 @@ func (s *Session) saveWrite(w *Work) Write {
 	}
 	s.saved.Store(true)
 	return m.opt.Sessions.Save(SavedSession{ID: s.id.String(), JID: s.jid, Until: until, Data: data})
+}
+
+// saving tells that the session is going to be saved.
+func (s *Session) saving(w *Work) {
+	if s.m.opt.Sessions == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open() {
+		return
+	}
+	for _, l := range s.m.lifecycles {
+		if l.Saving != nil {
+			s.m.protect(func() { l.Saving(s, w) })
+		}
+	}
 }
 
 var errSaved = errors.New("mux: saved session cannot be read")

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"log/slog"
 
@@ -151,6 +152,9 @@ func presenceType(t string) bool {
 
 func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 	x := st.m.nonzas[s.name]
+	if x == nil {
+		x = st.m.nonzas[xml.Name{Space: s.name.Space}]
+	}
 	if x == nil {
 		return st.fail(errUnsupported)
 	}

@@ -213,7 +213,8 @@ func (r *Registry) Entity(domain string, h Handler, o ...RegisterOption) {
 
 // Nonza registers the handler of a top-level element that is no stanza, on bound
 // client streams. It runs on the stream's reader, outside of any turn: it may
-// use the session only, and must not wait.
+// use the session only, and must not wait. An empty Local matches every name of
+// the namespace that has no handler of its own.
 func (r *Registry) Nonza(name xml.Name, h Handler) {
 	if _, dup := r.m.nonzas[name]; dup || h == nil {
 		r.fail("Nonza %v: registered already, or no handler", name)

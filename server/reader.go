@@ -136,6 +136,7 @@ func (c *conn) end(err error) {
 		c.st.Close(nil)
 		c.Close(nil)
 	case known:
+		c.st.Close(se)
 		c.Close(se)
 		c.st.Gone(false)
 	default:

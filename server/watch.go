@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -58,8 +57,7 @@ func (c *conn) dead() {
 	if sess == nil {
 		return
 	}
-	c.Close(stream.Error{Err: "connection-timeout"})
-	c.st.Close(errors.New("server: connection timed out"))
+	c.st.Abandon(stream.ConnectionTimeout)
 }
 
 const nsPing = "urn:xmpp:ping"
@@ -67,6 +65,9 @@ const nsPing = "urn:xmpp:ping"
 // ping sends an XEP-0199 ping, whose answer, even an error, shows that the client
 // lives; the reading notes that.
 func ping(s *mux.Session) {
+	if s.Ask() {
+		return // core-im LC-22
+	}
 	domain, err := mux.ParseAddress(s.Account().Domain())
 	if err != nil {
 		return
