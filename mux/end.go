@@ -173,7 +173,7 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	inner.Item = &again
 	if it.Flags&Offline == 0 {
 		again.Work, again.gen = e.Work, e.Work.generation()
-		again.stampDelay()
+		again.StampDelay()
 		for _, o := range chooseTop(nil, e.acct.list()) {
 			if o.put(e.r, &again) {
 				return

@@ -134,9 +134,9 @@ func (it *Item) record() {
 
 const nsDelay = "urn:xmpp:delay"
 
-// stampDelay adds when the server took the stanza, unless that is said already
+// StampDelay adds when the server took the stanza, unless that is said already
 // (XEP-0203 §2).
-func (it *Item) stampDelay() {
+func (it *Item) StampDelay() {
 	if it.At.IsZero() || strings.Contains(string(it.Extra), nsDelay) {
 		return
 	}

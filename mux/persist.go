@@ -31,7 +31,7 @@ func (s *Session) saveWrite(w *Work) Write {
 	if !s.open() {
 		return nil
 	}
-	d := savedData{Version: 1, Created: s.created, Handled: s.HandledWith(w), Slots: make(map[string][]byte)}
+	d := savedData{Version: 1, Created: s.created, Handled: s.handledWith(w), Slots: make(map[string][]byte)}
 	if p := s.Presence(); p != nil {
 		d.Presence, d.At = string(p.Stanza.Append(nil, NSClient)), p.At
 	}

@@ -395,8 +395,8 @@ func (s *Session) handledUpTo(r *runner, n uint32) {
 	}
 }
 
-// HandledWith is what Handled will be when w is finished, for [Registry.Seal].
-func (s *Session) HandledWith(w *Work) uint32 {
+// handledWith is what Handled will be when w is finished.
+func (s *Session) handledWith(w *Work) uint32 {
 	c := &s.count
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -45,6 +45,10 @@ func (c *conn) check(now time.Time) {
 	}
 }
 
+// Paused reports whether the client is left unread for a while, so that nobody
+// takes its silence for absence (core-im LC-30).
+func (c *conn) Paused() bool { return c.slow.Load() }
+
 // jitter spreads probes by ±10 % (core-im LC-30).
 func jitter(d time.Duration) time.Duration {
 	return time.Duration((rand.Float64()*0.2 - 0.1) * float64(d))
