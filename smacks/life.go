@@ -86,3 +86,13 @@ func (x *Extension) closed(_ context.Context, e *mux.Event) {
 		e.Work.Write(x.store.End(id.String(), nil))
 	}
 }
+
+// removed: of an account that was removed nothing is kept.
+func (x *Extension) removed(_ context.Context, e *mux.Event, _ mux.AccountRemoved) error {
+	for _, id := range x.past.forgetAccount(e.Account) {
+		if x.store != nil {
+			e.Work.Write(x.store.End(id.String(), nil))
+		}
+	}
+	return nil
+}

@@ -80,7 +80,10 @@ func (m *Memory) End(session string, last *Last) mux.Write {
 }
 
 // Load implements [Store]. Sessions come in the order of their names.
-func (m *Memory) Load(_ context.Context, now time.Time) ([]Saved, error) {
+func (m *Memory) Load(ctx context.Context, now time.Time) ([]Saved, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []Saved

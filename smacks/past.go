@@ -86,13 +86,16 @@ func (p *past) forget(id mux.SessionID) {
 	p.of[l.Account] = own
 }
 
-// forgetAccount forgets all that is known of an account's sessions.
-func (p *past) forgetAccount(a mux.Address) {
+// forgetAccount forgets all that is known of an account's sessions, and returns
+// which those were.
+func (p *past) forgetAccount(a mux.Address) []mux.SessionID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, id := range append([]mux.SessionID(nil), p.of[a]...) {
+	all := append([]mux.SessionID(nil), p.of[a]...)
+	for _, id := range all {
 		p.forget(id)
 	}
+	return all
 }
 
 // find is h of the session that a claim is about, nil if there was none of that

@@ -136,6 +136,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	if x.store != nil {
 		r.Observe(mux.FromPeer, mux.AnyStanza, x.handles)
 	}
+	mux.On(r, x.removed)
 	r.Nonza(enableName, x.enable)
 	r.Nonza(ackName, x.ack)
 	r.Nonza(requestName, x.request)

@@ -11,6 +11,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // credentials with a key of this class.
@@ -148,6 +149,9 @@ func TestRemoveAccount(t *testing.T) {
 			d.Rosters().Delete(a, juliet, 2),
 			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
+			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
+			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),
+			d.StreamManagement().End("before of "+a.String(), &smacks.Last{Account: a, Until: time.Now()}),
 		})
 		must(t, d.settle(t.Context()))
 	}
@@ -183,4 +187,11 @@ func TestRemoveAccount(t *testing.T) {
 	fill(juliet)
 	must(t, d.Accounts().Remove(t.Context(), juliet.String()))
 	want("Remove of everything", false, false)
+	for _, table := range []string{"smacks_session", "smacks_entry"} {
+		var n, mine int
+		must(t, d.read.QueryRow("SELECT count(*), coalesce(sum(session = ?), 0) FROM "+table, "of "+juliet.String()).Scan(&n, &mine))
+		if n != 1 || mine != 0 {
+			t.Errorf("%d rows in %s, %d of them of the account", n, table, mine)
+		}
+	}
 }

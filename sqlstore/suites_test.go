@@ -8,6 +8,7 @@ import (
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
+	smackstest "github.com/propolis-im/propolis/smacks/storetest"
 )
 
 func TestAccounts(t *testing.T) {
@@ -28,6 +29,14 @@ func TestLastActivity(t *testing.T) {
 	lasttest.Test(t, func(t *testing.T) lasttest.Store {
 		d := temp(t, nil)
 		return lasttest.Store{Store: d.LastActivity(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestStreamManagement(t *testing.T) {
+	t.Parallel()
+	smackstest.Test(t, func(t *testing.T) smackstest.Store {
+		d := temp(t, nil)
+		return smackstest.Store{Store: d.StreamManagement(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 
