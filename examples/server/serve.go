@@ -27,6 +27,7 @@ import (
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
+	"github.com/propolis-im/propolis/smacks"
 	"github.com/propolis-im/propolis/version"
 )
 
@@ -67,6 +68,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
+		smacks.New(st.streams, &smacks.Options{Logger: log}),
 	)
 }
 

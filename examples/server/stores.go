@@ -14,6 +14,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/smacks"
 	"github.com/propolis-im/propolis/sqlstore"
 )
 
@@ -31,6 +32,7 @@ type stores struct {
 	rosters   roster.Store
 	last      lastactivity.Store
 	sessions  mux.SessionStore
+	streams   smacks.Store // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
 	close     func() error
@@ -47,7 +49,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), sessions: db.Sessions(), committer: db, close: db.Close}
+	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close}
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
 	if err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
