@@ -160,8 +160,8 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	default:
 		return
 	}
-	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" {
-		return
+	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" || passing(st) || st.Has(eventName) {
+		return // smacks SM-90
 	}
 	inner := m.afterEnd(e, s, it)
 	if m.dealtWith(ctx, &inner) {
