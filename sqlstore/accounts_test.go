@@ -148,6 +148,7 @@ func TestRemoveAccount(t *testing.T) {
 			d.Rosters().Put(a, roster.Item{JID: romeo, Ver: 1}),
 			d.Rosters().Delete(a, juliet, 2),
 			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
+			d.Blocklists().Add(a, []mux.Address{romeo}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
 			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),

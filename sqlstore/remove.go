@@ -16,6 +16,7 @@ var removals = []string{
 	"DELETE FROM smacks_last WHERE account = ?",
 	"DELETE FROM session WHERE account = ?",
 	"DELETE FROM last_activity WHERE account = ?",
+	"DELETE FROM blocked WHERE account = ?",
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,

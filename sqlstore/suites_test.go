@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"testing"
 
+	blocktest "github.com/propolis-im/propolis/blocking/storetest"
 	lasttest "github.com/propolis-im/propolis/lastactivity/storetest"
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
@@ -37,6 +38,14 @@ func TestStreamManagement(t *testing.T) {
 	smackstest.Test(t, func(t *testing.T) smackstest.Store {
 		d := temp(t, nil)
 		return smackstest.Store{Store: d.StreamManagement(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestBlocklists(t *testing.T) {
+	t.Parallel()
+	blocktest.Test(t, func(t *testing.T) blocktest.Store {
+		d := temp(t, nil)
+		return blocktest.Store{Store: d.Blocklists(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/entitytime"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
@@ -60,6 +61,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
+		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		presence.New(contacts, &presence.Options{Logger: log}),

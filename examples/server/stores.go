@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
@@ -31,8 +32,9 @@ type stores struct {
 	accounts  accountStore
 	rosters   roster.Store
 	last      lastactivity.Store
+	blocked   blocking.Store
 	sessions  mux.SessionStore
-	streams   smacks.Store // nil as sessions
+	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
 	close     func() error
@@ -41,7 +43,7 @@ type stores struct {
 // openStores opens what the settings say.
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
-		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, close: func() error { return nil }}
+		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{}, close: func() error { return nil }}
 		_, _ = rand.Read(s.secret[:]) // never fails
 		return s, nil
 	}
@@ -49,7 +51,10 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close}
+	s := &stores{
+		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
+		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
+	}
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
 	if err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
