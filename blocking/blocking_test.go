@@ -214,6 +214,48 @@ func TestOthersGoOn(t *testing.T) {
 	})
 }
 
+// TestReaderGoesOn: what a client says may make the server send to others in the
+// same turn, which asks for the list; its stream is read on meanwhile.
+func TestReaderGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &slow{ready: make(chan struct{})}
+		tell := toy{"tell", func(r *mux.Registry) {
+			r.Observe(mux.FromPeer, mux.Presence, func(ctx context.Context, e *mux.Event) {
+				e.SendItem(ctx, mux.Item{Stanza: e.Stanza, To: addr("romeo@example.org"), Flags: mux.Service})
+			})
+		}}
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, blocking.New(store, nil), tell)
+		j := h.Connect(t, julietFull)
+		j.Send("<presence/>", "<presence id='2'/>")
+		if n := j.Unread(); n != 0 {
+			t.Errorf("%d stanzas are not read", n)
+		}
+		if got := h.Routed("example.org"); len(got) > 0 {
+			t.Errorf("%q has left before the list was read", got)
+		}
+		close(store.ready)
+		h.Settle()
+		if got := h.Routed("example.org"); len(got) != 2 {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+// TestInterestIsSaved: that a session is to be told is kept as soon as it has asked.
+func TestInterestIsSaved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sessions := new(mux.MemorySessions)
+		h := muxtest.New(t, &mux.Options{NoRecover: true, Sessions: sessions, Committer: new(muxtest.Committer)}, blocking.New(new(blocking.Memory), nil))
+		h.Connect(t, julietFull).Send(getList)
+		list, err := sessions.Load(t.Context())
+		if err != nil || len(list) != 1 || !strings.Contains(string(list[0].Data), `"blocking":"AQ=="`) {
+			t.Errorf("saved %+v, error %v", list, err)
+		}
+	})
+}
+
 // TestAccountRemoved: with an account its list goes.
 func TestAccountRemoved(t *testing.T) {
 	t.Parallel()
