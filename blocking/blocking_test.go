@@ -12,6 +12,7 @@ import (
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
+	"github.com/propolis-im/propolis/roster"
 )
 
 const getList = "<iq type='get' id='l'><blocklist xmlns='urn:xmpp:blocking'/></iq>"
@@ -457,6 +458,28 @@ func TestBlocked(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	})
+}
+
+// TestOneWork: SUB-29, what waits of somebody who is blocked goes together with the
+// block, also when contacts were not needed before.
+func TestOneWork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, store, rosters := new(muxtest.Committer), new(blocking.Memory), new(roster.Memory)
+		apply(t, rosters.Put(juliet, roster.Item{JID: addr("romeo@example.org"), In: "<presence xmlns='jabber:client' type='subscribe' from='romeo@example.org' to='juliet@example.net'/>"}))
+		h := muxtest.New(t, &mux.Options{NoRecover: true, Committer: c}, im(store, nil, rosters)...)
+		j := h.Connect(t, julietFull)
+		before := c.Batches()
+		j.Send(setOf("block", "romeo@example.org"))
+		j.Expect(done)
+		r, err := rosters.Load(t.Context(), juliet)
+		if n := c.Batches() - before; err != nil || len(r.Items) > 0 || n != 1 || kept(t, store) != "[romeo@example.org]" {
+			t.Errorf("%d batches, error %v, kept %+v and %s", n, err, r.Items, kept(t, store))
+		}
+		j.Send("<presence/>")
+		j.Expect("<presence from='" + julietFull + "' to='" + julietFull + "'/>")
+		j.ExpectNone()
 	})
 }
 
