@@ -1,10 +1,15 @@
 package blocking_test
 
 import (
+	"encoding/xml"
 	"fmt"
 	"os"
 	"testing"
 	"time"
+
+	"mellium.im/xmpp/jid"
+	xmppmux "mellium.im/xmpp/mux"
+	"mellium.im/xmpp/stanza"
 
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/blocking/storetest"
@@ -153,4 +158,16 @@ func Example() {
 	// Disco AtHost: roster
 	// Feature roster versioning: roster
 	// Feature subscription pre-approval: roster
+}
+
+func ExampleWatch() {
+	w := blocking.Watch(jid.MustParse("juliet@example.net/balcony"), func(c blocking.Change) {
+		fmt.Println("changed", c.Blocked, c.Addresses) // for example to show it
+	})
+	// For a session with mellium's own mux; mux.NewClientSession takes w itself.
+	h := xmppmux.New(stanza.NSClient, w.Handle())
+	_, block := h.IQHandler(stanza.SetIQ, xml.Name{Space: blocking.NS, Local: "block"})
+	_, other := h.IQHandler(stanza.SetIQ, xml.Name{Space: blocking.NS, Local: "blocklist"})
+	fmt.Println(block, other)
+	// Output: true false
 }
