@@ -85,11 +85,11 @@ func TestDurable(t *testing.T) {
 			}
 			c.Release()
 			h.Settle()
-			want, items := "[]", []string{}
+			want := "[]"
 			if !fail {
-				want, items = "[paris@example.org romeo@example.org]", []string{"romeo@example.org", "paris@example.org"}
+				want = "[paris@example.org romeo@example.org]"
 				j.Expect(done)
-				other.Expect(pushOf("juliet@example.net/other", "block", items...))
+				other.Expect(pushOf("juliet@example.net/other", "block", "romeo@example.org", "paris@example.org"))
 				h.ExpectRouted("example.org", "<presence type='unavailable' from='"+julietFull+"' to='romeo@example.org'/>",
 					"<presence type='unavailable' from='"+julietFull+"' to='paris@example.org'/>")
 			}
