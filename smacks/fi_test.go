@@ -105,7 +105,7 @@ func TestFI05to07AcknowledgementLost(t *testing.T) {
 		p := newPhone(t, s)
 		p.mute = true
 		romeo.Send(chats(1, 3)...)
-		p.read()                                      // handles them, and is cut before it can say so
+		p.read()                                       // handles them, and is cut before it can say so
 		p.c.Write("<message to='" + romeoFull + "'/>") // handled, and its acknowledgement never comes
 		s.Settle()
 		p.c.Drop()
