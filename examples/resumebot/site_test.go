@@ -204,3 +204,14 @@ func (s *site) options() *smacks.ClientOptions {
 }
 
 func address(text string) jid.JID { return jid.MustParse(text) }
+
+// counting notes the connections that are made.
+func counting(dial func(context.Context, string) (net.Conn, error), wires *[]*wire) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, location string) (net.Conn, error) {
+		c, err := dial(ctx, location)
+		if w, ok := c.(*wire); ok {
+			*wires = append(*wires, w)
+		}
+		return c, err
+	}
+}
