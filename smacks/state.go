@@ -3,6 +3,7 @@ package smacks
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -88,6 +89,9 @@ func (w *window) push(e entry) {
 		clear(w.entries[n:])
 		w.entries, w.head = w.entries[:n], 0
 	}
+	if w.entries == nil {
+		w.entries = spare.Get().(*[spareEntries]entry)[:0]
+	}
 	w.entries = append(w.entries, e)
 	w.bytes += size(&e.item)
 }
@@ -110,14 +114,16 @@ func (w *window) drop(n int) {
 	}
 }
 
-// keepEntries is how many slots an empty window keeps.
-const keepEntries = 4
+// spare are slots of windows that have become empty: an idle session has none.
+var spare = sync.Pool{New: func() any { return new([spareEntries]entry) }}
+
+const spareEntries = 16
 
 func (w *window) reset() {
-	if cap(w.entries) > keepEntries {
-		w.entries = nil
+	if cap(w.entries) == spareEntries {
+		spare.Put((*[spareEntries]entry)(w.entries[:spareEntries])) // all are zero
 	}
-	w.entries, w.head, w.bytes = w.entries[:0], 0, 0
+	w.entries, w.head, w.bytes = nil, 0, 0
 }
 
 func (w *window) all() []entry { return w.entries[w.head:] }
