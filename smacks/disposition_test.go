@@ -3,6 +3,7 @@ package smacks_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/propolis-im/propolis/mux"
@@ -31,7 +32,7 @@ func TestDisposition(t *testing.T) {
 	} {
 		for _, waits := range []bool{false, true} { // sent and not acknowledged, or never sent
 			t.Run(name, func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					s := newSite(t, smacks.Options{})
 					romeo := s.Connect(t, romeoFull)
 					juliet, _ := enabled(t, s.Host)
@@ -61,7 +62,8 @@ func TestDisposition(t *testing.T) {
 // Another session that is there gets what the one that is over did not, once, with
 // the time; also if that was acknowledged there it is not sent again.
 func TestDispositionElsewhere(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		juliet, _ := enabled(t, s.Host)
@@ -79,7 +81,8 @@ func TestDispositionElsewhere(t *testing.T) {
 
 // A message of which another copy was acknowledged is not disposed of.
 func TestDispositionOfCopies(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		a, _ := enabled(t, s.Host)
@@ -100,7 +103,8 @@ func TestDispositionOfCopies(t *testing.T) {
 
 // A session that waits is as good as one that is there: available, and asked.
 func TestWaitingSessionIsThere(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		juliet, token := enabled(t, s.Host)
@@ -118,7 +122,8 @@ func TestWaitingSessionIsThere(t *testing.T) {
 
 // The session that has waited longest ends for the next (smacks SM-50).
 func TestTooManyWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{MaxWaiting: 2})
 		romeo := s.Connect(t, romeoFull)
 		for _, r := range []string{"1", "2", "3"} {
@@ -139,7 +144,8 @@ func TestTooManyWait(t *testing.T) {
 
 // Where elements of the protocol may not be (smacks SM-4, SM-11, SM-46, SM-70).
 func TestMisplaced(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		c := s.Dial(t, "juliet@example.net")
 		c.Send("<enable xmlns='urn:xmpp:sm:3'/>", ask, ack("0"))
@@ -157,7 +163,8 @@ func TestMisplaced(t *testing.T) {
 // What comes right behind enable counts (smacks SM-22), although the answer to it
 // waits for the store.
 func TestPipelinedEnable(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		juliet := s.Connect(t, julietFull)
@@ -177,7 +184,8 @@ func TestPipelinedEnable(t *testing.T) {
 
 // A session without resumption ends with its connection (smacks SM-56).
 func TestNotResumable(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		juliet := s.Connect(t, julietFull)
@@ -193,7 +201,8 @@ func TestNotResumable(t *testing.T) {
 
 // Requests are replayed as they were: a delay would make them invalid.
 func TestReplayOfRequests(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		juliet, token := enabled(t, s.Host)
