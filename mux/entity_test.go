@@ -26,6 +26,9 @@ func echo(t *testing.T) mux.Extension {
 			case e.Stanza.Has(name(nsEcho, "reply")):
 				e.Reply(ctx, mux.Raw("<done xmlns='"+nsEcho+"'/>"), nil)
 				e.Reply(ctx, nil, unavailable) // too late
+			case e.Stanza.Has(name(nsEcho, "forward")):
+				e.Send(ctx, e.Stanza.WithTo(mux.MustParseAddress("gateway.example.org")))
+				return mux.Done, nil
 			case e.Stanza.Has(name(nsEcho, "refuse")):
 				return mux.Done, stanza.Error{Type: stanza.Auth, Condition: stanza.Forbidden}
 			case e.Stanza.Has(name(nsEcho, "later")):
@@ -72,6 +75,22 @@ func TestEntity(t *testing.T) {
 		romeo.ExpectNone()
 		romeo.Send("<message to='room@echo.example.net/nick' id='3'><body>x</body></message>")
 		romeo.Expect("<message from='room@echo.example.net/nick' to='" + romeoFull + "' id='3'><body>x</body></message>")
+	})
+}
+
+// TestEntityForwards: a request that an entity passes on is answered by whoever
+// gets it, and by nobody else.
+func TestEntityForwards(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.New(t, nil, echo(t))
+		romeo := h.Connect(t, romeoFull)
+		romeo.Send("<iq type='get' id='1' to='room@echo.example.net'><forward xmlns='" + nsEcho + "'/></iq>")
+		romeo.ExpectNone()
+		h.ExpectRouted("gateway.example.org", "<iq type='get' id='1' from='"+romeoFull+"' to='gateway.example.org'>{*}</iq>")
+		org := h.DialDomain(t, mux.Component, "echo.example.net")
+		org.Send("<iq type='result' id='1' from='room@echo.example.net' to='" + romeoFull + "'/>")
+		romeo.Expect("<iq type='result' id='1' from='room@echo.example.net' to='" + romeoFull + "'/>")
 	})
 }
 

@@ -195,7 +195,8 @@ func (r *Registry) IQ(s Scope, t stanza.IQType, payload xml.Name, h IQFunc, o ..
 // chat room service. Its turns are one after another for each bare JID. Unknown
 // requests are its own to answer: an error it returns is sent back, and an IQ
 // request it neither answers with [Event.Reply] nor refuses gets
-// service-unavailable.
+// service-unavailable, unless it returns Done: then it has passed the request on,
+// and whoever has it answers.
 func (r *Registry) Entity(domain string, h Handler, o ...RegisterOption) {
 	a, err := ParseAddress(domain)
 	if err != nil || h == nil || a.Domain() != a.String() {
