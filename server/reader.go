@@ -156,13 +156,14 @@ func (c *conn) end(err error) {
 	}
 	if c.kind == component {
 		c.srv.opt.Components.Detach(c.st)
+		c.srv.log.Info("component stream ended", "component", c.st.Domain(), "addr", c.nc.RemoteAddr().String(), "err", err)
 	}
 	c.in.release()
 	if c.sc != nil {
 		scanners.Put(c.sc)
 		c.sc = nil
 	}
-	if !clean && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, mux.ErrClosed) {
+	if c.kind != component && !clean && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, mux.ErrClosed) {
 		c.srv.log.Info("stream ended", "addr", c.nc.RemoteAddr().String(), "account", c.st.Account().String(), "err", err)
 	}
 	<-c.nc.Done() // at most Limits.Closing
