@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
@@ -149,6 +150,8 @@ func TestRemoveAccount(t *testing.T) {
 			d.Rosters().Delete(a, juliet, 2),
 			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
 			d.Blocklists().Add(a, []mux.Address{romeo}),
+			d.Private().Set(a, xml.Name{Space: "x:y", Local: "a"}, "<a xmlns='x:y'/>"),
+			d.VCards().Set(a, "<vCard xmlns='vcard-temp'/>"),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
 			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),

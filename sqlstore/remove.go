@@ -17,6 +17,8 @@ var removals = []string{
 	"DELETE FROM session WHERE account = ?",
 	"DELETE FROM last_activity WHERE account = ?",
 	"DELETE FROM blocked WHERE account = ?",
+	"DELETE FROM private_xml WHERE account = ?",
+	"DELETE FROM vcard WHERE account = ?",
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,
