@@ -43,20 +43,25 @@ func (l *limiter) take(from mux.Address, ours bool) bool {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	one := l.bucket(from.Bare().String(), now)
-	one.fill(l.rate, l.burst, now)
-	if ours || from.Bare().String() == from.Domain() {
-		return one.take(1)
+	var one, all *bucket
+	if from.Local() != "" {
+		one = l.bucket(from.Bare().String(), now)
+		one.fill(l.rate, l.burst, now)
 	}
-	all := l.bucket(from.Domain(), now) // no account has such a name
-	all.fill(domainShare*l.rate, domainShare*l.burst, now)
-	if all == one {
-		return one.take(1)
+	if !ours {
+		all = l.bucket(from.Domain(), now) // no account has such a name
+		if all != one {
+			all.fill(domainShare*l.rate, domainShare*l.burst, now)
+		}
 	}
-	if one.left < 1 || all.left < 1 {
+	if one.empty() || all.empty() {
 		return false
 	}
-	return one.take(1) && all.take(1)
+	one.take()
+	if all != one {
+		all.take()
+	}
+	return true
 }
 
 // bucket is the bucket of a name. The lock is held.
@@ -82,12 +87,13 @@ func (b *bucket) fill(rate, burst float64, now time.Time) {
 	b.at = now
 }
 
-func (b *bucket) take(n float64) bool {
-	if b.left < n {
-		return false
+// empty reports whether nothing is left; a bucket that is not there never is.
+func (b *bucket) empty() bool { return b != nil && b.left < 1 }
+
+func (b *bucket) take() {
+	if b != nil {
+		b.left--
 	}
-	b.left -= n
-	return true
 }
 
 // sweep forgets those that are full again, and reports whether there is room. The
