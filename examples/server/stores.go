@@ -13,10 +13,12 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/smacks"
 	"github.com/propolis-im/propolis/sqlstore"
+	"github.com/propolis-im/propolis/vcard"
 )
 
 // accountStore is what is kept of accounts.
@@ -33,6 +35,8 @@ type stores struct {
 	rosters   roster.Store
 	last      lastactivity.Store
 	blocked   blocking.Store
+	private   private.Store
+	vcards    vcard.Store
 	sessions  mux.SessionStore
 	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
@@ -44,6 +48,7 @@ type stores struct {
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
 		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{}, close: func() error { return nil }}
+		s.private, s.vcards = &private.Memory{}, &vcard.Memory{}
 		_, _ = rand.Read(s.secret[:]) // never fails
 		return s, nil
 	}
@@ -55,6 +60,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
 	}
+	s.private, s.vcards = db.Private(), db.VCards()
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
 	if err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
