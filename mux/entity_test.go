@@ -130,3 +130,16 @@ func TestHostRequests(t *testing.T) {
 		}
 	})
 }
+
+// TestDomainLang: the language of a peer's stream is that of stanzas without one
+// (RFC 6120 §4.7.4).
+func TestDomainLang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.New(t, nil)
+		romeo, org := h.Connect(t, romeoFull), h.DialDomain(t, mux.Component, "chat.example.org")
+		org.Stream.SetLang("de")
+		org.Send("<message from='chat.example.org' to='"+romeoFull+"'/>", "<message from='chat.example.org' to='"+romeoFull+"' xml:lang='fr'/>")
+		romeo.Expect("<message from='chat.example.org' to='"+romeoFull+"' xml:lang='de'/>", "<message from='chat.example.org' to='"+romeoFull+"' xml:lang='fr'/>")
+	})
+}
