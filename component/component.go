@@ -35,6 +35,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"mellium.im/xmpp/stanza"
 
@@ -73,6 +74,7 @@ type Options struct {
 var (
 	_ mux.Extension = (*Extension)(nil)
 	_ mux.Starter   = (*Extension)(nil)
+	_ mux.Stopper   = (*Extension)(nil)
 )
 
 // Extension forwards stanzas to components. Make one with New; it belongs to one
@@ -82,6 +84,7 @@ type Extension struct {
 	links map[string]*link // by domain; fixed after Register
 	order []*link
 	mux   *mux.Mux // set by Start
+	over  atomic.Bool
 
 	mu      sync.Mutex            // guards what follows
 	streams map[*mux.Stream]*peer // those that are attached
@@ -142,6 +145,13 @@ func (x *Extension) Start(_ context.Context, m *mux.Mux) error {
 	return nil
 }
 
+// Shutdown implements [mux.Stopper]: from now on nothing comes back, as nobody is
+// there to get it.
+func (x *Extension) Shutdown(context.Context) error {
+	x.over.Store(true)
+	return nil
+}
+
 // disco lists components as items of the server, connected or not (XEP-0030
 // §3.1): that of a subdomain at the domain it belongs to, others everywhere.
 func (x *Extension) disco(_ context.Context, q *mux.DiscoQuery) error {
@@ -185,7 +195,7 @@ func (l *link) handle(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 // bounce says that stanzas were not sent. It may be called with locks held.
 func (x *Extension) bounce(lost []mux.Item) {
 	for _, it := range lost {
-		if it.Stanza.Kind() != mux.Presence {
+		if it.Stanza.Kind() != mux.Presence && !x.over.Load() {
 			x.mux.Bounce(it, errAbsent)
 		}
 	}

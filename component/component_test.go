@@ -289,6 +289,24 @@ func TestWriteFails(t *testing.T) {
 	})
 }
 
+// TestShutdown: after the end of the mux nothing is done any more.
+func TestShutdown(t *testing.T) {
+	bubble(t, options(), func(t *testing.T, s *site) {
+		romeo, rooms := s.Connect(t, romeoFull), s.attach(t, chat)
+		rooms.Stall()
+		romeo.Send(message("room@"+chat, "1", "<body>"+strings.Repeat("x", 70<<10)+"</body>"), message("room@"+chat, "2", ""))
+		if err := s.Mux().Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		rooms.Expect(arrived("1"))
+		rooms.ExpectClosed("system-shutdown")
+		s.x.Detach(rooms.Stream)
+		s.Settle()
+		romeo.ExpectClosed("system-shutdown")
+		romeo.ExpectNone()
+	})
+}
+
 // TestConflict: the second connection of a component is refused.
 func TestConflict(t *testing.T) {
 	bubble(t, options(), func(t *testing.T, s *site) {

@@ -115,9 +115,10 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return errNoStore
 	}
 	x.desks = mux.AccountSlot[desk](r)
-	r.IQ(mux.AtSelf, stanza.GetIQ, Name, x.own, mux.Blocks())
+	waits := mux.BlocksIf(func(e *mux.Event) bool { return !x.Cached(e) })
+	r.IQ(mux.AtSelf, stanza.GetIQ, Name, x.own, waits)
 	r.IQ(mux.AtSelf, stanza.SetIQ, Name, x.set)
-	r.IQ(mux.AtAccount, stanza.GetIQ, Name, x.others, mux.Blocks())
+	r.IQ(mux.AtAccount, stanza.GetIQ, Name, x.others, waits)
 	r.IQ(mux.AtAccount, stanza.SetIQ, Name, forbidden)
 	r.IQ(mux.AtHost, stanza.SetIQ, Name, forbidden)
 	if x.opt.Presence != nil {
