@@ -162,9 +162,13 @@ var (
 // give puts one copy into all sessions that are to have it, and reports how many
 // took it.
 func (x *Extension) give(e *mux.Event, m *message, name xml.Name) int {
-	var room [8]*mux.Session
-	to := room[:0]
-	for _, s := range e.Sessions() {
+	all := e.Sessions()
+	var few [8]*mux.Session
+	to := few[:0]
+	if len(all) > len(few) {
+		to = make([]*mux.Session, 0, len(all))
+	}
+	for _, s := range all {
 		if x.wants(e, s, m) {
 			to = append(to, s)
 		}
