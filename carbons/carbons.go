@@ -11,7 +11,7 @@
 // server announces them.
 //
 //	m, err := mux.New(host, nil, blocking, archive, carbons.New(&carbons.Options{
-//		StanzaID: archive.IDOf, // what the archive calls a message that is sent
+//		StanzaID: idOf, // a function of whoever keeps the archive
 //	}), …)
 //
 // It belongs behind extensions that refuse messages, or add to them what copies are

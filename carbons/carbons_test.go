@@ -3,6 +3,7 @@ package carbons_test
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -205,6 +206,90 @@ func TestOtherItems(t *testing.T) {
 			}
 			phone.Expect("<message from='romeo@example.net' to='romeo@example.net/phone' type='chat'><received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>" +
 				"<message xmlns='jabber:client' from='juliet@example.org/x' to='romeo@example.net' type='chat' id='m'><body>x</body><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/></message></forwarded></received></message>")
+		}
+	})
+}
+
+// TestHibernatingTop: DL-35: when the sessions with the highest priority wait for their
+// clients, the others that get the message too get no copy of it.
+func TestHibernatingTop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr := new(tracker)
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, carbons.New(nil), tr)
+		var all []*muxtest.Client
+		for i, priority := range []string{"5", "1", "-1"} {
+			c := h.Connect(t, "romeo@example.net/"+string(rune('a'+i)))
+			c.Send(enable, "<presence><priority>"+priority+"</priority></presence>")
+			all = append(all, c)
+		}
+		all[0].Drop()
+		for _, c := range all {
+			tr.take(c.Session)
+		}
+		h.Connect(t, "juliet@example.net/x").Send("<message type='chat' to='romeo@example.net' id='m'><body>x</body></message>")
+		for i, want := range []string{"", "", "received m"} {
+			got := tr.take(all[i].Session)
+			if len(got) != 1 || copyOf(t, got[0], all[i].Session.JID()) != want {
+				t.Errorf("%s got %q, want %q", all[i].Session.JID(), got, want)
+			}
+		}
+	})
+}
+
+// TestCommit: IN-17, COMB-3: a copy leaves when what the message has written is durable,
+// and not at all if that fails.
+func TestCommit(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := new(muxtest.Committer)
+			h := muxtest.New(t, &mux.Options{NoRecover: true, Committer: c}, carbons.New(nil), ext(func(r *mux.Registry) {
+				r.Observe(mux.FromAccount, mux.Message, func(_ context.Context, e *mux.Event) {
+					e.Work.Write(func(context.Context, mux.Tx) error { return nil })
+				})
+			}))
+			desk, phone := h.Connect(t, "romeo@example.net/desk"), h.Connect(t, "romeo@example.net/phone")
+			phone.Send(enable)
+			phone.Clear()
+			c.Hold()
+			desk.Send("<message type='chat' to='juliet@example.org' id='m'><body>x</body></message>")
+			phone.ExpectNone()
+			if fails {
+				c.Fail(errors.New("on purpose"))
+			}
+			c.Release()
+			h.Settle()
+			got := strings.Join(phone.Arrived(), "")
+			phone.Clear()
+			if strings.Contains(got, "<message") == fails {
+				t.Errorf("failed %t: got %q", fails, got)
+			}
+		})
+	}
+}
+
+// TestNobody: CC-26: for an account without a session there are no copies; whoever keeps
+// messages gets each once, also if a session that is not available has got a copy.
+func TestNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var kept []string
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, carbons.New(nil), ext(func(r *mux.Registry) {
+			r.Undelivered(mux.Message, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+				kept = append(kept, e.Stanza.ID())
+				return mux.Done, nil
+			})
+		}))
+		h.AddAccount("romeo@example.net")
+		juliet := h.Connect(t, "juliet@example.net/x")
+		juliet.Send("<message type='chat' to='romeo@example.net' id='m1'><body>x</body></message>")
+		romeo := h.Connect(t, "romeo@example.net/phone")
+		romeo.Send(enable)
+		romeo.Clear()
+		juliet.Send("<message type='chat' to='romeo@example.net' id='m2'><body>x</body></message>")
+		if got := copies(t, romeo); !slices.Equal(got, []string{"received m2"}) || !slices.Equal(kept, []string{"m1", "m2"}) {
+			t.Errorf("copies %q, kept %q", got, kept)
 		}
 	})
 }

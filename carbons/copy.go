@@ -119,6 +119,9 @@ func (x *Extension) Sent(_ context.Context, e *mux.Event, s *mux.Stanza) int {
 // received copies what has arrived for the account to those whom the router did not
 // give it (XEP-0280 §7). For what the account sends to itself the copies say sent.
 func (x *Extension) received(_ context.Context, e *mux.Event) {
+	if len(e.Sessions()) == 1 && len(e.Targets) == 1 {
+		return // as most of the time: there is nobody else
+	}
 	m := x.at(e, incoming)
 	name := receivedName
 	if m.peer.Bare() == e.Account {
