@@ -10,9 +10,7 @@
 // router did not give the message itself. All of the rules of §6.1 are kept, so the
 // server announces them.
 //
-//	m, err := mux.New(host, nil, blocking, archive, carbons.New(&carbons.Options{
-//		StanzaID: idOf, // a function of whoever keeps the archive
-//	}), …)
+//	m, err := mux.New(host, nil, blocking, archive, carbons.New(nil), …)
 //
 // It belongs behind extensions that refuse messages, or add to them what copies are
 // to show.
@@ -60,7 +58,8 @@ type Options struct {
 	// StanzaID is the element that says how the sender's archive calls a message
 	// (XEP-0359), for the copies of what an account sends; false if it is not
 	// archived. It is called in the account's turn at FromAccount, after guards and
-	// modifiers, and must not wait. nil adds nothing.
+	// modifiers, and must not wait. nil takes what the archive has noted in the record
+	// of the message ([mux.Record]).
 	StanzaID func(e *mux.Event) (mux.Child, bool)
 	// Occupant is the address under which a session has joined a chat room, zero if
 	// it has not. Copies of private messages to others in a room then go to sessions
@@ -91,6 +90,9 @@ func New(o *Options) *Extension {
 	}
 	if x.opt.Remember <= 0 {
 		x.opt.Remember = 128
+	}
+	if x.opt.StanzaID == nil {
+		x.opt.StanzaID = archivedAs
 	}
 	return x
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"time"
 
+	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -19,6 +20,9 @@ type message struct {
 	peer mux.Address // who is at the other end
 	self mux.Address // whose address at this end, full or bare
 	room bool        // a private message in a chat room, as far as is known
+	// record is that of the message if the copies share it: then the message is lost
+	// only if they all are.
+	record *mux.Record
 }
 
 // at makes a message of an event at FromAccount or ToAccount.
@@ -86,11 +90,7 @@ func (x *Extension) sent(_ context.Context, e *mux.Event) {
 	if m.peer.Bare() == e.Account {
 		return
 	}
-	var id mux.Child
-	archived := false
-	if x.opt.StanzaID != nil {
-		id, archived = x.opt.StanzaID(e)
-	}
+	id, archived := x.opt.StanzaID(e)
 	if !x.eligible(e, &m, archived) {
 		return
 	}
@@ -98,6 +98,17 @@ func (x *Extension) sent(_ context.Context, e *mux.Event) {
 		m.item.Extra = append(m.item.Extra[:len(m.item.Extra):len(m.item.Extra)], id.Raw()...)
 	}
 	x.give(e, &m, sentName)
+}
+
+// archivedAs is the element with the id that the message's record has from the archive.
+func archivedAs(e *mux.Event) (mux.Child, bool) {
+	id := e.Item.Record.Archived(e.Account)
+	if id == "" {
+		return mux.Child{}, false
+	}
+	b := xmlwrite.AppendAttrValue([]byte("<stanza-id xmlns='"+nsStanzaID+"' id='"), id)
+	b = xmlwrite.AppendAttrValue(append(b, "' by='"...), e.Account.String())
+	return mux.RawChild(xml.Name{Space: nsStanzaID, Local: "stanza-id"}, string(append(b, "'/>"...))), true
 }
 
 // Sent copies a message to the sessions of the account whose turn it is, as one that
@@ -133,9 +144,13 @@ func (x *Extension) received(_ context.Context, e *mux.Event) {
 			m = x.at(e, outgoing)
 		}
 	}
-	if x.eligible(e, &m, false) {
-		x.give(e, &m, name)
+	if !x.eligible(e, &m, m.item.Record.Archived(e.Account) != "") {
+		return
 	}
+	if len(e.Targets) > 0 { // else whoever keeps the message answers for it
+		m.record = e.Item.Record
+	}
+	x.give(e, &m, name)
 }
 
 // ignored copies errors that the router will ignore, because the session that they
@@ -217,5 +232,6 @@ func wrap(account mux.Address, m *message, name xml.Name) mux.Item {
 		Flags:  mux.Copy,
 		At:     m.item.At,
 		Inner:  s,
+		Record: m.record,
 	}
 }

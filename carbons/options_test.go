@@ -55,7 +55,7 @@ func TestAvailableOnly(t *testing.T) {
 }
 
 // archive stands for an archive: it gives messages ids, and removes forged ones.
-type archive struct{}
+type archive struct{ noted bool }
 
 func (archive) Name() string { return "archive" }
 
@@ -63,8 +63,13 @@ func stanzaID(id string, by mux.Address) mux.Child {
 	return mux.RawChild(xml.Name{Space: "urn:xmpp:sid:0", Local: "stanza-id"}, "<stanza-id xmlns='urn:xmpp:sid:0' id='"+id+"' by='"+by.String()+"'/>")
 }
 
-func (archive) Register(r *mux.Registry) error {
-	r.Modify(mux.FromAccount, mux.Message, strip)
+func (a archive) Register(r *mux.Registry) error {
+	r.Modify(mux.FromAccount, mux.Message, func(ctx context.Context, e *mux.Event) (mux.Verdict, error) {
+		if a.noted {
+			e.Item.Record.SetArchived(e.Account, "out-"+e.Stanza.ID())
+		}
+		return strip(ctx, e)
+	})
 	r.Modify(mux.ToAccount, mux.Message, func(ctx context.Context, e *mux.Event) (mux.Verdict, error) {
 		if _, err := strip(ctx, e); err != nil {
 			return mux.Done, err
@@ -84,10 +89,18 @@ func strip(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 // what the peer's says, nor what was forged; and the contact gets nothing of it.
 func TestStanzaID(t *testing.T) {
 	t.Parallel()
+	for _, own := range []func(e *mux.Event) (mux.Child, bool){
+		nil, // the archive has noted it in the record
+		func(e *mux.Event) (mux.Child, bool) { return stanzaID("out-"+e.Stanza.ID(), e.Account), true },
+	} {
+		testStanzaID(t, archive{noted: own == nil}, &carbons.Options{StanzaID: own})
+	}
+}
+
+func testStanzaID(t *testing.T, a archive, o *carbons.Options) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := muxtest.New(t, &mux.Options{NoRecover: true}, archive{}, carbons.New(&carbons.Options{
-			StanzaID: func(e *mux.Event) (mux.Child, bool) { return stanzaID("out-"+e.Stanza.ID(), e.Account), true },
-		}))
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, a, carbons.New(o))
 		desk, phone := h.Connect(t, "romeo@example.net/desk"), h.Connect(t, "romeo@example.net/phone")
 		juliet, other := h.Connect(t, "juliet@example.net/balcony"), h.Connect(t, "juliet@example.net/other")
 		for _, c := range []*muxtest.Client{phone, other} {
