@@ -136,12 +136,33 @@ func TestHibernation(t *testing.T) {
 	})
 }
 
+// TestSaved: CC-5: that a session has enabled carbons is durable with the answer.
+func TestSaved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sessions := new(mux.MemorySessions)
+		h := muxtest.New(t, &mux.Options{Sessions: sessions, NoRecover: true, Committer: new(muxtest.Committer)}, carbons.New(nil), new(tracker))
+		phone := h.Connect(t, "romeo@example.net/phone")
+		for _, on := range []bool{true, false} {
+			phone.Send(enable)
+			if !on {
+				phone.Send(strings.ReplaceAll(enable, "enable", "disable"))
+			}
+			saved, err := sessions.Load(t.Context())
+			if err != nil || len(saved) != 1 || strings.Contains(string(saved[0].Data), `"carbons":"AQ=="`) != on {
+				t.Errorf("enabled %t: saved %+v, error %v", on, saved, err)
+			}
+		}
+	})
+}
+
 // TestItem: CC-16, CC-27: copies are known by their marks, whatever is in them, and all
 // recipients share one.
 func TestItem(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var copies []*mux.Stanza
+		var inner *mux.Stanza
 		tr := &tracker{items: func(_ *mux.Session, it *mux.Item) {
 			if it.Stanza.Kind() != mux.Message {
 				return
@@ -149,7 +170,7 @@ func TestItem(t *testing.T) {
 			if it.Flags != mux.Copy || it.Inner == nil || it.Inner.ID() != "m" || it.Record != nil || it.At.IsZero() {
 				t.Errorf("flags %b, inner %v", it.Flags, it.Inner)
 			}
-			copies = append(copies, it.Stanza)
+			copies, inner = append(copies, it.Stanza), it.Inner
 		}}
 		seen := 0
 		count := func(context.Context, *mux.Event) { seen++ }
@@ -157,7 +178,9 @@ func TestItem(t *testing.T) {
 			r.Observe(mux.ToAccount, mux.Message, count)
 			r.Observe(mux.FromAccount, mux.Message, count)
 			r.Undelivered(mux.Message, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
-				t.Errorf("undelivered: %s", e.Stanza.Append(nil, ""))
+				if e.Stanza.From().Bare() != e.Account {
+					t.Errorf("undelivered: %s", e.Stanza.Append(nil, ""))
+				}
 				return mux.Done, nil
 			})
 		}))
@@ -172,11 +195,15 @@ func TestItem(t *testing.T) {
 		if len(copies) != 3 || copies[0] != copies[1] || copies[1] != copies[2] {
 			t.Errorf("%d copies, not of one stanza", len(copies))
 		}
+		desk.Send("<message type='chat' id='m'><body>x</body></message>") // to the account itself
+		if len(copies) != 6 || copies[3] == copies[0] || inner.To() != desk.Session.Account() {
+			t.Errorf("%d copies, the last of a message to %s", len(copies), inner.To())
+		}
 		others[0].Drop() // the end of a session with a copy that was not acknowledged
 		time.Sleep(2 * time.Hour)
 		h.Settle()
-		if seen != 1 {
-			t.Errorf("%d messages passed, of which one was sent", seen)
+		if seen != 2 {
+			t.Errorf("messages passed %d times, of which two were sent", seen)
 		}
 		desk.ExpectNone()
 	})

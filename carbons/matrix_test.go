@@ -77,6 +77,7 @@ var (
 		"conference":           "<x xmlns='jabber:x:conference' jid='darkcave@example.org'/>",
 		"invite":               "<x xmlns='http://jabber.org/protocol/muc#user'><invite from='a@example.org'/></x>",
 		"room":                 room,
+		"decline":              "<x xmlns='http://jabber.org/protocol/muc#user'><decline to='a@example.org'><reason>no invitation &lt;invite/></reason></decline></x>",
 		"room+body":            room + body,
 		"room+receipt":         room + ask,
 		"event":                event,

@@ -44,7 +44,7 @@ var forged = []struct {
 	{"in a request", "<iq type='set' id='1' from='romeo@example.net'><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>" + written + "</forwarded></sent></iq>", carbons.ErrMalformed},
 	{"two messages", wrapped(fromOwn, "received", arrived+arrived), carbons.ErrMalformed},
 	{"two forwarded", "<message" + fromOwn + "><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>" + written + "</forwarded><forwarded xmlns='urn:xmpp:forward:0'>" + written + "</forwarded></sent></message>", carbons.ErrMalformed},
-	{"two copies", "<message" + fromOwn + "><sent xmlns='urn:xmpp:carbons:2'/><received xmlns='urn:xmpp:carbons:2'/></message>", carbons.ErrMalformed},
+	{"two copies", "<message" + fromOwn + "><sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>" + written + "</forwarded></sent><received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>" + arrived + "</forwarded></received></message>", carbons.ErrMalformed},
 	{"empty", wrapped(fromOwn, "received", ""), carbons.ErrMalformed},
 	{"nothing forwarded", "<message" + fromOwn + "><received xmlns='urn:xmpp:carbons:2'>" + arrived + "</received></message>", carbons.ErrMalformed},
 	{"no message", wrapped(fromOwn, "received", "<iq xmlns='jabber:client' from='juliet@example.org/x' to='romeo@example.net/home'/>"), carbons.ErrMalformed},
