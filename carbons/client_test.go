@@ -146,10 +146,10 @@ func TestSupported(t *testing.T) {
 // client is a Client on a session, with what it and an extension behind it have seen.
 type client struct {
 	*carbons.Client
-	p                *site
-	got, passed      []string
-	answered, called int
-	err              error
+	p           *site
+	got, passed []string
+	answered    int
+	err         error
 }
 
 func startClient(t *testing.T, manual, refuse bool) *client {

@@ -106,9 +106,9 @@ var (
 // scene are two people with two sessions each, of which the second has enabled
 // carbons and gets no message itself that is for the account.
 type scene struct {
-	romeo, juliet         *muxtest.Client
-	ofRomeo, ofJuliet     *muxtest.Client
-	everybody, haveCopies []*muxtest.Client
+	romeo, juliet     *muxtest.Client
+	ofRomeo, ofJuliet *muxtest.Client
+	everybody         []*muxtest.Client
 }
 
 func newScene(t *testing.T) *scene {
