@@ -62,9 +62,7 @@ var (
 // everything else that is to be treated as usual, and ErrForeign or ErrMalformed for
 // what must be ignored.
 //
-// A stanza without a sender comes from the own account (RFC 6120 §8.1.2.1). In one
-// whose from was no address it is absent as well, so a stanza that was not checked
-// by a [mux.ClientSession] is to be read with [Read].
+// A stanza without a sender comes from the own account (RFC 6120 §8.1.2.1).
 func Unwrap(s *mux.Stanza, own mux.Address) (Copy, error) {
 	own = own.Bare()
 	claim, n := mux.Child{}, 0
@@ -78,7 +76,7 @@ func Unwrap(s *mux.Stanza, own mux.Address) (Copy, error) {
 	switch {
 	case n == 0:
 		return Copy{}, ErrNoCopy
-	case own.IsZero() || !from.IsZero() && from != own:
+	case own.IsZero() || !from.IsZero() && from != own || s.MalformedFrom() != "":
 		return Copy{}, ErrForeign // XEP-0280 §11: the own bare address and no other
 	case n > 1 || s.Kind() != mux.Message || s.Type() == "groupchat":
 		return Copy{}, ErrMalformed

@@ -38,6 +38,7 @@ var forged = []struct {
 	{"room", wrapped(" from='darkcave@rooms.example.net/romeo@example.net'", "received", arrived), carbons.ErrForeign},
 	{"subdomain", wrapped(" from='romeo@x.example.net'", "sent", written), carbons.ErrForeign},
 	{"longer domain", wrapped(" from='romeo@example.net.example.org'", "sent", written), carbons.ErrForeign},
+	{"no address", wrapped(" from='romeo@example.net@'", "sent", written), carbons.ErrForeign},
 	{"homograph", wrapped(" from='rom\u0435o@example.net'", "sent", written), carbons.ErrForeign},
 	{"groupchat", wrapped(" from='romeo@example.net' type='groupchat'", "received", arrived), carbons.ErrMalformed},
 	{"of groupchat", wrapped(fromOwn, "received", strings.Replace(arrived, "chat", "groupchat", 1)), carbons.ErrMalformed},
