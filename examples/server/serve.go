@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
 	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/entitytime"
@@ -64,6 +65,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
 	}
+	present := presence.New(contacts, &presence.Options{Logger: log})
 	return server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
@@ -72,7 +74,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
-		presence.New(contacts, &presence.Options{Logger: log}),
+		present,
+		carbons.New(&carbons.Options{Occupant: present.Occupant}),
 		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),

@@ -295,8 +295,10 @@ async def run_roster(account):
 
 async def run_driven(address):
     """Does what standard input says, an array of JSON a line, until "leave", and
-    prints what arrives: presence, messages, and pushes of the roster."""
+    prints what arrives: presence, messages, copies of messages, and pushes of the
+    roster."""
     x = Client(address, mechanisms=None)
+    x.register_plugin("xep_0280")
 
     def presence(p):
         print(f"presence {p['from']} {p['show'] or p.xml.get('type') or 'available'}", flush=True)
@@ -312,8 +314,20 @@ async def run_driven(address):
             line = [str(jid), item["subscription"], item["name"], sorted(item["groups"])]
             print("roster " + json.dumps(line, separators=(",", ":")), flush=True)
 
+    def copy(way):
+        def show(m):
+            inner = m["carbon_" + way]
+            print(f"copy {way} {inner['from']} {inner['to']} {inner['body']}", flush=True)
+        return show
+
+    async def carbons(state):
+        await x["xep_0280"].enable() if state == "on" else await x["xep_0280"].disable()
+        print(f"carbons {state}", flush=True)
+
     x.add_event_handler("presence", presence)
     x.add_event_handler("message", message)
+    x.add_event_handler("carbon_received", copy("received"))
+    x.add_event_handler("carbon_sent", copy("sent"))
     x.add_event_handler("roster_update", roster)
     await x.online()
     print(f"online {x.boundjid}", flush=True)
@@ -324,6 +338,7 @@ async def run_driven(address):
         "subscribed": lambda to: x.send_presence_subscription(pto=to, ptype="subscribed"),
         "item": lambda jid, name, *groups: x.update_roster(jid, name=name, groups=list(groups), timeout=WAIT),
         "remove": lambda jid: x.del_roster_item(jid),
+        "carbons": carbons,
     }
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -332,7 +347,7 @@ async def run_driven(address):
         if verb == "leave":
             break
         done = does[verb](*args)
-        if verb in ("item", "remove"):
+        if verb in ("item", "remove", "carbons"):
             await asyncio.wait_for(done, WAIT)
     await x.leave()
 
