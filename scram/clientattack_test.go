@@ -1,0 +1,284 @@
+package scram_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/propolis-im/propolis/scram"
+)
+
+// attempt is a login in which the client receives one offer and the server signs
+// another, at its own end of TLS.
+type attempt struct {
+	received, listed scram.Offer
+	local            scram.Local
+	serverTLS        uint16 // 0: not told
+	unsigned         bool   // the server does not sign its list
+	policy           scram.ClientPolicy
+	pins             scram.Pins
+	flip             func(challenge string) string // what happens to the challenge on its way
+}
+
+var (
+	errServerRefused = errors.New("the server refuses the proof")
+)
+
+// run goes through it and returns the login, or why there is none: an error of the
+// client, which has sent no proof then, or errServerRefused.
+func (a attempt) run(t *testing.T) (scram.Login, error) {
+	t.Helper()
+	choice, err := scram.Choose(a.received, a.local, a.policy, a.pins)
+	if err != nil {
+		return scram.Login{}, err
+	}
+	c, err := scram.NewClient(choice, &scram.ClientOptions{
+		Username: "user", Password: scram.FixedPassword("pencil"), Policy: a.policy, Pins: a.pins,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.First()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := scram.ParseClientFirst(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := a.challenge(choice.Hash, m.Nonce)
+	seen := challenge
+	if a.flip != nil {
+		seen = a.flip(challenge)
+	}
+	final, err := c.Next(t.Context(), []byte(seen))
+	if err != nil {
+		return scram.Login{}, err
+	}
+	k := mustKey(t, map[scram.Hash]string{scram.SHA1: keySHA1, scram.SHA256: keySHA256, scram.SHA512: keySHA512}[choice.Hash])
+	bare := string(first[strings.Index(string(first), "n=user"):])
+	success, proven := judge(t, k, bare, challenge, string(final))
+	if !proven {
+		return scram.Login{}, errServerRefused
+	}
+	if err := c.Verify([]byte(success)); err != nil {
+		t.Fatal(err)
+	}
+	return c.Login(), nil
+}
+
+func (a attempt) challenge(h scram.Hash, nonce string) string {
+	challenge := "r=" + nonce + serverNonce + parametersSHA256
+	if h == scram.SHA1 {
+		challenge = "r=" + nonce + serverNonce + ",s=QSXCR+Q6sek8bf92,i=4096"
+	}
+	if !a.unsigned {
+		challenge += ",h=" + scram.ListHash(h, a.listed.Mechanisms, a.listed.BindingTypes)
+	}
+	if a.serverTLS != 0 {
+		challenge += ",t=" + scram.TLSVersionText(a.serverTLS)
+	}
+	return challenge
+}
+
+// wants runs it and wants an error; nil is a login.
+func (a attempt) wants(t *testing.T, what string, want error) scram.Login {
+	t.Helper()
+	l, err := a.run(t)
+	if !errors.Is(err, want) || (err == nil) != (want == nil) {
+		t.Errorf("%s: got %v, want %v", what, err, want)
+	}
+	return l
+}
+
+var honest = scram.Offer{Profile: scram.SASL2, Mechanisms: sixMechanisms, BindingTypes: twoTypes}
+
+func offered(p scram.Profile, mechanisms, types []string) scram.Offer {
+	return scram.Offer{Profile: p, Mechanisms: mechanisms, BindingTypes: types}
+}
+
+// unsign takes the attributes h and t out of a challenge.
+func unsign(challenge string) string { before, _, _ := strings.Cut(challenge, ",h="); return before }
+
+// TestAttack2: somebody with the server's own key leaves tls-server-end-point only.
+func TestAttack2(t *testing.T) {
+	t.Parallel()
+	a := attempt{received: offered(scram.SASL2, sixMechanisms, endPoint), listed: honest, local: both13}
+	a.wants(t, "signed", scram.ErrListTampered)
+	a.unsigned = true
+	if l := a.wants(t, "unsigned, a documented limit", nil); l.Mechanism != "SCRAM-SHA-512-PLUS" || l.BindingType != scram.TLSServerEndPoint {
+		t.Errorf("got %+v", l)
+	}
+	a.pins.Binding = scram.TLSExporter
+	a.wants(t, "unsigned, with a pin", scram.ErrBindingLost)
+	// The same lists, honestly: the server has given up tls-exporter.
+	a.unsigned, a.listed = false, a.received
+	if l := a.wants(t, "given up by the server", nil); l.Pins.Binding != scram.TLSServerEndPoint {
+		t.Errorf("got pins %+v", l.Pins)
+	}
+}
+
+// TestAttack3: somebody strips channel binding, in several ways.
+func TestAttack3(t *testing.T) {
+	t.Parallel()
+	a := attempt{received: offered(scram.SASL2, threePlain, nil), listed: honest, local: both13}
+	a.wants(t, "all, signed", scram.ErrListTampered)
+	a.received.Mechanisms = threePlain
+	c, err := scram.Choose(a.received, a.local, a.policy, a.pins)
+	if err != nil || c.Flag != 'y' {
+		t.Errorf("got flag %q, %v: a server that knows -PLUS must be told y", c.Flag, err)
+	}
+	a.received = offered(scram.SASL2, threePlain, twoTypes)
+	a.wants(t, "-PLUS", scram.ErrBindingContradiction)
+	a.received = offered(scram.SASL2, sixMechanisms, nil)
+	a.wants(t, "types", scram.ErrBindingContradiction)
+	a.received = offered(scram.SASL2, sixMechanisms, strange)
+	a.wants(t, "types replaced", scram.ErrListTampered)
+	a.unsigned = true
+	a.wants(t, "types replaced, unsigned", scram.ErrBindingNoCommon)
+	// CB-11: honestly nothing in common.
+	a.unsigned, a.listed = false, a.received
+	if l := a.wants(t, "nothing in common", nil); l.BindingType != "" || !l.ListVerified {
+		t.Errorf("got %+v", l)
+	}
+}
+
+// TestBindingFlagServer: the server refuses the y of a client whose list was
+// stripped.
+func TestBindingFlagServer(t *testing.T) {
+	t.Parallel()
+	choice, err := scram.Choose(scram.Offer{Mechanisms: threePlain}, both13, scram.ClientPolicy{}, scram.Pins{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := scram.NewClient(choice, &scram.ClientOptions{Username: "user"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.First()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = scram.NewServer(choice.Hash, scram.ServerConfig{PlusAdvertised: true}).First(first)
+	if err == nil {
+		t.Error("the server took y though it had listed -PLUS")
+	}
+}
+
+// TestAttack4: the stronger hashes are stripped; a client without TLS of its own.
+func TestAttack4(t *testing.T) {
+	t.Parallel()
+	a := attempt{
+		received: offered(scram.SASL1, []string{"SCRAM-SHA-1"}, nil),
+		listed:   offered(scram.SASL1, threePlain, nil),
+	}
+	a.wants(t, "signed", scram.ErrListTampered)
+	a.flip = unsign
+	a.wants(t, "signature stripped", errServerRefused)
+	a.flip = func(challenge string) string {
+		return unsign(challenge) + ",h=" + scram.ListHash(scram.SHA1, a.received.Mechanisms, nil)
+	}
+	a.wants(t, "signature replaced", errServerRefused)
+	a.flip, a.unsigned = nil, true
+	a.wants(t, "a server that does not sign", nil)
+}
+
+// TestAttack5: TLS 1.3 at one end, 1.2 at the other.
+func TestAttack5(t *testing.T) {
+	t.Parallel()
+	for _, local := range []scram.Local{both13, tls12} {
+		for version, want := range map[uint16]error{
+			0x0303: scram.ErrTLSVersionTampered, 0x0304: scram.ErrTLSVersionTampered, 0x0305: scram.ErrTLSVersionTampered,
+		} {
+			if version == local.TLSVersion {
+				want = nil
+			}
+			offer := offered(scram.SASL2, sixMechanisms, allTypes)
+			attempt{received: offer, listed: offer, local: local, serverTLS: version}.wants(t, "version", want)
+		}
+	}
+	// A client behind a proxy for TLS cannot compare.
+	offer := offered(scram.SASL1, threePlain, nil)
+	attempt{received: offer, listed: offer, serverTLS: 0x0304}.wants(t, "out of sight", nil)
+	offer = offered(scram.SASL2, sixMechanisms, allTypes)
+	a := attempt{received: offer, listed: offer, local: both13, flip: func(c string) string { return c + ",t=304" }}
+	a.wants(t, "not in four digits", scram.ErrTLSVersionTampered)
+}
+
+// TestAttack6: only PLAIN is left. Nothing secret is sent.
+func TestAttack6(t *testing.T) {
+	t.Parallel()
+	a := attempt{received: offered(scram.SASL1, []string{"PLAIN"}, nil), listed: honest, local: both13}
+	a.wants(t, "default", scram.ErrPlainRefused)
+	a.policy.AllowPlain, a.pins.NoPlain = true, true
+	a.wants(t, "pinned", scram.ErrPlainRefused)
+	a.wants(t, "as an error about mechanisms", scram.ErrNoMechanism)
+}
+
+// TestAttack7: SASL2 is stripped. The login may go on with the lists of SASL1, and
+// tells the caller.
+func TestAttack7(t *testing.T) {
+	t.Parallel()
+	offer := offered(scram.SASL1, sixMechanisms, twoTypes)
+	a := attempt{received: offer, listed: offer, local: both13, pins: scram.Pins{SASL2: true}}
+	l := a.wants(t, "stripped", nil)
+	if !l.LostSASL2 || !l.ListVerified || !l.Pins.SASL2 {
+		t.Errorf("got %+v", l)
+	}
+	a.listed = offered(scram.SASL1, threePlain, nil)
+	a.wants(t, "list of the other profile", scram.ErrListTampered)
+}
+
+// TestPins: what a login teaches, and that the pins given are not changed.
+func TestPins(t *testing.T) {
+	t.Parallel()
+	a := attempt{received: honest, listed: honest, local: both13}
+	a.pins.Iterations = map[string]int{"SCRAM-SHA-512": 4095, "SCRAM-SHA-1": 9999}
+	got := a.wants(t, "first login", nil).Pins
+	want := scram.Pins{
+		NoPlain: true, Binding: scram.TLSExporter, SASL2: true,
+		Iterations: map[string]int{"SCRAM-SHA-512": 4096, "SCRAM-SHA-1": 9999},
+	}
+	if !got.Equal(want) || got.Equal(a.pins) || a.pins.Iterations["SCRAM-SHA-512"] != 4095 {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	// The server no longer binds, and signs that.
+	gone := offered(scram.SASL2, threePlain, nil)
+	a = attempt{received: gone, listed: gone, local: both13, pins: got}
+	if got := a.wants(t, "binding given up", nil).Pins; got.Binding != "" || !got.NoPlain {
+		t.Errorf("got %+v", got)
+	}
+	a.unsigned = true
+	a.wants(t, "binding gone, not signed", scram.ErrBindingLost)
+	// Who turns binding off keeps the pin.
+	a.policy.Binding = scram.BindingOff
+	if got := a.wants(t, "off", nil).Pins; got.Binding != scram.TLSExporter {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestListed: lists that arrive after the choice are those that count.
+func TestListed(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		now  scram.Offer
+		want error
+	}{{honest, nil}, {offered(scram.SASL2, sixMechanisms, endPoint), scram.ErrListTampered}} {
+		choice, err := scram.Choose(honest, both13, scram.ClientPolicy{}, scram.Pins{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := scram.NewClient(choice, &scram.ClientOptions{Username: "user", Password: scram.FixedPassword("x"), Nonce: fixedNonce(clientNonce)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.First(); err != nil {
+			t.Fatal(err)
+		}
+		c.Listed(tt.now)
+		_, err = c.Next(t.Context(), []byte(attempt{listed: honest}.challenge(scram.SHA512, clientNonce)))
+		if !errors.Is(err, tt.want) {
+			t.Errorf("got %v, want %v", err, tt.want)
+		}
+	}
+}
