@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
@@ -136,8 +137,10 @@ func mayRetry(c Choice, err error) bool {
 // saysNothing reports whether the second attempt tells no more than the first: no
 // other hash, the same refusal, or a server that has hung up.
 func saysNothing(c Choice, err error) bool {
-	_, ended := errors.AsType[stream.Error](err)
-	return ended || mayRetry(c, err) || errors.Is(err, ErrNoMechanism) ||
+	_, closed := errors.AsType[stream.Error](err)
+	_, cut := errors.AsType[*xml.SyntaxError](err) // what a stream is that ends without its end
+	_, broken := errors.AsType[net.Error](err)
+	return closed || cut || broken || mayRetry(c, err) || errors.Is(err, ErrNoMechanism) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
