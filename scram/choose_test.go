@@ -80,6 +80,8 @@ func TestChoose(t *testing.T) {
 		{"tls-unique", sasl2(sixMechanisms, allTypes), tls12, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-unique", nil},
 		{"tls-server-end-point", sasl2(sixMechanisms, endPoint), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-server-end-point", nil},
 		{"common one", sasl2(sixMechanisms, []string{"x", scram.TLSExporter, scram.TLSServerEndPoint}), tls12, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-server-end-point", nil},
+		{"tls-unique listed for 1.3", sasl2(sixMechanisms, []string{scram.TLSUnique, scram.TLSServerEndPoint}), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-server-end-point", nil},
+		{"tls-exporter listed for 1.2", sasl2(sixMechanisms, exporter), tls12, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
 		{"required and there", sasl2(sixMechanisms, endPoint), both13, require, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-server-end-point", nil},
 
 		// CB-7: -PLUS without types.

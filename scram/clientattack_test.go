@@ -1,7 +1,11 @@
 package scram_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 
@@ -99,6 +103,72 @@ func offered(p scram.Profile, mechanisms, types []string) scram.Offer {
 
 // unsign takes the attributes h and t out of a challenge.
 func unsign(challenge string) string { before, _, _ := strings.Cut(challenge, ",h="); return before }
+
+// TestAttack1: somebody between, with a certificate that the client accepts, passes the
+// exchange on. The data of the two connections differ, even with the server's own key,
+// and so the proof is of no use at the server.
+func TestAttack1(t *testing.T) {
+	t.Parallel()
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		toClient, _ := handshake(t, version)
+		_, toServer := handshake(t, version)
+		local := scram.LocalTLS(toClient)
+		if local.TLSVersion != version || len(local.Bindings) != 2 {
+			t.Fatalf("got %+v", local)
+		}
+		offer := offered(scram.SASL2, sixMechanisms, allTypes)
+		choice, err := scram.Choose(offer, local, scram.ClientPolicy{}, scram.Pins{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := scram.NewClient(choice, &scram.ClientOptions{
+			Username: "user", Password: scram.FixedPassword("pencil"), Nonce: fixedNonce(clientNonce),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.First(); err != nil {
+			t.Fatal(err)
+		}
+		final, err := c.Next(t.Context(), []byte(attempt{listed: offer}.challenge(choice.Hash, clientNonce)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := func(cs *tls.ConnectionState) bool {
+			data, err := scram.BindingData(choice.Binding.Type, cs, certificate().Leaf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bound := append([]byte("p="+choice.Binding.Type+",,"), data...)
+			return strings.HasPrefix(string(final), "c="+base64.StdEncoding.EncodeToString(bound)+",")
+		}
+		if !sent(toClient) || sent(toServer) {
+			t.Errorf("TLS %x, %s: bound to the own connection %v, to that of the server %v", version, choice.Binding.Type, sent(toClient), sent(toServer))
+		}
+	}
+	if l := scram.LocalTLS(nil); l.TLSVersion != 0 || scram.LocalTLS(new(tls.ConnectionState)).Bindings != nil {
+		t.Errorf("without TLS: %+v", l)
+	}
+}
+
+// handshake returns both ends of a TLS connection.
+func handshake(t *testing.T, version uint16) (client, server *tls.ConnectionState) {
+	t.Helper()
+	near, far := net.Pipe()
+	defer near.Close()
+	s := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate()}, MaxVersion: version})
+	done := make(chan error, 1)
+	go func() { done <- s.Handshake() }()
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate().Leaf)
+	c := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: host})
+	go func() { _, _ = c.Read(make([]byte, 1)) }() // the tickets of 1.3
+	if err := errors.Join(c.Handshake(), <-done); err != nil {
+		t.Fatal(err)
+	}
+	a, b := c.ConnectionState(), s.ConnectionState()
+	return &a, &b
+}
 
 // TestAttack2: somebody with the server's own key leaves tls-server-end-point only.
 func TestAttack2(t *testing.T) {

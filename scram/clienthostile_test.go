@@ -169,6 +169,31 @@ func TestClientCancelled(t *testing.T) {
 	}
 }
 
+// TestClientBadPassword: a password that neither preparation allows fails at this end,
+// and so does one that the caller does not have.
+func TestClientBadPassword(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("no password")
+	for password, want := range map[string]error{
+		"\a": scram.ErrPasswordForbidden, "": scram.ErrPasswordForbidden, strings.Repeat("x", 1025): scram.ErrPasswordLong, "ask": gone,
+	} {
+		c := clientVectors()[1].client(t, func(o *scram.ClientOptions) {
+			o.Password = func(context.Context) (string, error) {
+				if password == "ask" {
+					return "", gone
+				}
+				return password, nil
+			}
+		})
+		if _, err := c.First(); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := c.Next(t.Context(), []byte(clientVectors()[1].challenge)); !errors.Is(err, want) || out != nil {
+			t.Errorf("%.10q: got %q, %v", password, out, err)
+		}
+	}
+}
+
 // TestAttack10 is a false server that claims success without proof. Its last message
 // is checked whatever it says.
 func TestAttack10(t *testing.T) {

@@ -122,6 +122,9 @@ func (o ClientOptions) negotiate(ctx context.Context, s *xmpp.Session, mechanism
 			o.Policy.Tried = append(o.Policy.Tried[:len(o.Policy.Tried):len(o.Policy.Tried)], choice.Mechanism)
 		case first != nil && saysNothing(choice, err):
 			return 0, nil, first
+		case first != nil && errors.Is(err, ErrNeedPassword):
+			// Kept keys were refused: they, or the password behind them, are old.
+			return 0, nil, errors.Join(first, err)
 		default:
 			return 0, nil, err
 		}

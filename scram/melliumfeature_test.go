@@ -135,6 +135,32 @@ func TestFeaturesRetry(t *testing.T) {
 	}
 }
 
+// TestFeaturesOldKeys: kept keys that are refused call for the password.
+func TestFeaturesOldKeys(t *testing.T) {
+	t.Parallel()
+	k := mustKey(t, keySHA512)
+	keys, err := scram.NewClientKeys(t.Context(), k.Hash, "pencil", k.Salt, k.Iterations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = meet(t, 0, scram.Features(&scram.ClientOptions{Keys: []scram.ClientKeys{keys}}), func(p *peer) {
+		p.mechanisms = threePlain
+		p.list()
+		p.challenge(p.wants("auth"))
+		p.fail(scram.NotAuthorized)
+		mechanism, first := p.wants("auth")
+		m, err := scram.ParseClientFirst([]byte(first))
+		if err != nil {
+			t.Error(err)
+		}
+		p.sasl("challenge", attempt{unsigned: true}.challenge(hashOf(mechanism), m.Nonce))
+		p.wants("abort")
+	})
+	if !errors.Is(err, scram.ErrWrongPassword) || !errors.Is(err, scram.ErrNeedPassword) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestFeaturesRefused: the failures of a server have types. Those that another hash
 // would not help with are final.
 func TestFeaturesRefused(t *testing.T) {
