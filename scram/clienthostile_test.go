@@ -2,6 +2,8 @@ package scram_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -229,6 +231,33 @@ func TestAttack10(t *testing.T) {
 				t.Errorf("a second chance: %v", err)
 			}
 		})
+	}
+}
+
+// TestVerifyOutOfTurn: before there are keys, what can be computed without any is no
+// signature.
+func TestVerifyOutOfTurn(t *testing.T) {
+	t.Parallel()
+	v := clientVectors()[1]
+	m := hmac.New(sha256.New, nil)
+	nothing := []byte("v=" + base64.StdEncoding.EncodeToString(m.Sum(nil)))
+	c := v.client(t)
+	if err := c.Verify(nothing); !errors.Is(err, scram.ErrServerNotAuthenticated) {
+		t.Errorf("at the beginning: got %v", err)
+	}
+	c = v.client(t)
+	if _, err := c.Next(t.Context(), []byte(v.challenge)); err == nil {
+		t.Error("Next at the beginning succeeded")
+	}
+	c = v.client(t)
+	if _, err := c.First(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Verify(nothing); !errors.Is(err, scram.ErrServerNotAuthenticated) {
+		t.Errorf("after the first message: got %v", err)
+	}
+	if out, err := c.First(); err == nil {
+		t.Errorf("First again: %q", out)
 	}
 }
 
