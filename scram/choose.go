@@ -21,9 +21,9 @@ const (
 	SASL2                // XEP-0388
 )
 
-// Offer is what a server lists in one profile, exactly as received: the lists
+// Listing is what a server lists in one profile, exactly as received: the lists
 // are checked against what the server signs.
-type Offer struct {
+type Listing struct {
 	Profile    Profile
 	Mechanisms []string
 	// BindingTypes are those of the XEP-0440 element; none if there was no such
@@ -115,7 +115,7 @@ type Choice struct {
 	LostSASL2 bool
 
 	missing error // what a missing list hash means
-	offer   Offer
+	offer   Listing
 	local   Local
 	policy  ClientPolicy
 }
@@ -127,7 +127,7 @@ type Choice struct {
 // where the policy has it (RFC 6120 §6.3.3, XEP-0438 §5.1).
 //
 // The error wraps [ErrNoMechanism] or [ErrBinding]; the attempt must not go on.
-func Choose(o Offer, l Local, p ClientPolicy, pins Pins) (Choice, error) {
+func Choose(o Listing, l Local, p ClientPolicy, pins Pins) (Choice, error) {
 	c := Choice{offer: o.clone(), local: l, policy: p, LostSASL2: pins.SASL2 && o.Profile == SASL1}
 	if p.External && o.lists(External) && len(p.Tried) == 0 {
 		c.Mechanism = External
@@ -182,16 +182,16 @@ func (c Choice) plain(p ClientPolicy, pins Pins) (Choice, error) {
 	return c, nil
 }
 
-func (o Offer) clone() Offer {
+func (o Listing) clone() Listing {
 	o.Mechanisms = slices.Clone(o.Mechanisms)
 	o.BindingTypes = slices.Clone(o.BindingTypes)
 	return o
 }
 
-func (o Offer) lists(mechanism string) bool { return slices.Contains(o.Mechanisms, mechanism) }
+func (o Listing) lists(mechanism string) bool { return slices.Contains(o.Mechanisms, mechanism) }
 
 // strongest is the best hash that is listed with this suffix, 0 if none is.
-func (o Offer) strongest(p ClientPolicy, suffix string) Hash {
+func (o Listing) strongest(p ClientPolicy, suffix string) Hash {
 	for _, h := range hashes {
 		if p.allows(h) && o.lists(h.Mechanism()+suffix) {
 			return h

@@ -36,19 +36,19 @@ var (
 // flag and the mechanism; types and ! for a list that must be signed follow.
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	sasl1 := func(mechanisms, types []string) scram.Offer {
-		return scram.Offer{Mechanisms: mechanisms, BindingTypes: types}
+	sasl1 := func(mechanisms, types []string) scram.Listing {
+		return scram.Listing{Mechanisms: mechanisms, BindingTypes: types}
 	}
-	sasl2 := func(mechanisms, types []string) scram.Offer {
-		return scram.Offer{Profile: scram.SASL2, Mechanisms: mechanisms, BindingTypes: types}
+	sasl2 := func(mechanisms, types []string) scram.Listing {
+		return scram.Listing{Profile: scram.SASL2, Mechanisms: mechanisms, BindingTypes: types}
 	}
-	unseen := func(mechanisms []string) scram.Offer {
-		return scram.Offer{Mechanisms: mechanisms, TypesUnknown: true}
+	unseen := func(mechanisms []string) scram.Listing {
+		return scram.Listing{Mechanisms: mechanisms, TypesUnknown: true}
 	}
 	with := func(more ...string) []string { return append(slices.Clone(sixMechanisms), more...) }
 	tests := []struct {
 		name   string
-		offer  scram.Offer
+		offer  scram.Listing
 		local  scram.Local
 		policy scram.ClientPolicy
 		pins   scram.Pins
@@ -171,7 +171,7 @@ func show(c scram.Choice) string {
 func TestLostSASL2(t *testing.T) {
 	t.Parallel()
 	for profile, want := range map[scram.Profile]bool{scram.SASL1: true, scram.SASL2: false} {
-		c, err := scram.Choose(scram.Offer{Profile: profile, Mechanisms: threePlain}, both13, scram.ClientPolicy{}, scram.Pins{SASL2: true})
+		c, err := scram.Choose(scram.Listing{Profile: profile, Mechanisms: threePlain}, both13, scram.ClientPolicy{}, scram.Pins{SASL2: true})
 		if err != nil || c.LostSASL2 != want {
 			t.Errorf("profile %d: got %v, %v", profile, c.LostSASL2, err)
 		}

@@ -155,7 +155,7 @@ func (c *Client) Mechanism() string { return c.choice.Mechanism }
 // Listed replaces the lists that the server's signature is checked against. It is
 // for clients that have chosen by lists of an earlier connection, and see those of
 // this one later (XEP-0509).
-func (c *Client) Listed(o Offer) { c.choice.offer = o.clone() }
+func (c *Client) Listed(o Listing) { c.choice.offer = o.clone() }
 
 // First returns the client-first-message.
 func (c *Client) First() ([]byte, error) {

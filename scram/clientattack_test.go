@@ -15,7 +15,7 @@ import (
 // attempt is a login in which the client receives one offer and the server signs
 // another, at its own end of TLS.
 type attempt struct {
-	received, listed scram.Offer
+	received, listed scram.Listing
 	local            scram.Local
 	serverTLS        uint16 // 0: not told
 	unsigned         bool   // the server does not sign its list
@@ -95,10 +95,10 @@ func (a attempt) wants(t *testing.T, what string, want error) scram.Login {
 	return l
 }
 
-var honest = scram.Offer{Profile: scram.SASL2, Mechanisms: sixMechanisms, BindingTypes: twoTypes}
+var honest = scram.Listing{Profile: scram.SASL2, Mechanisms: sixMechanisms, BindingTypes: twoTypes}
 
-func offered(p scram.Profile, mechanisms, types []string) scram.Offer {
-	return scram.Offer{Profile: p, Mechanisms: mechanisms, BindingTypes: types}
+func offered(p scram.Profile, mechanisms, types []string) scram.Listing {
+	return scram.Listing{Profile: p, Mechanisms: mechanisms, BindingTypes: types}
 }
 
 // unsign takes the attributes h and t out of a challenge.
@@ -217,7 +217,7 @@ func TestAttack3(t *testing.T) {
 // stripped.
 func TestBindingFlagServer(t *testing.T) {
 	t.Parallel()
-	choice, err := scram.Choose(scram.Offer{Mechanisms: threePlain}, both13, scram.ClientPolicy{}, scram.Pins{})
+	choice, err := scram.Choose(scram.Listing{Mechanisms: threePlain}, both13, scram.ClientPolicy{}, scram.Pins{})
 	if err != nil {
 		t.Fatal(err)
 	}

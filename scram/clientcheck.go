@@ -48,7 +48,7 @@ func (c *Client) checkList(listHash string) error {
 // matches reports whether the hash is that of the offer. Where the types are out
 // of sight it may be that of the mechanisms with any of the known types: types
 // nobody has looked at cannot have misled anybody.
-func (o Offer) matches(h Hash, listHash string) bool {
+func (o Listing) matches(h Hash, listHash string) bool {
 	if !o.TypesUnknown {
 		return equal([]byte(ListHash(h, o.Mechanisms, o.BindingTypes)), []byte(listHash))
 	}

@@ -14,7 +14,7 @@ import (
 func TestClientAndServer(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, scram.Options{})
-	offer := scram.Offer{Mechanisms: b.Mechanisms()}
+	offer := scram.Listing{Mechanisms: b.Mechanisms()}
 	for _, h := range scram.Hashes() {
 		for _, password := range []string{"pencil", "Pencil"} {
 			o := scram.ClientOptions{
@@ -42,7 +42,7 @@ func TestClientAndServer(t *testing.T) {
 }
 
 // login runs client and server against each other. The error is the server's.
-func login(t *testing.T, b bed, offer scram.Offer, local scram.Local, o scram.ClientOptions) (*scram.Client, error) {
+func login(t *testing.T, b bed, offer scram.Listing, local scram.Local, o scram.ClientOptions) (*scram.Client, error) {
 	t.Helper()
 	choice, err := scram.Choose(offer, local, o.Policy, o.Pins)
 	if err != nil {
@@ -110,9 +110,9 @@ func TestClientAtOtherServer(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					offer := scram.Offer{Mechanisms: []string{h.Mechanism()}}
+					offer := scram.Listing{Mechanisms: []string{h.Mechanism()}}
 					if b.flag == 'p' {
-						offer = scram.Offer{Mechanisms: []string{h.Mechanism() + "-PLUS"}, BindingTypes: exporter}
+						offer = scram.Listing{Mechanisms: []string{h.Mechanism() + "-PLUS"}, BindingTypes: exporter}
 					}
 					o := scram.ClientOptions{Username: username, Authzid: authzid, Password: scram.FixedPassword(password)}
 					if err := atOther(t, b.start(server), offer, b.local, o); err != nil {
@@ -129,7 +129,7 @@ func TestClientAtOtherServer(t *testing.T) {
 }
 
 // atOther returns the error of the other server or that of the client about it.
-func atOther(t *testing.T, s *xdg.ServerConversation, offer scram.Offer, local scram.Local, o scram.ClientOptions) error {
+func atOther(t *testing.T, s *xdg.ServerConversation, offer scram.Listing, local scram.Local, o scram.ClientOptions) error {
 	t.Helper()
 	choice, err := scram.Choose(offer, local, o.Policy, o.Pins)
 	if err != nil {

@@ -39,7 +39,7 @@ func TestPins(t *testing.T) {
 func TestListed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		now  scram.Offer
+		now  scram.Listing
 		want error
 	}{{honest, nil}, {offered(scram.SASL2, sixMechanisms, endPoint), scram.ErrListTampered}} {
 		choice, err := scram.Choose(honest, both13, scram.ClientPolicy{}, scram.Pins{})

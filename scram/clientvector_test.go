@@ -38,7 +38,7 @@ var (
 // clientVector is an exchange in the client's role.
 type clientVector struct {
 	name, mechanism    string
-	offer              scram.Offer
+	offer              scram.Listing
 	local              scram.Local
 	username, password string
 	nonce              string
@@ -56,12 +56,12 @@ func clientVectors() []clientVector {
 			nonce = "fyko+d2lbbFgONRv9qkxdawL"
 		}
 		all = append(all, clientVector{
-			name: v.name, mechanism: mechanism, offer: scram.Offer{Mechanisms: []string{mechanism, scram.Plain}},
+			name: v.name, mechanism: mechanism, offer: scram.Listing{Mechanisms: []string{mechanism, scram.Plain}},
 			username: v.username, password: "pencil", nonce: nonce, vector: v,
 		})
 	}
 	all = append(all, clientVector{
-		name: "password is prepared", mechanism: "SCRAM-SHA-256", offer: scram.Offer{Mechanisms: []string{"SCRAM-SHA-256"}},
+		name: "password is prepared", mechanism: "SCRAM-SHA-256", offer: scram.Listing{Mechanisms: []string{"SCRAM-SHA-256"}},
 		username: "user", password: "I\u00adX", nonce: clientNonce,
 		vector: vector{
 			first:     "n,,n=user,r=" + clientNonce,
@@ -85,7 +85,7 @@ func clientVectors() []clientVector {
 		v.first = "p=tls-exporter,,n=user,r=" + clientNonce
 		all = append(all, clientVector{
 			name: hash.String() + " with channel binding", mechanism: hash.Mechanism() + "-PLUS",
-			offer: scram.Offer{Profile: scram.SASL2, Mechanisms: sixMechanisms, BindingTypes: twoTypes},
+			offer: scram.Listing{Profile: scram.SASL2, Mechanisms: sixMechanisms, BindingTypes: twoTypes},
 			local: tls13, username: "user", password: "pencil", nonce: clientNonce, vector: v, listVerified: true,
 		})
 	}
@@ -94,7 +94,7 @@ func clientVectors() []clientVector {
 	const nonce, full = "12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6", "12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6a09117a6-ac50-4f2f-93f1-93799c2bddf6"
 	return append(all, clientVector{
 		name: "XEP-0515", mechanism: "SCRAM-SHA-1-PLUS",
-		offer: scram.Offer{Profile: scram.SASL2, Mechanisms: []string{"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"}, BindingTypes: twoTypes},
+		offer: scram.Listing{Profile: scram.SASL2, Mechanisms: []string{"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"}, BindingTypes: twoTypes},
 		local: fake, username: "user", password: "pencil", nonce: nonce, listVerified: true,
 		vector: vector{
 			first:     "p=tls-exporter,,n=user,r=" + nonce,
@@ -217,7 +217,7 @@ func TestClientHeader(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			choice, err := scram.Choose(scram.Offer{Mechanisms: []string{"SCRAM-SHA-1"}}, tt.local, scram.ClientPolicy{}, scram.Pins{})
+			choice, err := scram.Choose(scram.Listing{Mechanisms: []string{"SCRAM-SHA-1"}}, tt.local, scram.ClientPolicy{}, scram.Pins{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +231,7 @@ func TestClientHeader(t *testing.T) {
 		})
 	}
 	for _, name := range []string{"", "a b", "a@b", "\x00", strings.Repeat("a", 1024)} {
-		choice, err := scram.Choose(scram.Offer{Mechanisms: []string{"SCRAM-SHA-1"}}, scram.Local{}, scram.ClientPolicy{}, scram.Pins{})
+		choice, err := scram.Choose(scram.Listing{Mechanisms: []string{"SCRAM-SHA-1"}}, scram.Local{}, scram.ClientPolicy{}, scram.Pins{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,7 +92,7 @@ func (o ClientOptions) start(n *sasl.Negotiator, name string) (bool, []byte, any
 	if n.State()&sasl.Receiving != 0 {
 		return false, nil, nil, sasl.ErrInvalidState
 	}
-	offer := Offer{Profile: SASL1, Mechanisms: n.RemoteMechanisms(), TypesUnknown: true}
+	offer := Listing{Profile: SASL1, Mechanisms: n.RemoteMechanisms(), TypesUnknown: true}
 	choice, err := Choose(offer, LocalTLS(n.TLSState()), o.Policy, o.Pins)
 	if err != nil {
 		return false, nil, nil, err

@@ -51,7 +51,7 @@ func TestMechanismsOfMellium(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					p.sasl("challenge", attempt{listed: scram.Offer{Mechanisms: p.mechanisms, BindingTypes: p.types}}.challenge(scram.SHA512, m.Nonce))
+					p.sasl("challenge", attempt{listed: scram.Listing{Mechanisms: p.mechanisms, BindingTypes: p.types}}.challenge(scram.SHA512, m.Nonce))
 				case hashOf(mechanism) == 0:
 					p.welcome("")
 				default:

@@ -17,7 +17,7 @@ import (
 // between.
 func ExampleClient() {
 	ctx := context.Background()
-	offer := scram.Offer{Mechanisms: []string{"SCRAM-SHA-256", "PLAIN"}}
+	offer := scram.Listing{Mechanisms: []string{"SCRAM-SHA-256", "PLAIN"}}
 	local := scram.Local{} // scram.LocalTLS(&state) on a TLS connection
 	options := &scram.ClientOptions{
 		Username: "user", Password: scram.FixedPassword("pencil"),

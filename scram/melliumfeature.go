@@ -95,7 +95,7 @@ func (o ClientOptions) negotiate(ctx context.Context, s *xmpp.Session, mechanism
 	if s.State()&xmpp.Received != 0 {
 		return 0, nil, errClientOnly
 	}
-	offer := Offer{Profile: SASL1, Mechanisms: mechanisms}
+	offer := Listing{Profile: SASL1, Mechanisms: mechanisms}
 	if data, ok := s.Feature(NSBinding); ok {
 		offer.BindingTypes, _ = data.([]string)
 	}

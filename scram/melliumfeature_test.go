@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 
 	"github.com/propolis-im/propolis/scram"
-	"mellium.im/xmpp"
 	"mellium.im/xmpp/stream"
 )
 
@@ -243,7 +242,7 @@ func TestFeaturesHostile(t *testing.T) {
 			if err != nil {
 				p.t.Error(err)
 			}
-			p.sasl("challenge", attempt{listed: scram.Offer{Mechanisms: p.mechanisms}}.challenge(hashOf(mechanism), m.Nonce))
+			p.sasl("challenge", attempt{listed: scram.Listing{Mechanisms: p.mechanisms}}.challenge(hashOf(mechanism), m.Nonce))
 		}, scram.ErrListTampered, true},
 		{"types without mechanisms", func(p *peer) { p.mechanisms, p.types = threePlain, twoTypes; p.list() }, scram.ErrBindingContradiction, false},
 		{"PLAIN only", func(p *peer) { p.mechanisms = []string{"PLAIN"}; p.list() }, scram.ErrPlainRefused, false},

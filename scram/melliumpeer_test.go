@@ -182,7 +182,7 @@ func (p *peer) challenge(mechanism, first string) (success string) {
 		return ""
 	}
 	challenge := attempt{
-		listed: scram.Offer{Mechanisms: p.mechanisms, BindingTypes: p.types}, unsigned: p.unsigned,
+		listed: scram.Listing{Mechanisms: p.mechanisms, BindingTypes: p.types}, unsigned: p.unsigned,
 	}.challenge(h, m.Nonce)
 	cs := p.conn.ConnectionState()
 	if !p.unsigned {
