@@ -85,30 +85,30 @@ func TestChoose(t *testing.T) {
 		{"required and there", sasl2(sixMechanisms, endPoint), both13, require, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-server-end-point", nil},
 
 		// CB-7: -PLUS without types.
-		{"no types, SASL2", sasl2(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingContradiction},
-		{"no types, SASL1 on 1.3", sasl1(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter", nil},
-		{"no types, SASL1 on 1.2", sasl1(sixMechanisms, nil), tls12, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-unique", nil},
-		{"no types, nothing to bind", sasl1(sixMechanisms, nil), unbound, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
-		{"no types, nothing to bind, regardless", sasl1(sixMechanisms, nil), unbound, regardless, scram.Pins{}, "n SCRAM-SHA-512", nil},
+		{"no types - SASL2", sasl2(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingContradiction},
+		{"no types - SASL1 on 1.3", sasl1(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter", nil},
+		{"no types - SASL1 on 1.2", sasl1(sixMechanisms, nil), tls12, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-unique", nil},
+		{"no types - nothing to bind", sasl1(sixMechanisms, nil), unbound, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
+		{"no types - nothing to bind - regardless", sasl1(sixMechanisms, nil), unbound, regardless, scram.Pins{}, "n SCRAM-SHA-512", nil},
 		{"types out of sight", unseen(sixMechanisms), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter", nil},
-		{"types out of sight, none", unseen(threePlain), both13, scram.ClientPolicy{}, scram.Pins{}, "y SCRAM-SHA-512", nil},
+		{"types out of sight - none", unseen(threePlain), both13, scram.ClientPolicy{}, scram.Pins{}, "y SCRAM-SHA-512", nil},
 
 		// CB-8: types without -PLUS.
-		{"no -PLUS, SASL2", sasl2(threePlain, allTypes), both13, plainToo, scram.Pins{}, "", scram.ErrBindingContradiction},
-		{"no -PLUS, SASL1", sasl1(threePlain, allTypes), both13, plainToo, scram.Pins{}, "", scram.ErrBindingContradiction},
-		{"no -PLUS, cannot bind", sasl1(threePlain, allTypes), noTLS, plainToo, scram.Pins{}, "n SCRAM-SHA-512", nil},
+		{"no -PLUS - SASL2", sasl2(threePlain, allTypes), both13, plainToo, scram.Pins{}, "", scram.ErrBindingContradiction},
+		{"no -PLUS - SASL1", sasl1(threePlain, allTypes), both13, plainToo, scram.Pins{}, "", scram.ErrBindingContradiction},
+		{"no -PLUS - cannot bind", sasl1(threePlain, allTypes), noTLS, plainToo, scram.Pins{}, "n SCRAM-SHA-512", nil},
 
 		// CB-9 and CB-11: nothing in common.
 		{"strange types", sasl2(sixMechanisms, strange), both13, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
-		{"strange types, regardless", sasl2(sixMechanisms, strange), both13, regardless, scram.Pins{}, "n SCRAM-SHA-512!", nil},
-		{"strange types, -PLUS only", sasl2([]string{"SCRAM-SHA-1-PLUS"}, strange), both13, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingNoCommon},
+		{"strange types - regardless", sasl2(sixMechanisms, strange), both13, regardless, scram.Pins{}, "n SCRAM-SHA-512!", nil},
+		{"strange types - -PLUS only", sasl2([]string{"SCRAM-SHA-1-PLUS"}, strange), both13, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingNoCommon},
 
 		// CB-10 and CB-5: tls-server-end-point that cannot be computed.
 		{"no end point", sasl2(sixMechanisms, endPoint), tls13, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
-		{"no end point, regardless", sasl2(sixMechanisms, endPoint), tls13, regardless, scram.Pins{}, "n SCRAM-SHA-512", nil},
+		{"no end point - regardless", sasl2(sixMechanisms, endPoint), tls13, regardless, scram.Pins{}, "n SCRAM-SHA-512", nil},
 		{"Ed25519 on 1.2", sasl2(sixMechanisms, allTypes), unbound, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
-		{"Ed25519 on 1.2, required", sasl2(sixMechanisms, allTypes), unbound, require, scram.Pins{}, "", scram.ErrBindingLocal},
-		{"Ed25519 on 1.2, -PLUS only", sasl2([]string{"SCRAM-SHA-1-PLUS"}, allTypes), unbound, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingLocal},
+		{"Ed25519 on 1.2 - required", sasl2(sixMechanisms, allTypes), unbound, require, scram.Pins{}, "", scram.ErrBindingLocal},
+		{"Ed25519 on 1.2 - -PLUS only", sasl2([]string{"SCRAM-SHA-1-PLUS"}, allTypes), unbound, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingLocal},
 
 		// SC-27: the flag.
 		{"y", sasl2(threePlain, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "y SCRAM-SHA-512", nil},
@@ -118,21 +118,21 @@ func TestChoose(t *testing.T) {
 
 		// CB-17: the knob.
 		{"off", sasl2(sixMechanisms, allTypes), both13, off, scram.Pins{Binding: scram.TLSExporter}, "n SCRAM-SHA-512", nil},
-		{"off, contradiction does not matter", sasl2(threePlain, allTypes), both13, off, scram.Pins{}, "n SCRAM-SHA-512", nil},
-		{"off, -PLUS only", sasl2([]string{"SCRAM-SHA-1-PLUS"}, allTypes), both13, off, scram.Pins{}, "", scram.ErrNoMechanism},
-		{"required, no TLS", sasl2(sixMechanisms, allTypes), noTLS, require, scram.Pins{}, "", scram.ErrBindingLocal},
-		{"required, no -PLUS", sasl2(threePlain, nil), both13, require, scram.Pins{}, "", scram.ErrBindingNotOffered},
-		{"required, foreign -PLUS", sasl2([]string{"SCRAM-SHA3-512-PLUS", "SCRAM-SHA-1"}, allTypes), both13, require, scram.Pins{}, "", scram.ErrBindingNotOffered},
-		{"required, no types", sasl2(sixMechanisms, nil), both13, require, scram.Pins{}, "", scram.ErrBindingContradiction},
-		{"required, types only", sasl1(threePlain, allTypes), both13, require, scram.Pins{}, "", scram.ErrBindingContradiction},
-		{"required, nothing in common", sasl2(sixMechanisms, strange), both13, require, scram.Pins{}, "", scram.ErrBindingNoCommon},
+		{"off - contradiction does not matter", sasl2(threePlain, allTypes), both13, off, scram.Pins{}, "n SCRAM-SHA-512", nil},
+		{"off - -PLUS only", sasl2([]string{"SCRAM-SHA-1-PLUS"}, allTypes), both13, off, scram.Pins{}, "", scram.ErrNoMechanism},
+		{"required - no TLS", sasl2(sixMechanisms, allTypes), noTLS, require, scram.Pins{}, "", scram.ErrBindingLocal},
+		{"required - no -PLUS", sasl2(threePlain, nil), both13, require, scram.Pins{}, "", scram.ErrBindingNotOffered},
+		{"required - foreign -PLUS", sasl2([]string{"SCRAM-SHA3-512-PLUS", "SCRAM-SHA-1"}, allTypes), both13, require, scram.Pins{}, "", scram.ErrBindingNotOffered},
+		{"required - no types", sasl2(sixMechanisms, nil), both13, require, scram.Pins{}, "", scram.ErrBindingContradiction},
+		{"required - types only", sasl1(threePlain, allTypes), both13, require, scram.Pins{}, "", scram.ErrBindingContradiction},
+		{"required - nothing in common", sasl2(sixMechanisms, strange), both13, require, scram.Pins{}, "", scram.ErrBindingNoCommon},
 
 		// CB-16: pins.
 		{"pinned binding there", sasl2(sixMechanisms, allTypes), both13, scram.ClientPolicy{}, scram.Pins{Binding: scram.TLSExporter}, "p SCRAM-SHA-512-PLUS tls-exporter", nil},
 		{"pinned binding of the other version", sasl2(sixMechanisms, allTypes), tls12, scram.ClientPolicy{}, scram.Pins{Binding: scram.TLSExporter}, "p SCRAM-SHA-512-PLUS tls-unique", nil},
 		{"pinned binding better", sasl2(sixMechanisms, endPoint), both13, scram.ClientPolicy{}, scram.Pins{Binding: scram.TLSExporter}, "p SCRAM-SHA-512-PLUS tls-server-end-point!", nil},
 		{"pinned binding gone", sasl2(threePlain, nil), both13, scram.ClientPolicy{}, scram.Pins{Binding: scram.TLSServerEndPoint}, "y SCRAM-SHA-512!", nil},
-		{"pinned binding gone, regardless", sasl2(sixMechanisms, endPoint), tls13, regardless, scram.Pins{Binding: scram.TLSServerEndPoint}, "n SCRAM-SHA-512!", nil},
+		{"pinned binding gone - regardless", sasl2(sixMechanisms, endPoint), tls13, regardless, scram.Pins{Binding: scram.TLSServerEndPoint}, "n SCRAM-SHA-512!", nil},
 		{"hashes are not pinned", sasl1([]string{"SCRAM-SHA-1"}, nil), noTLS, scram.ClientPolicy{}, scram.Pins{NoPlain: true, Iterations: map[string]int{"SCRAM-SHA-512": 1}}, "n SCRAM-SHA-1", nil},
 
 		// SA-17: the next hash.
