@@ -106,6 +106,12 @@ type Choice struct {
 	Hash      Hash    // 0 for PLAIN and EXTERNAL
 	Flag      byte    // of the gs2-header: 'n', 'y' or 'p'; 0 for PLAIN and EXTERNAL
 	Binding   Binding // with Flag 'p'
+	// Guessed says that the type of channel binding is the default of the TLS
+	// version, since the server has listed mechanisms with channel binding but no
+	// types (SASL1 only). Some old servers mean another one, and refuse the login
+	// ([ErrBindingGuessed]); with those, take [BindingOff]. Going on without binding
+	// by itself would be what somebody between wants.
+	Guessed bool
 	// NeedListHash says that the exchange goes on only if the server signs its
 	// list and the list is the one received (XEP-0474).
 	NeedListHash bool

@@ -33,7 +33,8 @@ var (
 )
 
 // TestChoose is the table of what is chosen. A want like "y SCRAM-SHA-512" is the
-// flag and the mechanism; types and ! for a list that must be signed follow.
+// flag and the mechanism; types and ! for a list that must be signed
+// follow, or ? for a guess.
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	sasl1 := func(mechanisms, types []string) scram.Listing {
@@ -86,11 +87,11 @@ func TestChoose(t *testing.T) {
 
 		// CB-7: -PLUS without types.
 		{"no types - SASL2", sasl2(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "", scram.ErrBindingContradiction},
-		{"no types - SASL1 on 1.3", sasl1(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter", nil},
-		{"no types - SASL1 on 1.2", sasl1(sixMechanisms, nil), tls12, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-unique", nil},
+		{"no types - SASL1 on 1.3", sasl1(sixMechanisms, nil), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter?", nil},
+		{"no types - SASL1 on 1.2", sasl1(sixMechanisms, nil), tls12, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-unique?", nil},
 		{"no types - nothing to bind", sasl1(sixMechanisms, nil), unbound, scram.ClientPolicy{}, scram.Pins{}, "n SCRAM-SHA-512!", nil},
 		{"no types - nothing to bind - regardless", sasl1(sixMechanisms, nil), unbound, regardless, scram.Pins{}, "n SCRAM-SHA-512", nil},
-		{"types out of sight", unseen(sixMechanisms), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter", nil},
+		{"types out of sight", unseen(sixMechanisms), both13, scram.ClientPolicy{}, scram.Pins{}, "p SCRAM-SHA-512-PLUS tls-exporter?", nil},
 		{"types out of sight - none", unseen(threePlain), both13, scram.ClientPolicy{}, scram.Pins{}, "y SCRAM-SHA-512", nil},
 
 		// CB-8: types without -PLUS.
@@ -160,6 +161,9 @@ func show(c scram.Choice) string {
 	}
 	if c.Binding.Type != "" {
 		s += " " + c.Binding.Type
+	}
+	if c.Guessed {
+		s += "?"
 	}
 	if c.NeedListHash {
 		s += "!"

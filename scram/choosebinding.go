@@ -49,6 +49,7 @@ func (c *Choice) common() bool {
 		for _, b := range c.local.Bindings {
 			if b.Type == typ && len(b.Data) > 0 {
 				c.Binding = b
+				c.Guessed = len(c.offer.BindingTypes) == 0
 				return true
 			}
 		}

@@ -62,26 +62,37 @@ var (
 	ErrBindingContradiction = fmt.Errorf("%w: mechanisms and types do not fit together", ErrBinding)
 	// ErrBindingNoCommon: both ends have channel bindings, but none in common.
 	ErrBindingNoCommon = fmt.Errorf("%w: no type in common", ErrBinding)
+	// ErrBindingGuessed: the server listed no types and has refused the login
+	// bound to the default one, see [Choice]. It may have meant another type; or
+	// the password was wrong, or somebody sits between.
+	ErrBindingGuessed = fmt.Errorf("%w: the default type may not be the server's", ErrBinding)
 	// ErrBindingLost: the account had a better channel binding before.
 	ErrBindingLost = fmt.Errorf("%w: weaker than before", ErrBinding)
 )
 
 // RefusedError is a failure that the server sent. [errors.Is] finds
 // [ErrWrongPassword], [ErrDisabled], [ErrExpired] or [ErrTemporary] in it by its
-// condition. It was not authenticated: anybody in between could have sent it.
+// condition, and [ErrBindingGuessed] where that applies too. It was not authenticated: anybody in between could have sent it.
 type RefusedError struct {
 	Condition string // as in RFC 6120 §6.5; empty if there was none
 	Text      string // for people, from the server; may be empty
 	Mechanism string // what was tried
+	Guessed   bool   // its channel binding was a guess, see [Choice]
 }
 
-// Error names mechanism and condition.
+// Error names mechanism and condition, and quotes the beginning of the text.
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("scram: %s refused: %q", e.Mechanism, e.Condition)
+	if e.Text == "" {
+		return fmt.Sprintf("scram: %s refused: %q", e.Mechanism, e.Condition)
+	}
+	return fmt.Sprintf("scram: %s refused: %q (%.100q)", e.Mechanism, e.Condition, e.Text)
 }
 
 // Is reports whether target is the error for the condition.
 func (e *RefusedError) Is(target error) bool {
+	if target == ErrBindingGuessed || target == ErrBinding {
+		return e.Guessed
+	}
 	switch e.Condition {
 	case NotAuthorized:
 		return target == ErrWrongPassword

@@ -133,6 +133,26 @@ func TestFeaturesRetry(t *testing.T) {
 	}
 }
 
+// TestFeaturesGuessed: a server that lists -PLUS without types, and refuses the default
+// type, as ejabberd 23.01 does on TLS 1.3. The client does not go on without binding.
+func TestFeaturesGuessed(t *testing.T) {
+	t.Parallel()
+	for _, types := range [][]string{nil, twoTypes} {
+		err := meet(t, 0, scram.Features(new(keeper).options()), func(p *peer) {
+			p.mechanisms, p.types = []string{"SCRAM-SHA-512-PLUS", "SCRAM-SHA-512", "PLAIN"}, types
+			p.list()
+			p.wants("auth")
+			p.fail(scram.NotAuthorized)
+			if name, _, _ := p.read(); name == "auth" {
+				t.Error("a second attempt")
+			}
+		})
+		if errors.Is(err, scram.ErrBindingGuessed) != (types == nil) || errors.Is(err, scram.ErrBinding) != (types == nil) || !errors.Is(err, scram.ErrWrongPassword) {
+			t.Errorf("types %q: got %v", types, err)
+		}
+	}
+}
+
 // TestFeaturesOldKeys: kept keys that are refused call for the password.
 func TestFeaturesOldKeys(t *testing.T) {
 	t.Parallel()

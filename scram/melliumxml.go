@@ -73,7 +73,7 @@ func (o *ClientOptions) converse(ctx context.Context, s *saslStream, choice Choi
 		}
 		switch e.name {
 		case "failure":
-			return Login{}, &RefusedError{Condition: e.condition, Text: e.explanation, Mechanism: choice.Mechanism}
+			return Login{}, &RefusedError{Condition: e.condition, Text: e.explanation, Mechanism: choice.Mechanism, Guessed: choice.Guessed}
 		case "challenge":
 			err = s.challenge(ctx, c, e)
 		case "success":
