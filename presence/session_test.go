@@ -72,7 +72,7 @@ func TestRestart(t *testing.T) {
 		}
 		again.Clear()
 		again.Send("<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='a@example.org'/></query></iq>")
-		again.Expect("<iq type='result' from='juliet@example.net' to='"+julietFull+"' id='2'/>", "<iq type='set' to='"+julietFull+"' id='{*}'>{*}</iq>") // still interested
+		again.Expect("<iq type='set' to='"+julietFull+"' id='{*}'>{*}</iq>", "<iq type='result' from='juliet@example.net' to='"+julietFull+"' id='2'/>") // still interested
 		again.Drop()
 		h.Restart(exts()...)
 		wait()
