@@ -31,6 +31,9 @@ const help = `Usage: server [FLAG]...                        run the server
                                                  from standard input or asked for
        server [FLAG]... user passwd NAME@DOMAIN  set its password
        server [FLAG]... user del NAME@DOMAIN     remove it with all that it has
+       server [FLAG]... user disable NAME@DOMAIN end its sessions and refuse logins; what it
+                                                 has stays
+       server [FLAG]... user enable NAME@DOMAIN  allow logins again
        server [FLAG]... user list                list all accounts
        server [FLAG]... invite                   not available yet
        server [FLAG]... dns                      not available yet

@@ -132,7 +132,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, srv.Mux()}, cfg.Domains), log)
+	operator, err := lock.Listen(control.Serving(&operatorAccounts{store: st.accounts, mux: srv.Mux()}, cfg.Domains), log)
 	if err != nil {
 		return err
 	}

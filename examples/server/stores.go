@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
@@ -67,6 +68,27 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	}
 	copy(s.secret[:], secret)
 	return s, nil
+}
+
+// expire ends the window in which an account's saved sessions can be resumed. The
+// server disposes of them when it starts: what a client has not received is kept for
+// it elsewhere.
+func (s *stores) expire(ctx context.Context, account string) error {
+	saved, err := s.sessions.Load(ctx)
+	if err != nil {
+		return err
+	}
+	var writes []mux.Write
+	for _, one := range saved {
+		if one.JID.Bare().String() == account {
+			one.Until = time.Now()
+			writes = append(writes, s.sessions.Save(one))
+		}
+	}
+	if len(writes) > 0 {
+		s.committer.Submit(writes) // closing the store waits for it
+	}
+	return nil
 }
 
 // memoryAccounts is scram.Memory with a list.

@@ -29,6 +29,9 @@ type Accounts interface {
 	// Remove deletes an account with all that belongs to it, or returns
 	// [scram.ErrNoAccount].
 	Remove(ctx context.Context, account string) error
+	// SetDisabled refuses or allows logins, and ends sessions when it refuses them,
+	// or returns [scram.ErrNoAccount]. What belongs to the account stays.
+	SetDisabled(ctx context.Context, account string, disabled bool) error
 	// List returns the names of all accounts.
 	List(ctx context.Context) ([]string, error)
 }

@@ -15,10 +15,12 @@ const maxLine = 32 << 10
 
 // The operations of a request.
 const (
-	opAdd    = "add"
-	opPasswd = "passwd"
-	opRemove = "remove"
-	opList   = "list"
+	opAdd     = "add"
+	opPasswd  = "passwd"
+	opRemove  = "remove"
+	opDisable = "disable"
+	opEnable  = "enable"
+	opList    = "list"
 )
 
 // request is the line a client sends.
@@ -56,7 +58,7 @@ func parseRequest(line []byte) (request, error) {
 	switch r.Op {
 	case opAdd, opPasswd:
 		account, password = true, true
-	case opRemove:
+	case opRemove, opDisable, opEnable:
 		account = true
 	case opList:
 	default:

@@ -19,6 +19,8 @@ func TestParseRequest(t *testing.T) {
 		{"add", `{"op":"add","account":"a@b","password":"\u00e5\n"}`, request{"add", "a@b", "å\n"}, true},
 		{"passwd", ` {"password":"x","op":"passwd","account":"a@b"} `, request{"passwd", "a@b", "x"}, true},
 		{"remove", `{"op":"remove","account":"a@b"}`, request{"remove", "a@b", ""}, true},
+		{"disable", `{"op":"disable","account":"a@b"}`, request{"disable", "a@b", ""}, true},
+		{"enable without account", `{"op":"enable"}`, request{}, false},
 		{"list", `{"op":"list"}`, request{Op: "list"}, true},
 		{"nothing", ``, request{}, false},
 		{"no object", `"add"`, request{}, false},
