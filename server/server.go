@@ -52,6 +52,8 @@ type Server struct {
 	cancel  context.CancelFunc
 	readers sync.WaitGroup
 
+	setting sync.Mutex // held by SetDomains, so that calls are one after another
+
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
 	listeners map[net.Listener]struct{}
@@ -131,7 +133,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 // negotiation is how streams are negotiated.
 func (s *Server) negotiation() *negotiate.Options {
 	return &negotiate.Options{
-		Domains: func() []string { return s.host.list },
+		Domains: func() []string { return s.host.served.Load().list },
 		SASL:    s.opt.SASL,
 		Timeout: s.lim.Negotiation, TLSTimeout: min(tlsHandshake, s.lim.Negotiation),
 		OnFailure: s.loginFailed,

@@ -127,7 +127,7 @@ func openAccounts(ctx context.Context, cfg *config.Config) (control.Accounts, io
 	if err != nil {
 		return nil, nil, err
 	}
-	return control.Serving(&operatorAccounts{store: s.accounts, expire: s.expire}, cfg.Domains), closer(s.close), nil
+	return control.Serving(&operatorAccounts{store: s.accounts, expire: s.expire}, func() []string { return cfg.Domains }), closer(s.close), nil
 }
 
 type closer func() error

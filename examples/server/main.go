@@ -54,7 +54,8 @@ func main() {
 
 // command runs the program and returns its exit status.
 func command(ctx context.Context, args, environ []string, stdin *os.File, stdout, stderr io.Writer) int {
-	cfg, args, err := config.Load(args, environ)
+	given := args
+	cfg, args, err := config.Load(given, environ)
 	if errors.Is(err, flag.ErrHelp) {
 		if err := writeHelp(stdout); err != nil {
 			return fail(stderr, failure, err)
@@ -65,7 +66,11 @@ func command(ctx context.Context, args, environ []string, stdin *os.File, stdout
 		return fail(stderr, usage, err)
 	}
 	if len(args) == 0 {
-		if err := run(ctx, cfg, stderr); err != nil {
+		load := func() (*config.Config, error) {
+			cfg, _, err := config.Load(given, environ)
+			return cfg, err
+		}
+		if err := run(ctx, cfg, load, stderr); err != nil {
 			return fail(stderr, failure, err)
 		}
 		return success

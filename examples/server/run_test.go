@@ -45,12 +45,12 @@ func (l *log) String() string {
 	return l.text.String()
 }
 
-// await returns the line that contains the words.
-func (l *log) await(t *testing.T, words string) string {
+// await returns the line that contains the words, of those behind the first octets.
+func (l *log) await(t *testing.T, after int, words string) string {
 	t.Helper()
 	late := time.After(patience)
 	for {
-		for line := range strings.Lines(l.String()) {
+		for line := range strings.Lines(l.String()[after:]) {
 			if strings.Contains(line, words) && strings.HasSuffix(line, "\n") {
 				return line
 			}
@@ -70,13 +70,13 @@ type running struct {
 	stop func() // ends it and checks that it ends well
 }
 
-// launch runs the server for example.org unless the arguments name others.
+// launch runs the server.
 func launch(t *testing.T, data string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &running{log: &log{more: make(chan struct{}, 1)}}
 	status := make(chan int, 1)
-	args = append([]string{"-domain", "example.org", "-data", data, "-c2s", "off", "-c2s-tls", "127.0.0.1:0", "-http", "off", "-limits", "off"}, args...)
+	args = append([]string{"-data", data, "-c2s", "off", "-c2s-tls", "127.0.0.1:0", "-http", "off", "-limits", "off"}, args...)
 	go func() { status <- command(ctx, args, nil, os.Stdin, io.Discard, r.log) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
@@ -90,7 +90,7 @@ func launch(t *testing.T, data string, args ...string) *running {
 		}
 	})
 	t.Cleanup(r.stop)
-	_, r.addr, _ = strings.Cut(strings.TrimSpace(r.log.await(t, "ready ")), "c2s-tls=")
+	_, r.addr, _ = strings.Cut(strings.TrimSpace(r.log.await(t, 0, "ready ")), "c2s-tls=")
 	return r
 }
 

@@ -100,8 +100,9 @@ func (s sasl) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchange
 }
 
 // run runs the server until ctx is done, and returns nil after a clean
-// shutdown. Log and the line that says ready go to stderr.
-func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
+// shutdown. Log and the line that says ready go to stderr; load reads the settings
+// again.
+func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), stderr io.Writer) (err error) {
 	log := newLogger(stderr, cfg.LogLevel)
 	if err := errors.Join(cfg.Unavailable(), cfg.MakeData()); err != nil {
 		return err
@@ -132,7 +133,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	operator, err := lock.Listen(control.Serving(&operatorAccounts{store: st.accounts, mux: srv.Mux()}, cfg.Domains), log)
+	operator, err := lock.Listen(control.Serving(&operatorAccounts{store: st.accounts, mux: srv.Mux()}, srv.Domains), log)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,8 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	go cert.ReloadOn(ctx, hup, log)
+	again := &reloader{load: load, cfg: cfg, cert: cert, srv: srv, log: log}
+	go again.on(ctx, hup)
 
 	failed := make(chan error, 3)
 	ready, listenErr := listen(cfg, srv, failed)
@@ -183,12 +185,17 @@ func listen(cfg *config.Config, srv *server.Server, failed chan<- error) (string
 // certificate opens the certificate of the settings, or one of the server's own
 // making.
 func certificate(cfg *config.Config) (*selfsigned.Certificate, error) {
-	if cfg.TLSCert != "" {
-		return selfsigned.Open(cfg.TLSCert, cfg.TLSKey)
-	}
-	certFile, keyFile, err := selfsigned.Ensure(cfg.Data, selfsigned.Names(cfg.Domains, cfg.LocalClients()))
+	certFile, keyFile, err := certificateFiles(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return selfsigned.Open(certFile, keyFile)
+}
+
+// certificateFiles are its files, made if they have to be.
+func certificateFiles(cfg *config.Config) (certFile, keyFile string, err error) {
+	if cfg.TLSCert != "" {
+		return cfg.TLSCert, cfg.TLSKey, nil
+	}
+	return selfsigned.Ensure(cfg.Data, selfsigned.Names(cfg.Domains, cfg.LocalClients()))
 }

@@ -138,7 +138,7 @@ func TestAccounts(t *testing.T) {
 			t.Parallel()
 			var log buffer
 			m := &memory{accounts: map[string]string{}}
-			start(t, dir, Serving(m, []string{"example.org", "bücher.example"}), &log)
+			start(t, dir, Serving(m, func() []string { return []string{"example.org", "bücher.example"} }), &log)
 			c, ctx := NewClient(dir), t.Context()
 			check := func(what string, err, want error) {
 				t.Helper()

@@ -1,11 +1,8 @@
 package selfsigned
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
-	"os"
 	"sync/atomic"
 )
 
@@ -39,20 +36,4 @@ func (c *Certificate) Reload() error {
 // GetCertificate is for the field of that name of [tls.Config].
 func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
-}
-
-// ReloadOn reloads at every signal, normally SIGHUP, until ctx is done.
-func (c *Certificate) ReloadOn(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-			if err := c.Reload(); err != nil {
-				log.LogAttrs(ctx, slog.LevelError, "keeping the old certificate", slog.Any("err", err))
-				continue
-			}
-			log.LogAttrs(ctx, slog.LevelInfo, "certificate read again", slog.String("file", c.certFile))
-		}
-	}
 }

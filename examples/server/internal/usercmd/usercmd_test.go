@@ -156,7 +156,7 @@ func TestRun(t *testing.T) {
 			t.Parallel()
 			for _, way := range []string{"direct", "server"} {
 				s := &store{accounts: map[string]string{"alice@example.org": "old", "bob@example.org": "old"}}
-				accounts := control.Serving(s, []string{"example.org"})
+				accounts := control.Serving(s, func() []string { return []string{"example.org"} })
 				data := filepath.Join(t.TempDir(), "data")
 				open := func() (control.Accounts, io.Closer, error) { return accounts, s, nil }
 				if way == "server" {
