@@ -76,7 +76,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		contacts,
 		present,
 		carbons.New(&carbons.Options{Occupant: present.Occupant}),
-		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
+		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: maySee, Waits: waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),

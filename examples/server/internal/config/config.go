@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+
+	"github.com/propolis-im/propolis/disco"
 )
 
 // Values of Config.Store that are not the address of a database.
@@ -51,6 +53,7 @@ type Config struct {
 	// its own.
 	TLSCert, TLSKey string
 
+	Contacts     disco.Contacts // where to reach those who run the server
 	Registration Registration
 	SASLPlain    bool
 	Limits       bool
@@ -157,6 +160,9 @@ func (c *Config) Warnings() []string {
 	}
 	if c.Component != "" && !IsLoopback(c.Component) {
 		w = append(w, "-component can be reached from outside and is not encrypted: use the loopback interface or a tunnel")
+	}
+	if !c.allLoopback() && (len(c.Contacts.Abuse) == 0 || len(c.Contacts.Admin) == 0) {
+		w = append(w, "people cannot find out how to reach you: set -contact abuse=URI and -contact admin=URI")
 	}
 	if !c.Limits && !c.allLoopback() {
 		w = append(w, "-limits is off and the server can be reached from outside: passwords can be guessed at full speed")
