@@ -124,6 +124,9 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 		return err
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
+	if err := st.check(ctx, log); err != nil {
+		return err
+	}
 	var act activity
 	srv, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {

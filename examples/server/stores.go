@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +44,9 @@ type stores struct {
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
 	close     func() error
+
+	// addresses reports those that are prepared differently now; nil if none are kept.
+	addresses func(ctx context.Context, report func(account, stored, now string)) error
 }
 
 // openStores opens what the settings say.
@@ -59,7 +63,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	}
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
-		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
+		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
 	s.private, s.vcards = db.Private(), db.VCards()
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
@@ -68,6 +72,21 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	}
 	copy(s.secret[:], secret)
 	return s, nil
+}
+
+// check tells the operator of accounts and contacts whose stored names nobody can be
+// known by any more, because a newer version of this program has newer Unicode data.
+func (s *stores) check(ctx context.Context, log *slog.Logger) error {
+	if s.addresses == nil {
+		return nil
+	}
+	return s.addresses(ctx, func(account, stored, now string) {
+		if now == "" {
+			now = "(refused)"
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "a stored address has another form now; it is left as it is",
+			slog.String("account", account), slog.String("stored", stored), slog.String("now", now))
+	})
 }
 
 // expire ends the window in which an account's saved sessions can be resumed. The
