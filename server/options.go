@@ -61,7 +61,8 @@ type Limits struct {
 	RecipientsPerMinute int
 
 	// StanzaBytes bounds a stanza after authentication, PreAuthBytes an element
-	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2).
+	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2). A stanza that is up to twice
+	// as large is refused, anything larger ends the stream.
 	StanzaBytes, PreAuthBytes int
 	// ComponentBytes bounds a stanza of a component; 512 KiB (core-im LIM-3).
 	ComponentBytes int

@@ -86,7 +86,7 @@ func New(o *Options, exts ...mux.Extension) (*Server, error) {
 	if mo.MaxQueue == 0 {
 		mo.MaxQueue = s.lim.WriteBuffer
 	}
-	all := append([]mux.Extension{hostExtension{s.host}, &recipientLimit{max: s.lim.RecipientsPerMinute}, negotiate.Extension()}, exts...)
+	all := append([]mux.Extension{hostExtension{s.host}, sizeLimit{s.lim.StanzaBytes}, &recipientLimit{max: s.lim.RecipientsPerMinute}, negotiate.Extension()}, exts...)
 	if s.mux, err = mux.New(s.host, &mo, all...); err != nil {
 		return nil, err
 	}
