@@ -2,6 +2,7 @@ package lastactivity_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +15,14 @@ import (
 // counting counts what is written.
 type counting struct {
 	lastactivity.Memory
-	writes int
+	writes atomic.Int64
 }
 
 // Set implements lastactivity.Store.
 func (c *counting) Set(account mux.Address, l lastactivity.Last) mux.Write {
 	w := c.Memory.Set(account, l)
 	return func(ctx context.Context, tx mux.Tx) error {
-		c.writes++
+		c.writes.Add(1)
 		return w(ctx, tx)
 	}
 }
@@ -42,12 +43,12 @@ func TestWhilePresent(t *testing.T) {
 				t.Errorf("written %s ago, %v; want %s", got, err, want)
 			}
 		}
-		wait := func(d time.Duration, writes int) {
+		wait := func(d time.Duration, writes int64) {
 			t.Helper()
 			time.Sleep(d)
 			h.Settle()
-			if store.writes != writes {
-				t.Errorf("%d writes, want %d", store.writes, writes)
+			if got := store.writes.Load(); got != writes {
+				t.Errorf("%d writes, want %d", got, writes)
 			}
 		}
 		h.Connect(t, "nurse@example.net/x") // bound, but never available
@@ -95,13 +96,13 @@ func TestNotWhilePresent(t *testing.T) {
 		j.Send("<presence/>")
 		time.Sleep(24 * time.Hour)
 		h.Settle()
-		if store.writes != 0 {
-			t.Errorf("%d writes", store.writes)
+		if n := store.writes.Load(); n != 0 {
+			t.Errorf("%d writes", n)
 		}
 		j.Close()
 		h.Settle()
-		if store.writes != 1 {
-			t.Errorf("%d writes at the end", store.writes)
+		if n := store.writes.Load(); n != 1 {
+			t.Errorf("%d writes at the end", n)
 		}
 	})
 }
@@ -116,11 +117,11 @@ func TestRemovedWhilePresent(t *testing.T) {
 		if err := h.Mux().RemoveAccount(t.Context(), juliet); err != nil {
 			t.Fatal(err)
 		}
-		writes := store.writes
+		writes := store.writes.Load()
 		time.Sleep(time.Hour)
 		h.Settle()
-		if l, err := store.Load(t.Context(), juliet); err != nil || l != (lastactivity.Last{}) || store.writes != writes {
-			t.Errorf("kept %+v, %v, after %d writes", l, err, store.writes)
+		if l, err := store.Load(t.Context(), juliet); err != nil || l != (lastactivity.Last{}) || store.writes.Load() != writes {
+			t.Errorf("kept %+v, %v, after %d writes", l, err, store.writes.Load())
 		}
 	})
 }
