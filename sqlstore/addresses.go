@@ -8,7 +8,8 @@ import (
 	"github.com/propolis-im/propolis/mux"
 )
 
-// addresses are the columns with addresses that are compared with what peers send.
+// addresses are the columns with addresses that are compared with what peers send;
+// whoever adds a table with contacts adds a query.
 // Each query gives the account and the address.
 var addresses = []string{
 	"SELECT account, account FROM credential",
