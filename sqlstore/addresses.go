@@ -14,6 +14,7 @@ import (
 var addresses = []string{
 	"SELECT account, account FROM credential",
 	"SELECT account, contact FROM roster_item WHERE removed = 0",
+	"SELECT account, address FROM blocked",
 }
 
 // unicodeData is where the database keeps what its addresses were prepared with; no
