@@ -40,6 +40,9 @@ var errStanzaTooBig = &mux.Error{
 // admitSize has larger stanzas read once there is a session whose stream they would
 // end.
 func (c *conn) admitSize() {
+	if c.role() != mux.Client {
+		return // what others send in excess is no accident
+	}
 	c.lim.Bytes = readable * c.srv.lim.StanzaBytes
 	if c.sc != nil {
 		c.sc.SetLimits(c.lim)
@@ -49,7 +52,7 @@ func (c *conn) admitSize() {
 // tooBig is what ends the stream of an element that is too large and no stanza, which
 // nobody could answer; nil for others.
 func (c *conn) tooBig(s *mux.Stanza) error {
-	if s.Kind() != mux.Nonza || s.Size() <= c.srv.lim.StanzaBytes {
+	if c.role() != mux.Client || s.Kind() != mux.Nonza || s.Size() <= c.srv.lim.StanzaBytes {
 		return nil
 	}
 	return &xmlscan.Error{Condition: xmlscan.PolicyViolation, Reason: xmlscan.LimitBytes, Offset: c.srv.lim.StanzaBytes}

@@ -25,7 +25,7 @@ func TestDisable(t *testing.T) {
 	check := func(wrong, right string) {
 		t.Helper()
 		for secret, want := range map[string]string{"battery staple": wrong, password: right} {
-			p := connect(t, s.addr, "example.org")
+			p := dial(t, s.addr, "example.org")
 			if got := p.authenticate("alice", secret); got != want {
 				t.Errorf("login: %s, want %s", got, want)
 			}
@@ -104,5 +104,44 @@ func TestExpire(t *testing.T) {
 		if err := st.close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDisableKept: a session that waits for its client cannot be resumed once its
+// account was disabled, with the server running or not.
+func TestDisableKept(t *testing.T) {
+	t.Parallel()
+	for _, running := range []bool{true, false} {
+		data := filepath.Join(t.TempDir(), "data")
+		operate(t, data, password, "user", "add", "alice@example.org")
+		s := launch(t, data, "-domain", "example.org")
+		alice := login(t, s.addr, "alice", "example.org")
+		alice.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		_, id, _ := strings.Cut(alice.until("/>"), " id='")
+		id, _, _ = strings.Cut(id, "'")
+		if id == "" {
+			t.Fatal("stream management is not enabled")
+		}
+		alice.close()
+		if !running {
+			s.stop()
+		}
+		for _, verb := range []string{"disable", "enable"} {
+			operate(t, data, "", "user", verb, "alice@example.org")
+		}
+		if !running {
+			s = launch(t, data, "-domain", "example.org")
+		}
+		again := dial(t, s.addr, "example.org")
+		if got := again.authenticate("alice", password); got != "success" {
+			t.Fatalf("login: %s", got)
+		}
+		again.open("example.org")
+		again.until("</stream:features>")
+		again.send("<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id + "'/>")
+		if got := again.until("</failed>", "/>"); !strings.HasPrefix(got, "<failed ") {
+			t.Errorf("running %t: %s", running, got)
+		}
+		again.close()
 	}
 }

@@ -57,7 +57,7 @@ func TestReload(t *testing.T) { // not parallel: the signal is for all servers o
 		t.Errorf("alice got %s", got)
 	}
 	bob.alive()
-	p := connect(t, s.addr, "example.org")
+	p := dial(t, s.addr, "example.org")
 	if got := p.until("</stream:stream>"); !strings.Contains(got, "<host-unknown ") {
 		t.Errorf("a stream for the old domain gets %s", got)
 	}

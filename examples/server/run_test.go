@@ -120,7 +120,7 @@ type peer struct {
 	r    *bufio.Reader
 }
 
-func connect(t *testing.T, addr, domain string) *peer {
+func dial(t *testing.T, addr, domain string) *peer {
 	t.Helper()
 	conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"xmpp-client"}}) // the certificate is not what is tested
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *peer) authenticate(user, password string) string {
 // login is a client with a session.
 func login(t *testing.T, addr, user, domain string) *peer {
 	t.Helper()
-	p := connect(t, addr, domain)
+	p := dial(t, addr, domain)
 	if got := p.authenticate(user, password); got != "success" {
 		t.Fatalf("%s@%s: %s", user, domain, got)
 	}
