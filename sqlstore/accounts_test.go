@@ -10,6 +10,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
 
@@ -150,6 +151,7 @@ func TestRemoveAccount(t *testing.T) {
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 		})
 		must(t, d.settle(t.Context()))
+		must(t, d.Clients().Put(t.Context(), a, sasl2.Client{ID: "x"}, sasl2.Keep{Max: 1}))
 	}
 	fill(juliet)
 	fill(romeo)

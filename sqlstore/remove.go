@@ -13,6 +13,7 @@ var removals = []string{
 	"DELETE FROM roster_item WHERE account = ?",
 	"DELETE FROM session WHERE account = ?",
 	"DELETE FROM last_activity WHERE account = ?",
+	"DELETE FROM client WHERE account = ?",
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,

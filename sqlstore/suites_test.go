@@ -7,6 +7,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
+	sasl2test "github.com/propolis-im/propolis/sasl2/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
 )
 
@@ -28,6 +29,14 @@ func TestLastActivity(t *testing.T) {
 	lasttest.Test(t, func(t *testing.T) lasttest.Store {
 		d := temp(t, nil)
 		return lasttest.Store{Store: d.LastActivity(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestClients(t *testing.T) {
+	t.Parallel()
+	sasl2test.Test(t, func(t *testing.T) sasl2test.Store {
+		d := temp(t, nil)
+		return sasl2test.Store{Store: d.Clients(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 
