@@ -33,7 +33,7 @@ func TestBind(t *testing.T) {
 // none before authentication is done (auth-register B2-2, IN-2).
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var s setup
 		m := withMembers(&s)
 		p := newSite(t, s).connect()
@@ -53,7 +53,7 @@ func TestOrder(t *testing.T) {
 // TestLimit: who has too many sessions learns that his stream cannot go on.
 func TestLimit(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		site := newSite(t, setup{mux: mux.Options{MaxSessions: 1}})
 		one, two := site.connect(), site.connect()
 		defer one.stop()
@@ -69,7 +69,7 @@ func TestResource(t *testing.T) {
 	const other = "<user-agent id='00000000-0000-4000-8000-000000000000'/>"
 	full := func(t *testing.T, children string) string {
 		var got string
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			p := newSite(t, setup{}).connect()
 			defer p.stop()
 			p.run("C: {open}\nC: {plain}" + children + "{end}\n" + bare)
@@ -111,7 +111,7 @@ func TestResource(t *testing.T) {
 // (auth-register B2-5, IN-11), a sleeping one included, also after a restart.
 func TestReplace(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := setup{mux: mux.Options{Sessions: new(mux.MemorySessions)}}
 		withMembers(&s)
 		site := newSite(t, s)
@@ -163,7 +163,7 @@ func TestReplace(t *testing.T) {
 // TestResumes: auth-register S2-6, IN-3, IN-5, IN-14.
 func TestResumes(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var s setup
 		m := withMembers(&s)
 		site := newSite(t, s)

@@ -99,7 +99,7 @@ func TestBase64(t *testing.T) {
 	} {
 		t.Run(text[:min(len(text), 8)], func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, setup{neg: negotiate.Options{MaxFailures: 5}})
 				p := s.connect()
 				defer p.stop()
@@ -130,7 +130,7 @@ func TestOversized(t *testing.T) {
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	var got []negotiate.AuthFailure
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newSite(t, setup{neg: negotiate.Options{OnFailure: func(_ context.Context, _ *mux.Stream, f negotiate.AuthFailure) time.Duration {
 			got = append(got, f)
 			return time.Second

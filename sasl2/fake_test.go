@@ -30,9 +30,11 @@ type account struct {
 	salted     []string // what upgrades gave
 }
 
+var tasks = []string{"UPGR-SCRAM-SHA-512", "UPGR-SCRAM-SHA-256"}
+
 func newAuth() *auth {
 	return &auth{accounts: map[string]*account{
-		"romeo@example.net":   {password: "secret", generation: 7, lacks: []string{"UPGR-SCRAM-SHA-512", "UPGR-SCRAM-SHA-256"}},
+		"romeo@example.net":   {password: "secret", generation: 7, lacks: tasks},
 		"mallory@example.net": {password: "evil", generation: 8},
 	}}
 }
@@ -73,11 +75,10 @@ func (a *auth) Status(_ context.Context, name string) (generation int64, disable
 func (a *auth) Upgrades(_ context.Context, name string) ([]string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	x, ok := a.accounts[name]
-	if !ok {
-		x = a.accounts["romeo@example.net"]
+	if x, ok := a.accounts[name]; ok {
+		return x.lacks, a.down
 	}
-	return x.lacks, a.down
+	return tasks, a.down
 }
 
 func (a *auth) BeginUpgrade(_ context.Context, name string, generation int64, task string) ([]byte, int, func(context.Context, []byte) error, error) {

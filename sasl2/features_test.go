@@ -3,6 +3,7 @@ package sasl2_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/propolis-im/propolis/sasl2"
@@ -26,7 +27,7 @@ func offers(t *testing.T, s *site, header string) string {
 // TestOffer: auth-register S2-1, B2-1, UG-1, IN-1.
 func TestOffer(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := setup{auth: newAuth(), opt: sasl2.Options{NoPipelining: true}}
 		s.auth.bindings = map[string]string{"tls-exporter": "data", "tls-unique": "data"}
 		withMembers(&s)
@@ -52,7 +53,7 @@ func TestOffer(t *testing.T) {
 // TestOfferLittle: without stores, members and bindings.
 func TestOfferLittle(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		got := offers(t, newSite(t, setup{opt: sasl2.Options{NoPipelining: true, Tokens: []string{"HT-SHA-512-EXPR"}}}), "{open}")
 		if !strings.HasSuffix(got, "<inline><bind xmlns='urn:xmpp:bind:0'></bind></inline></authentication>") {
 			t.Errorf("got %s", got)
@@ -63,7 +64,7 @@ func TestOfferLittle(t *testing.T) {
 // TestPipelining: auth-register IA-1 to IA-3, scenarios 20 and 37.
 func TestPipelining(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := setup{auth: newAuth()}
 		withMembers(&s)
 		site := newSite(t, s)
@@ -165,7 +166,7 @@ func TestUpgrade(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				site := newSite(t, setup{})
 				p := site.connect()
 				defer p.stop()
@@ -181,7 +182,7 @@ func TestUpgrade(t *testing.T) {
 // TestUpgradeRace: the password changes during the task (scenario 25).
 func TestUpgradeRace(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		site := newSite(t, setup{})
 		p := site.connect()
 		defer p.stop()

@@ -288,7 +288,7 @@ func play(t *testing.T, list []transcript) {
 	for _, tt := range list {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				var s setup
 				if tt.with != nil {
 					tt.with(&s)
@@ -299,11 +299,6 @@ func play(t *testing.T, list []transcript) {
 			})
 		})
 	}
-}
-
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
 }
 
 // members are inline members like those of other extensions: a resumption, a

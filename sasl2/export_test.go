@@ -1,0 +1,5 @@
+package sasl2
+
+import "github.com/propolis-im/propolis/mux"
+
+func account(s string) mux.Address { return mux.MustParseAddress(s) }
