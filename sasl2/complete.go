@@ -79,11 +79,7 @@ func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 		o.Reply = l.success(l.account, replies, nil)
 		return o
 	}
-	client := ""
-	if l.req.agent.id != "" {
-		client = l.x.keys.clientID(l.account, l.req.agent.id)
-	}
-	owner := l.x.owner
+	client, owner := l.client, l.x.owner
 	o.Bind = &mux.BindOptions{
 		Resource: l.x.resource(l.account, client, l.req.bind.tag),
 		Inline:   l.req.bind.inline,

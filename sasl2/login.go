@@ -26,6 +26,7 @@ type login struct {
 	steps int
 
 	account    mux.Address
+	client     string // empty if the program does not say which installation it is
 	generation int64  // of the credentials that were proved, 0 if not known
 	data       []byte // of the mechanism, for the peer
 	told       bool   // data was sent, or there is none
@@ -112,12 +113,21 @@ func (l *login) proved(ctx context.Context, data []byte) (outcome, error) {
 	if from := l.st.From(); !from.IsZero() && from != account {
 		return l.fail(condNotAuthorized, errOther) // auth-register S2-3
 	}
-	l.account, l.data, l.told = account, data, data == nil
+	l.is(account)
+	l.data, l.told = data, data == nil
 	if g, ok := l.ex.(interface{ Generation() int64 }); ok {
 		l.generation = g.Generation()
 	}
 	l.tasks = l.wanted(ctx)
 	return l.next(ctx)
+}
+
+// is notes whose login it is.
+func (l *login) is(account mux.Address) {
+	l.account = account
+	if l.req.agent.id != "" {
+		l.client = l.x.keys.clientID(account, l.req.agent.id)
+	}
 }
 
 var errOther = errors.New("account is not that of the stream")

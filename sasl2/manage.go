@@ -1,6 +1,7 @@
 package sasl2
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -67,7 +68,9 @@ func (x *Extension) devices(ctx context.Context, e *mux.Event) ([]Device, error)
 		}
 		list = append(list, d)
 	}
-	slices.SortFunc(list, func(a, b Device) int { return b.Last.Compare(a.Last) })
+	slices.SortFunc(list, func(a, b Device) int {
+		return cmp.Or(b.Last.Compare(a.Last), a.First.Compare(b.First), cmp.Compare(a.ID, b.ID))
+	})
 	return list, nil
 }
 
@@ -101,24 +104,16 @@ func (x *Extension) Revoke(ctx context.Context, m *mux.Mux, account mux.Address,
 		var d Device
 		if d, err = x.device(ctx, e, id); err == nil {
 			e.Work.Write(x.store.Remove(e.Account, d.ID))
-			x.endLater(e, d.ID)
+			x.endSessions(ctx, e, d.ID)
 		}
 	})
 	return errors.Join(doErr, err)
 }
 
-// endLater ends the sessions of a client when what the turn has written is durable:
-// a client that takes its own access away is told first.
-func (x *Extension) endLater(e *mux.Event, id string) {
-	list := x.sessionsOf(e, id)
-	e.Work.After(func(err error) {
-		if err != nil {
-			return
-		}
-		for _, s := range list {
-			s.Close(stream.NotAuthorized)
-		}
-	})
+func (x *Extension) endSessions(ctx context.Context, e *mux.Event, id string) {
+	for _, s := range x.sessionsOf(e, id) {
+		e.EndSession(ctx, s, stream.NotAuthorized)
+	}
 }
 
 // device is one of the list.
@@ -199,6 +194,6 @@ func (x *Extension) revokeClient(ctx context.Context, e *mux.Event) (xmlstream.M
 		return nil, errPassword
 	}
 	e.Work.Write(x.store.Remove(e.Account, d.ID))
-	x.endLater(e, d.ID)
+	e.Then(func(ctx context.Context, e *mux.Event) { x.endSessions(ctx, e, d.ID) })
 	return nil, nil
 }

@@ -35,9 +35,9 @@ func (l *login) useToken(ctx context.Context, m HT) (outcome, error) {
 		return l.fail(condMalformed, nil)
 	}
 	// §4.1: the stream says whose token it is, and the user-agent which.
-	l.account = l.st.From()
+	l.is(l.st.From())
 	name, err := mux.ParseAddress(authcid + "@" + l.st.Domain())
-	known := err == nil && !l.account.IsZero() && name == l.account && l.req.agent.id != ""
+	known := err == nil && !l.account.IsZero() && name == l.account && l.client != ""
 	condition, err := l.accept(ctx, m, data, proof, known)
 	if condition != "" {
 		return l.fail(condition, err)
@@ -50,7 +50,7 @@ func (l *login) useToken(ctx context.Context, m HT) (outcome, error) {
 // stream names a client at all.
 func (l *login) accept(ctx context.Context, m HT, data, proof []byte, known bool) (condition string, err error) {
 	x := l.x
-	id := x.keys.clientID(l.account, l.req.agent.id)
+	id := l.client
 	for range maxTries {
 		list, err := x.store.Clients(ctx, l.account)
 		if err != nil {
@@ -96,7 +96,10 @@ func (l *login) accept(ctx context.Context, m HT, data, proof []byte, known bool
 		if err != nil {
 			return l.condition(ctx, err), err
 		}
-		l.data = m.Response(x.keys.secretOf(l.account, id, t.Slot), data)
+		if t.Slot == was.New.Slot {
+			secret = newSecret
+		}
+		l.data = m.Response(secret, data)
 		return "", nil
 	}
 	return condTemporary, ErrConflict
@@ -135,10 +138,10 @@ func (l *login) describe(c *Client) {
 // one if it wants one (XEP-0484 §3.3).
 func (l *login) enrol(ctx context.Context) (condition string, err error) {
 	x := l.x
-	if x.store == nil || l.req.agent.id == "" {
+	if x.store == nil || l.client == "" {
 		return "", nil
 	}
-	id := x.keys.clientID(l.account, l.req.agent.id)
+	id := l.client
 	wants, err := l.mayHaveToken(ctx)
 	if err != nil {
 		return l.condition(ctx, err), err
