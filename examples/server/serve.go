@@ -25,6 +25,7 @@ import (
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/version"
@@ -35,10 +36,10 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
@@ -54,11 +55,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
 	}
-	return server.New(&server.Options{
+	fast := sasl2.New(fastSASL{sasl{auth}, st.accounts}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
+		fast,
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		presence.New(contacts, &presence.Options{Logger: log}),
@@ -68,6 +71,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
 	)
+	return srv, fast, err
 }
 
 // sasl lets package negotiate authenticate with package scram.
@@ -106,7 +110,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
 	var act activity
-	srv, err := assemble(ctx, cfg, st, cert, &act, log)
+	srv, fast, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
 		return err
 	}
@@ -114,7 +118,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, srv.Mux()}, cfg.Domains), log)
+	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, st.clients, st.committer, fast, srv.Mux()}, cfg.Domains), log)
 	if err != nil {
 		return err
 	}

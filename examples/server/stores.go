@@ -13,6 +13,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/sqlstore"
 )
@@ -30,29 +31,34 @@ type stores struct {
 	accounts  accountStore
 	rosters   roster.Store
 	last      lastactivity.Store
+	clients   sasl2.Store
 	sessions  mux.SessionStore
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
+	tokens    [32]byte      // for sasl2.Options
 	close     func() error
 }
 
 // openStores opens what the settings say.
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
-		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, close: func() error { return nil }}
+		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, clients: &sasl2.Memory{}, close: func() error { return nil }}
 		_, _ = rand.Read(s.secret[:]) // never fails
+		_, _ = rand.Read(s.tokens[:])
 		return s, nil
 	}
 	db, err := sqlstore.Open(ctx, filepath.Join(cfg.Data, "propolis.db"), nil)
 	if err != nil {
 		return nil, err
 	}
-	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), sessions: db.Sessions(), committer: db, close: db.Close}
-	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
-	if err != nil {
-		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
+	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), clients: db.Clients(), sessions: db.Sessions(), committer: db, close: db.Close}
+	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {
+		secret, err := db.Secret(ctx, name, len(key))
+		if err != nil {
+			return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
+		}
+		copy(key[:], secret)
 	}
-	copy(s.secret[:], secret)
 	return s, nil
 }
 
