@@ -35,6 +35,9 @@ const help = `Usage: server [FLAG]...                        run the server
                                                  has stays
        server [FLAG]... user enable NAME@DOMAIN  allow logins again
        server [FLAG]... user list                list all accounts
+       server [FLAG]... user clients NAME@DOMAIN list the apps that have logged in
+       server [FLAG]... user revoke NAME@DOMAIN CLIENT
+                                                 log one out, see user clients
        server [FLAG]... invite                   not available yet
        server [FLAG]... dns                      not available yet
 

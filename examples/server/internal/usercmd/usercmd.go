@@ -6,6 +6,8 @@
 //	user disable NAME@DOMAIN
 //	user enable NAME@DOMAIN
 //	user list
+//	user clients NAME@DOMAIN
+//	user revoke NAME@DOMAIN CLIENT
 //
 // It works through the server that runs on the data directory, or on the store
 // itself if none does.
@@ -71,7 +73,7 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-const wanted = "want add, passwd, del, disable, enable or list"
+const wanted = "want add, passwd, del, disable, enable, list, clients or revoke"
 
 // work is what is done to accounts once everything it needs is known.
 type work func(context.Context, control.Accounts) error
@@ -88,7 +90,10 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 		}
 		return c.list, nil
 	}
-	if !slices.Contains([]string{"add", "passwd", "del", "disable", "enable"}, verb) {
+	if verb == "revoke" {
+		return c.prepareRevoke(args)
+	}
+	if !slices.Contains([]string{"add", "passwd", "del", "disable", "enable", "clients"}, verb) {
 		return nil, &usageError{fmt.Sprintf("%q: %s", verb, wanted)}
 	}
 	if len(args) != 1 {
@@ -99,6 +104,8 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 		return nil, err
 	}
 	switch verb {
+	case "clients":
+		return func(ctx context.Context, a control.Accounts) error { return c.clients(ctx, a, account) }, nil
 	case "del":
 		return c.change(account, "removed", func(ctx context.Context, a control.Accounts) error {
 			return a.Remove(ctx, account)
