@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
@@ -147,6 +148,8 @@ func TestRemoveAccount(t *testing.T) {
 			d.Rosters().Put(a, roster.Item{JID: romeo, Ver: 1}),
 			d.Rosters().Delete(a, juliet, 2),
 			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
+			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
+			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 		})
 		must(t, d.settle(t.Context()))

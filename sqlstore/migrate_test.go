@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -94,9 +95,7 @@ func TestMigrate(t *testing.T) {
 		must(t, err)
 		files[name] = &fstest.MapFile{Data: text}
 	}
-	if len(names) != 2 {
-		t.Fatal("this test numbers its own migrations from 0003")
-	}
+	have := len(names)
 	d := temp(t, nil)
 	must(t, d.Close())
 	db := raw(t, d.path)
@@ -109,27 +108,30 @@ func TestMigrate(t *testing.T) {
 		must(t, err)
 		return v
 	}
-	add := func(name, text string) { files["migrations/"+name] = &fstest.MapFile{Data: []byte(text)} }
+	// add adds the n-th migration beyond those there are.
+	add := func(n int, name, text string) {
+		files[fmt.Sprintf("migrations/%04d_%s.sql", have+n, name)] = &fstest.MapFile{Data: []byte(text)}
+	}
 
-	add("0003_two.sql", "CREATE TABLE two (x) STRICT") // x has no type
-	if err := migrate(t.Context(), c, files); err == nil || version() != 2 {
+	add(1, "two", "CREATE TABLE two (x) STRICT") // x has no type
+	if err := migrate(t.Context(), c, files); err == nil || version() != have {
 		t.Errorf("failed step: error %v, version %d", err, version())
 	}
-	add("0003_two.sql", "CREATE TABLE two (x); INSERT INTO two VALUES (2);\n")
-	add("0004_three.sql", "CREATE TABLE three (x);\n-- half\nINSERT INTO nowhere VALUES (1);")
-	if err := migrate(t.Context(), c, files); err == nil || version() != 3 {
+	add(1, "two", "CREATE TABLE two (x); INSERT INTO two VALUES (2);\n")
+	add(2, "three", "CREATE TABLE three (x);\n-- half\nINSERT INTO nowhere VALUES (1);")
+	if err := migrate(t.Context(), c, files); err == nil || version() != have+1 {
 		t.Errorf("second step fails: error %v, version %d", err, version())
 	}
-	add("0004_three.sql", "CREATE TABLE three (x); UPDATE two SET x = 3;")
+	add(2, "three", "CREATE TABLE three (x); UPDATE two SET x = 3;")
 	must(t, migrate(t.Context(), c, files))
 	must(t, migrate(t.Context(), c, files))
 	var x int
 	must(t, c.QueryRowContext(t.Context(), "SELECT x FROM two").Scan(&x))
-	if version() != 4 || x != 3 {
+	if version() != have+2 || x != 3 {
 		t.Errorf("version %d, x %d", version(), x)
 	}
-	add("0006_five.sql", "CREATE TABLE five (x)")
-	if err := migrate(t.Context(), c, files); err == nil || version() != 4 {
+	add(4, "five", "CREATE TABLE five (x)")
+	if err := migrate(t.Context(), c, files); err == nil || version() != have+2 {
 		t.Errorf("gap: error %v, version %d", err, version())
 	}
 	if err := migrate(t.Context(), c, migrations); !errors.Is(err, ErrNewer) {

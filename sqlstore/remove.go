@@ -13,6 +13,7 @@ var removals = []string{
 	"DELETE FROM roster_item WHERE account = ?",
 	"DELETE FROM session WHERE account = ?",
 	"DELETE FROM last_activity WHERE account = ?",
+	"DELETE FROM archive_prefs WHERE account = ?",
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,
@@ -30,6 +31,9 @@ func (d *DB) RemoveAccountData(account mux.Address) mux.Write {
 }
 
 func removeData(ctx context.Context, tx *Tx, account string) error {
+	if err := removeArchive(ctx, tx, account); err != nil {
+		return err
+	}
 	for _, query := range removals {
 		if _, err := tx.Exec(ctx, query, account); err != nil {
 			return err

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"testing"
 
+	archivetest "github.com/propolis-im/propolis/archive/storetest"
 	lasttest "github.com/propolis-im/propolis/lastactivity/storetest"
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
@@ -28,6 +29,15 @@ func TestLastActivity(t *testing.T) {
 	lasttest.Test(t, func(t *testing.T) lasttest.Store {
 		d := temp(t, nil)
 		return lasttest.Store{Store: d.LastActivity(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestArchives(t *testing.T) {
+	t.Parallel()
+	archivetest.Test(t, func(t *testing.T) archivetest.Store {
+		d := temp(t, nil)
+		a := d.Archives()
+		return archivetest.Store{Store: a, PrefsStore: a, Lister: a, Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 

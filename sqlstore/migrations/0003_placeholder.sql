@@ -1,0 +1,2 @@
+-- Nothing: the numbers of migrations have no gaps.
+SELECT 1;
