@@ -10,6 +10,7 @@ import (
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
 )
@@ -150,6 +151,7 @@ func TestRemoveAccount(t *testing.T) {
 			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
 			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
 			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
+			d.Offline().Add(a, offline.Message{ID: "x"}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 		})
 		must(t, d.settle(t.Context()))

@@ -14,6 +14,7 @@ var removals = []string{
 	"DELETE FROM session WHERE account = ?",
 	"DELETE FROM last_activity WHERE account = ?",
 	"DELETE FROM archive_prefs WHERE account = ?",
+	removeOffline,
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,

@@ -7,6 +7,7 @@ import (
 	lasttest "github.com/propolis-im/propolis/lastactivity/storetest"
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
+	offlinetest "github.com/propolis-im/propolis/offline/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
 )
@@ -38,6 +39,14 @@ func TestArchives(t *testing.T) {
 		d := temp(t, nil)
 		a := d.Archives()
 		return archivetest.Store{Store: a, PrefsStore: a, Lister: a, Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	offlinetest.Test(t, func(t *testing.T) offlinetest.Store {
+		d := temp(t, nil)
+		return offlinetest.Store{Store: d.Offline(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 
