@@ -93,6 +93,7 @@ type Extension struct {
 	accounts mux.AccountKey[account]
 	readers  mux.Key[atomic.Bool]
 	prefs    prefsCache
+	sent     sent
 	sweeper  sweeper
 }
 

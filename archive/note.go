@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"hash/maphash"
+	"sync"
 	"time"
 
 	"github.com/propolis-im/propolis/mux"
@@ -13,7 +14,6 @@ import (
 type account struct {
 	first, last stamp // of the messages archived since it is in use
 	since       int   // messages archived since something was last removed
-	sent        recent[struct{}]
 	rooms       recent[private]
 }
 
@@ -68,9 +68,33 @@ func hash(parts ...string) uint64 {
 }
 
 const (
-	maxSent  = 128 // messages of an account whose errors are recognised
-	maxRooms = 16  // private messages from rooms
+	maxSent  = 1 << 18 // messages whose errors are recognised, at least those sent last
+	maxRooms = 16      // private messages from rooms, for each account
 )
+
+// sent remembers what was archived when it was sent, also of accounts that have gone
+// since: those have other devices.
+type sent struct {
+	mu       sync.Mutex // guards what follows
+	now, old map[uint64]struct{}
+}
+
+func (s *sent) add(key uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now == nil || len(s.now) >= maxSent {
+		s.now, s.old = make(map[uint64]struct{}), s.now
+	}
+	s.now[key] = struct{}{}
+}
+
+func (s *sent) has(key uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, now := s.now[key]
+	_, old := s.old[key]
+	return now || old
+}
 
 // made are the marks of what was archived when it was a message: copies, and what is
 // delivered once more.
@@ -89,7 +113,7 @@ func (x *Extension) outgoing(ctx context.Context, e *mux.Event) (mux.Verdict, er
 	}
 	x.archive(e, peer, "")
 	if id := e.Stanza.ID(); id != "" {
-		x.accounts.Of(e).sent.add(hash(peer.Bare().String(), id), struct{}{}, maxSent)
+		x.sent.add(hash(e.Account.String(), peer.Bare().String(), id))
 	}
 	return mux.Pass, nil
 }
@@ -166,18 +190,10 @@ func original(e *mux.Event) []byte {
 }
 
 // answers reports whether an error answers a message that was archived when it was
-// sent. If nothing is remembered, since the account has not been in use for some
-// time, it is believed.
+// sent, as far as that is remembered.
 func (x *Extension) answers(e *mux.Event, peer mux.Address) bool {
-	if e.Stanza.ID() == "" {
-		return false
-	}
-	a := x.accounts.Peek(e)
-	if a == nil || len(a.sent.keys) == 0 {
-		return true
-	}
-	_, ok := a.sent.find(hash(peer.Bare().String(), e.Stanza.ID()))
-	return ok
+	id := e.Stanza.ID()
+	return id != "" && x.sent.has(hash(e.Account.String(), peer.Bare().String(), id))
 }
 
 // again is the name of a private message from a chat room that another session has

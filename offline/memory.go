@@ -81,8 +81,10 @@ func (m *Memory) Remove(account mux.Address, r Removal) mux.Write {
 		list := slices.DeleteFunc(m.messages[account], func(msg Message) bool {
 			return r.All || r.References && msg.ID != "" || slices.Contains(r.Seqs, msg.Seq)
 		})
-		if m.messages[account] = list; len(list) == 0 {
+		if len(list) == 0 {
 			delete(m.messages, account)
+		} else {
+			m.messages[account] = list
 		}
 		return nil
 	}
