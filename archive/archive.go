@@ -18,8 +18,8 @@
 // keep them, but those that store messages for devices that are away come before it:
 // what no session takes they are asked for first.
 //
-// The client's side are functions on a mellium session: [Pages] goes through an
-// archive in either direction, [GetMetadata], [GetPrefs] and [SetPrefs].
+// The client's side works on a mellium session: a [Client] goes through an archive in
+// either direction, and there are [GetMetadata], [GetPrefs] and [SetPrefs].
 //
 // Messages of chat rooms are not in the archives of accounts: rooms keep their own.
 //
@@ -28,7 +28,7 @@
 // An archive answers its owner only. IDs that claim to be of an account's archive are
 // removed from all that it sends or receives (XEP-0359 §5), so that a client may
 // believe those it sees. A client believes results only from whom it asked and with
-// the name of its query (XEP-0313 §8.2); [Pages] checks both.
+// the name of its query (XEP-0313 §8.2); a Client checks both.
 package archive
 
 import (
