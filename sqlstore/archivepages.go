@@ -53,11 +53,16 @@ const (
 )
 
 var archiveQueries = [archiveReads]string{
-	archiveNumber:       "SELECT number FROM archive WHERE account = ?",
-	archiveFirst:        "SELECT id FROM archive_message WHERE id > ? AND id < ? ORDER BY id LIMIT 1",
-	archiveLast:         "SELECT id FROM archive_message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1",
-	archiveID:           "SELECT id FROM archive_message WHERE uid = ? AND +id > ? AND +id < ?",
-	archiveTime:         "SELECT at FROM archive_message WHERE id = ?",
+	archiveNumber: "SELECT number FROM archive WHERE account = ?",
+	archiveFirst:  "SELECT id FROM archive_message WHERE id > ? AND id < ? ORDER BY id LIMIT 1",
+	archiveLast:   "SELECT id FROM archive_message WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1",
+	archiveID:     "SELECT id FROM archive_message WHERE uid = ? AND +id > ? AND +id < ?",
+	// Halves the ids ?1 to ?2, the latter not included, until one is left.
+	archiveTime: `WITH RECURSIVE part(low, high) AS (
+	SELECT ?1, ?2
+	UNION ALL
+	SELECT iif(m.at < ?3, m.id + 1, low), iif(m.at < ?3, high, m.id) FROM part CROSS JOIN archive_message m ON m.id = low + (high - low) / 2 WHERE low < high
+) SELECT low FROM part WHERE low >= high LIMIT 1`,
 	archiveForward:      "SELECT id, uid, at, stanza FROM archive_message WHERE id BETWEEN ? AND ? ORDER BY id",
 	archiveBackward:     "SELECT id, uid, at, stanza FROM archive_message WHERE id BETWEEN ? AND ? ORDER BY id DESC",
 	archiveWithForward:  "SELECT id, uid, at, stanza FROM archive_message INDEXED BY archive_message_peer WHERE peer = ?3 AND id BETWEEN ?1 AND ?2 AND (?4 = '' OR resource = ?4) ORDER BY id",
@@ -116,20 +121,11 @@ func (r *archiveReader) From(at time.Time) (int64, error) {
 	if at.After(time.UnixMicro(us)) {
 		us++
 	}
-	low, high := first, last+1
-	for low < high {
-		middle := low + (high-low)/2
-		t, err := r.number(archiveTime, r.base+middle)
-		if err != nil {
-			return 0, err
-		}
-		if t < us {
-			low = middle + 1
-		} else {
-			high = middle
-		}
+	if last < first {
+		return first, nil
 	}
-	return low, nil
+	pos, err := r.number(archiveTime, r.base+first, r.base+last+1, us)
+	return pos - r.base, err
 }
 
 // Read implements [archive.Reader].

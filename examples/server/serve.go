@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/entitytime"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
@@ -21,6 +22,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/negotiate"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/register"
@@ -50,6 +52,11 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return sees
 	}
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
+	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
+		from, to := contacts.Subscription(ctx, e, contact)
+		return from || to
+	}
+	archives := archive.New(st.archives, &archive.Options{Prefs: st.archivePrefs, InRoster: inRoster, Waits: waits, Logger: log})
 	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
@@ -62,6 +69,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		presence.New(contacts, &presence.Options{Logger: log}),
+		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
+		archives,
 		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),

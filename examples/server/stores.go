@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/sqlstore"
@@ -30,16 +32,22 @@ type stores struct {
 	accounts  accountStore
 	rosters   roster.Store
 	last      lastactivity.Store
+	archives  archive.Store
+	offline   offline.Store
 	sessions  mux.SessionStore
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
 	close     func() error
+
+	archivePrefs archive.PrefsStore
 }
 
 // openStores opens what the settings say.
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
-		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, close: func() error { return nil }}
+		messages := &archive.Memory{}
+		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{},
+			archives: messages, archivePrefs: messages, offline: &offline.Memory{}, close: func() error { return nil }}
 		_, _ = rand.Read(s.secret[:]) // never fails
 		return s, nil
 	}
@@ -47,7 +55,8 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), sessions: db.Sessions(), committer: db, close: db.Close}
+	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), archives: db.Archives(), archivePrefs: db.Archives(),
+		offline: db.Offline(), sessions: db.Sessions(), committer: db, close: db.Close}
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
 	if err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
