@@ -10,9 +10,9 @@
 //   - negotiate brings a stream from the first byte to a bound resource.
 //   - server is a complete host on top of both: listeners, accounts, limits,
 //     shutdown.
-//   - scram, register, roster, presence, disco, ping, version, entitytime and
-//     lastactivity are the extensions; each names in its documentation the RFC or XEP and
-//     the version that it implements.
+//   - scram, register, blocking, roster, presence, disco, ping, version, entitytime
+//     and lastactivity are the extensions; each names in its documentation the RFC or
+//     XEP and the version that it implements.
 //   - sqlstore, a module of its own, keeps the state of all of them in SQLite.
 //   - examples/server, in a module of its own too, is the reference server and
 //     the documentation of how to put the packages together.

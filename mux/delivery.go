@@ -1,5 +1,7 @@
 package mux
 
+import "encoding/xml"
+
 // presenceState is what the delivery table distinguishes of an account (core-im
 // §7).
 type presenceState uint8
@@ -180,6 +182,10 @@ func chooseTop(dst []*Session, sessions []*Session) []*Session {
 	}
 	return dst
 }
+
+// eventName is in notifications of a publish-subscribe service (XEP-0060 §7.1.2),
+// which are of no use later.
+var eventName = xml.Name{Space: "http://jabber.org/protocol/pubsub#event", Local: "event"}
 
 // passing reports whether a message that nobody takes may be dropped without an
 // error: one that carries nothing but chat states, markers and hints (XEP-0085,

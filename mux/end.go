@@ -160,8 +160,8 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	default:
 		return
 	}
-	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" {
-		return
+	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" || passing(st) || st.Has(eventName) {
+		return // smacks SM-90
 	}
 	inner := m.afterEnd(e, s, it)
 	if m.dealtWith(ctx, &inner) {
@@ -173,7 +173,7 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	inner.Item = &again
 	if it.Flags&Offline == 0 {
 		again.Work, again.gen = e.Work, e.Work.generation()
-		again.stampDelay()
+		again.StampDelay()
 		for _, o := range chooseTop(nil, e.acct.list()) {
 			if o.put(e.r, &again) {
 				return

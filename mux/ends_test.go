@@ -213,7 +213,7 @@ func TestTrackedOverflow(t *testing.T) {
 		romeo, juliet := h.Connect(t, romeoFull), enabled(t, h)
 		c.Hold()
 		romeo.Send(send("1", "2", "3", "4", "5", "6")...)
-		juliet.ExpectClosed("policy-violation")
+		juliet.Expect(muxtest.Dropped)
 		if juliet.Session.State() != mux.Hibernating {
 			t.Errorf("the session is %s", juliet.Session.State())
 		}

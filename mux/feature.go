@@ -155,6 +155,9 @@ type Lifecycle struct {
 	// session should be kept for its return; the longest answer wins, 0 ends the
 	// session. Under the session's lock.
 	Detached func(s *Session) time.Duration
+	// Saving: the session is going to be saved with w, to which more may be written
+	// that belongs to it. Under the session's lock; must not wait.
+	Saving func(s *Session, w *Work)
 	// Closed: the session has ended for good and is no longer among those of its
 	// account; what it had was disposed of before. In its account's turn.
 	Closed func(ctx context.Context, e *Event)

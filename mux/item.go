@@ -33,6 +33,10 @@ type Item struct {
 	// is valid only while it has not ended, see [Work].
 	Work *Work
 
+	// Row is where a sink has kept the item durably, 0 for nowhere; the sink's own
+	// affair.
+	Row uint64
+
 	gen   uint64 // of Work, when the item was made
 	loose bool   // nobody tracked when it was queued for writing
 }
@@ -130,9 +134,9 @@ func (it *Item) record() {
 
 const nsDelay = "urn:xmpp:delay"
 
-// stampDelay adds when the server took the stanza, unless that is said already
+// StampDelay adds when the server took the stanza, unless that is said already
 // (XEP-0203 §2).
-func (it *Item) stampDelay() {
+func (it *Item) StampDelay() {
 	if it.At.IsZero() || strings.Contains(string(it.Extra), nsDelay) {
 		return
 	}

@@ -163,3 +163,37 @@ func TestRecordArchived(t *testing.T) {
 		t.Errorf("archived as %q and %q, want 3 and 2", a, b)
 	}
 }
+
+// What is of no use later is dropped with its session (smacks SM-90), even if
+// another could have it.
+func TestNotWorthKeeping(t *testing.T) {
+	t.Parallel()
+	for name, message := range map[string]string{
+		"chat state": "<message to='juliet@example.net' type='chat' id='1'><active xmlns='http://jabber.org/protocol/chatstates'/></message>",
+		"event":      "<message to='juliet@example.net' id='1'><event xmlns='http://jabber.org/protocol/pubsub#event'/></message>",
+		"headline":   "<message to='juliet@example.net/balcony' type='headline' id='1'><body/></message>",
+		"groupchat":  "<message to='juliet@example.net/balcony' type='groupchat' id='1'><body/></message>",
+		"error":      "<message to='juliet@example.net/balcony' type='error' id='1'><error/></message>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				st := new(store)
+				h := muxtest.New(t, nil, &smacks{keep: time.Minute}, st)
+				romeo, juliet := h.Connect(t, romeoFull), enabled(t, h)
+				juliet.Send("<presence><priority>1</priority></presence>")
+				other := h.Connect(t, "juliet@example.net/garden")
+				other.Send("<presence/>")
+				other.Clear()
+				romeo.Send(message)
+				juliet.Clear()
+				juliet.Drop()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				other.ExpectNone()
+				romeo.ExpectNone()
+				st.want(t)
+			})
+		})
+	}
+}

@@ -53,6 +53,23 @@ func (s *Session) saveWrite(w *Work) Write {
 	return m.opt.Sessions.Save(SavedSession{ID: s.id.String(), JID: s.jid, Until: until, Data: data})
 }
 
+// saving tells that the session is going to be saved.
+func (s *Session) saving(w *Work) {
+	if s.m.opt.Sessions == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open() {
+		return
+	}
+	for _, l := range s.m.lifecycles {
+		if l.Saving != nil {
+			s.m.protect(func() { l.Saving(s, w) })
+		}
+	}
+}
+
 var errSaved = errors.New("mux: saved session cannot be read")
 
 // restore brings saved sessions back, before anything is accepted (kernel rule

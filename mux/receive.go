@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"log/slog"
 
@@ -152,6 +153,9 @@ func presenceType(t string) bool {
 func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 	x := st.m.nonzas[s.name]
 	if x == nil {
+		x = st.m.nonzas[xml.Name{Space: s.name.Space}]
+	}
+	if x == nil {
 		return st.fail(errUnsupported)
 	}
 	if st.isClosed() {
@@ -198,6 +202,9 @@ func (st *Stream) fromDomain(ctx context.Context, s *Stanza) error {
 		return st.fail(errInvalidFrom)
 	case s.badTo == "" && st.role == Server && !st.m.host.Local(s.to.Domain()) && st.m.entities[s.to.Domain()] == nil:
 		return st.fail(errHostUnknown)
+	}
+	if s.lang == "" {
+		s.lang = st.lang // set before the first stanza (RFC 6120 §4.7.4)
 	}
 	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
 	return st.accept(it, nil, false)

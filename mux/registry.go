@@ -195,7 +195,8 @@ func (r *Registry) IQ(s Scope, t stanza.IQType, payload xml.Name, h IQFunc, o ..
 // chat room service. Its turns are one after another for each bare JID. Unknown
 // requests are its own to answer: an error it returns is sent back, and an IQ
 // request it neither answers with [Event.Reply] nor refuses gets
-// service-unavailable.
+// service-unavailable, unless it returns Done: then it has passed the request on,
+// and whoever has it answers.
 func (r *Registry) Entity(domain string, h Handler, o ...RegisterOption) {
 	a, err := ParseAddress(domain)
 	if err != nil || h == nil || a.Domain() != a.String() {
@@ -213,7 +214,8 @@ func (r *Registry) Entity(domain string, h Handler, o ...RegisterOption) {
 
 // Nonza registers the handler of a top-level element that is no stanza, on bound
 // client streams. It runs on the stream's reader, outside of any turn: it may
-// use the session only, and must not wait.
+// use the session only, and must not wait. An empty Local matches every name of
+// the namespace that has no handler of its own.
 func (r *Registry) Nonza(name xml.Name, h Handler) {
 	if _, dup := r.m.nonzas[name]; dup || h == nil {
 		r.fail("Nonza %v: registered already, or no handler", name)

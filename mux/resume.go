@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 )
 
@@ -181,6 +182,14 @@ func (s *Session) replay() {
 func (s *Session) logPut(err error) {
 	if err != nil {
 		s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "replay failed", slog.String("account", s.Account().String()), slog.Any("err", err))
+	}
+}
+
+// AllSessions are all sessions, in no order; those that come or go meanwhile may be
+// among them.
+func (m *Mux) AllSessions() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		m.sessions.Range(func(_, v any) bool { return yield(v.(*Session)) })
 	}
 }
 

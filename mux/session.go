@@ -83,6 +83,7 @@ type Session struct {
 	flushing  bool
 	replaying bool    // the write limit does not hold
 	over      bool    // more was to be written than may wait
+	putting   *Work   // puts an item into the chain
 	taking    *Stream // is taking the session over
 	timer     *time.Timer
 	until     time.Time
@@ -161,6 +162,23 @@ func (s *Session) Put(it Item) bool {
 	return ok
 }
 
+// Ask asks the peer to acknowledge what it was sent, if a sink can: the way to see
+// whether a silent peer is there (XEP-0198 §8.2). It reports whether it was asked.
+func (s *Session) Ask() (asked bool) {
+	s.Sync(func() {
+		if !s.tracked {
+			return
+		}
+		for _, k := range s.sinks {
+			if k, ok := k.(Asker); ok {
+				k.Ask()
+				asked = true
+			}
+		}
+	})
+	return asked
+}
+
 // Wire is the end of the outbound chain: for elements that must not pass the
 // sinks, such as acknowledgements. It is for use in Sync, by sinks and Attached.
 func (s *Session) Wire() Sink { return (*wireSink)(s) }
@@ -185,7 +203,7 @@ func (s *Session) put(r *runner, it *Item) bool {
 		it.Record.Lost()
 	}
 	if over || err != nil {
-		s.overflowed()
+		s.overflowed(err != nil)
 	}
 	if !took {
 		return false
@@ -198,11 +216,26 @@ func (s *Session) put(r *runner, it *Item) bool {
 	return true
 }
 
+// Durable adds a durable change to the Work whose turn is putting an item into the
+// session, for sinks, in Put and Wait; false if there is none, or no need.
+func (s *Session) Durable(f Write) bool {
+	if s.putting == nil {
+		return false
+	}
+	s.putting.Write(f)
+	return true
+}
+
 // overflowed gives the stream up, or a session that has none: it must not keep
-// the old and pass by the new (core-im LIM-17, LIM-18).
-func (s *Session) overflowed() {
+// the old and pass by the new (core-im LIM-17, LIM-18). What was refused by a sink
+// ends the session with its stream; what merely cannot be written will be replayed.
+func (s *Session) overflowed(refused bool) {
 	if st := s.Stream(); st != nil {
-		st.Close(errPolicy)
+		if refused {
+			st.Close(errPolicy)
+		} else {
+			st.Close(ErrDropped)
+		}
 		return
 	}
 	s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
@@ -220,7 +253,14 @@ func (s *Session) chainPut(it *Item) (took, over bool, err error) {
 		return false, false, nil
 	}
 	it.Record.Hold()
+	s.putting = it.Work
+	defer func() { s.putting = nil }()
 	if n := len(s.feeds); n > 0 {
+		for _, k := range s.sinks {
+			if k, ok := k.(Waiter); ok {
+				k.Wait(it)
+			}
+		}
 		err = s.feeds[n-1].behind(it, s.m.opt.MaxQueue)
 	} else {
 		err = s.out.Put(it)

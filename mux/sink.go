@@ -22,6 +22,10 @@ type (
 	Keeper interface{ Unacked() []Item }
 	// Asker wants the peer to acknowledge, after a take-over.
 	Asker interface{ Ask() }
+	// Waiter is told of an item that the session has taken and that will be Put
+	// later, behind a feed: a sink that keeps what it is given durably does so now,
+	// in the item's Work, and notes that in it.Row.
+	Waiter interface{ Wait(it *Item) }
 )
 
 // wireSink is the end of the outbound chain.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"mellium.im/xmpp/stream"
 )
 
 // Stream is one live connection. One goroutine, its reader, calls Receive and
@@ -38,6 +40,7 @@ type Stream struct {
 	closed   bool
 	waiting  bool // the reader waits for credit
 	ended    bool // Gone was called
+	final    bool // it was ended with an error that is told: so is its session
 }
 
 // NewStream begins a stream over a connection. For a client's stream Receive
@@ -185,10 +188,26 @@ func (st *Stream) Close(err error) {
 		st.mu.Unlock()
 		return
 	}
-	st.closed = true
+	var told stream.Error
+	st.closed, st.final = true, errors.As(err, &told)
 	st.mu.Unlock()
 	st.calm.Broadcast()
 	st.conn.Close(err)
+}
+
+// Abandon ends a stream whose peer seems to be gone: without a word if its session
+// can be resumed, which the peer does when it is not (smacks SM-42), else with the
+// stream error.
+func (st *Stream) Abandon(why stream.Error) {
+	if s := st.session.Load(); s != nil {
+		kept := false
+		s.locked(func() { kept = s.tracked })
+		if kept {
+			st.Close(ErrDropped)
+			return
+		}
+	}
+	st.Close(why)
 }
 
 // broken is what a failed write leads to.
@@ -226,8 +245,16 @@ func (st *Stream) Gone(clean bool) {
 	st.m.streams.Delete(st)
 	st.Flush()
 	if s := st.session.Load(); s != nil {
-		s.detach(st, clean)
+		s.detach(st, clean || st.isFinal())
 	}
+}
+
+// isFinal reports whether the stream was ended with a stream error: its session
+// does not outlive that (smacks SM-55).
+func (st *Stream) isFinal() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.final
 }
 
 // finish lets what the peer is still owed go out before its stream ends: answers

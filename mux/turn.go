@@ -376,10 +376,13 @@ func (m *Mux) atEntity(ctx context.Context, e *Event) {
 		return
 	}
 	x := m.entities[e.Account.Domain()]
-	_, err := x.h(ctx, e)
+	v, err := x.h(ctx, e)
 	if err != nil {
 		m.refuse(ctx, e, x.ext, err)
 		return
+	}
+	if v == Done && e.reply == replyOwed {
+		e.reply = replyGiven // it was passed on, and the answer comes from there
 	}
 	if e.reply == replyOwed {
 		m.refuse(ctx, e, x.ext, errUnavailable)

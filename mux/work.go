@@ -136,6 +136,7 @@ func (w *Work) turnEnded(r *runner) {
 		m.protect(func() { f(w) })
 	}
 	for _, s := range w.changed {
+		s.saving(w)
 		w.Write(s.saveWrite(w))
 	}
 	if len(w.writes) == 0 {

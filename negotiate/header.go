@@ -38,6 +38,9 @@ func (r *run) open() error {
 // restart (auth-register ST-2), with 130 random bits.
 func (r *run) header(h Header, from string) error {
 	out := Header{From: from, ID: rand.Text(), Lang: r.n.opt.Lang, Version: "1.0", Content: mux.NSClient}
+	if r.content != "" {
+		out.Content, out.Version, out.From = r.content, "", ""
+	}
 	if peer, ok := bareFrom(h); ok {
 		out.To = peer.String()
 	}

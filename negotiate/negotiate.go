@@ -144,11 +144,12 @@ type run struct {
 	ctx    context.Context // base with the deadline
 	cancel context.CancelFunc
 
-	opened bool         // our header was written in this stream
-	going  stepFunc     // takes the next element, see mux.Outcome.Next
-	owning *mux.Feature // whose that is
-	domain mux.Address
-	auth   auth
+	content string       // namespace of our header, empty for that of clients
+	opened  bool         // our header was written in this stream
+	going   stepFunc     // takes the next element, see mux.Outcome.Next
+	owning  *mux.Feature // whose that is
+	domain  mux.Address
+	auth    auth
 
 	elements   int
 	extensions int // of the deadline

@@ -21,7 +21,8 @@
 // Broadcasts carry [mux.Service] and have their recipient in Item.To, so that one
 // stanza serves all; guards at FromAccount that refuse one with [mux.Done] keep
 // it from that contact. What changes when a subscription does is sent on
-// [mux.SubscriptionChanged].
+// [mux.SubscriptionChanged], what changes when a contact is blocked on
+// [mux.BlockChanged].
 //
 // # Security
 //
@@ -122,6 +123,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	}
 	r.Lifecycle(mux.Lifecycle{Closed: x.closed})
 	mux.On(r, x.subscriptionChanged)
+	mux.On(r, x.blockChanged)
 	return nil
 }
 

@@ -169,20 +169,13 @@ func (x *Extension) accountRemoved(_ context.Context, e *mux.Event, _ mux.Accoun
 }
 
 // blockChanged forgets the requests of a contact, or of a whole domain, that was
-// blocked (core-im SUB-29). Clients are not told: nobody was answered.
+// blocked (core-im SUB-29). Clients are not told: nobody was answered. The event comes
+// in a turn that may wait; so they go together with what blocks.
 func (x *Extension) blockChanged(ctx context.Context, e *mux.Event, b mux.BlockChanged) error {
 	if !b.Blocked {
 		return nil
 	}
-	if x.Cached(e) {
-		return x.forgetRequests(ctx, e, b.Contact)
-	}
-	e.Mux().Go(e.Account, func(ctx context.Context, e *mux.Event) {
-		if err := x.forgetRequests(ctx, e, b.Contact); err != nil {
-			x.opt.Logger.LogAttrs(ctx, slog.LevelError, "requests of a blocked contact stay", slog.String("account", e.Account.String()), slog.Any("err", err))
-		}
-	})
-	return nil
+	return x.forgetRequests(ctx, e, b.Contact)
 }
 
 func (x *Extension) forgetRequests(ctx context.Context, e *mux.Event, of mux.Address) error {

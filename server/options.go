@@ -22,6 +22,9 @@ type Options struct {
 	Certificate func(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	// SASL authenticates clients; required.
 	SASL negotiate.SASL
+	// Components are the external components that ServeComponents lets in (XEP-0114),
+	// such as an Extension of package component; nil for none.
+	Components negotiate.Components
 	// Mux refines the kernel: store, limits. Its Logger is replaced by Logger.
 	Mux mux.Options
 	// Limits bound what peers can use up; nil for the defaults.
@@ -60,6 +63,8 @@ type Limits struct {
 	// StanzaBytes bounds a stanza after authentication, PreAuthBytes an element
 	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2).
 	StanzaBytes, PreAuthBytes int
+	// ComponentBytes bounds a stanza of a component; 512 KiB (core-im LIM-3).
+	ComponentBytes int
 	// WriteBuffer bounds what one connection may have unsent, 4 MiB (LIM-18), and
 	// WriteBuffers what all may have together, 16 MiB; the process may grow by
 	// about twice that, as the garbage collector goes.
@@ -116,6 +121,7 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.RecipientsPerMinute, 200)
 	size(&d.StanzaBytes, 256<<10)
 	size(&d.PreAuthBytes, 32<<10)
+	size(&d.ComponentBytes, 512<<10)
 	size(&d.WriteBuffer, 4<<20)
 	size(&d.WriteBuffers, 16<<20)
 	t(&d.FailureDelay, 5*time.Second)

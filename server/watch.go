@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -46,6 +45,10 @@ func (c *conn) check(now time.Time) {
 	}
 }
 
+// Paused reports whether the client is left unread for a while, so that nobody
+// takes its silence for absence (core-im LC-30).
+func (c *conn) Paused() bool { return c.slow.Load() }
+
 // jitter spreads probes by ±10 % (core-im LC-30).
 func jitter(d time.Duration) time.Duration {
 	return time.Duration((rand.Float64()*0.2 - 0.1) * float64(d))
@@ -58,8 +61,7 @@ func (c *conn) dead() {
 	if sess == nil {
 		return
 	}
-	c.Close(stream.Error{Err: "connection-timeout"})
-	c.st.Close(errors.New("server: connection timed out"))
+	c.st.Abandon(stream.ConnectionTimeout)
 }
 
 const nsPing = "urn:xmpp:ping"
@@ -67,6 +69,9 @@ const nsPing = "urn:xmpp:ping"
 // ping sends an XEP-0199 ping, whose answer, even an error, shows that the client
 // lives; the reading notes that.
 func ping(s *mux.Session) {
+	if s.Ask() {
+		return // core-im LC-22
+	}
 	domain, err := mux.ParseAddress(s.Account().Domain())
 	if err != nil {
 		return

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"encoding/xml"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // credentials with a key of this class.
@@ -149,10 +151,16 @@ func TestRemoveAccount(t *testing.T) {
 			d.Rosters().Put(a, roster.Item{JID: romeo, Ver: 1}),
 			d.Rosters().Delete(a, juliet, 2),
 			d.LastActivity().Set(a, lastactivity.Last{At: time.Now()}),
+			d.Blocklists().Add(a, []mux.Address{romeo}),
+			d.Private().Set(a, xml.Name{Space: "x:y", Local: "a"}, "<a xmlns='x:y'/>"),
+			d.VCards().Set(a, "<vCard xmlns='vcard-temp'/>"),
 			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
 			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
 			d.Offline().Add(a, offline.Message{ID: "x"}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
+			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
+			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),
+			d.StreamManagement().End("before of "+a.String(), &smacks.Last{Account: a, Until: time.Now()}),
 		})
 		must(t, d.settle(t.Context()))
 	}
@@ -188,4 +196,11 @@ func TestRemoveAccount(t *testing.T) {
 	fill(juliet)
 	must(t, d.Accounts().Remove(t.Context(), juliet.String()))
 	want("Remove of everything", false, false)
+	for _, table := range []string{"smacks_session", "smacks_entry"} {
+		var n, mine int
+		must(t, d.read.QueryRow("SELECT count(*), coalesce(sum(session = ?), 0) FROM "+table, "of "+juliet.String()).Scan(&n, &mine))
+		if n != 1 || mine != 0 {
+			t.Errorf("%d rows in %s, %d of them of the account", n, table, mine)
+		}
+	}
 }

@@ -95,7 +95,7 @@ func TestMigrate(t *testing.T) {
 		must(t, err)
 		files[name] = &fstest.MapFile{Data: text}
 	}
-	have := len(names)
+	last := len(names)
 	d := temp(t, nil)
 	must(t, d.Close())
 	db := raw(t, d.path)
@@ -108,18 +108,18 @@ func TestMigrate(t *testing.T) {
 		must(t, err)
 		return v
 	}
-	// add adds the n-th migration beyond those there are.
-	add := func(n int, name, text string) {
-		files[fmt.Sprintf("migrations/%04d_%s.sql", have+n, name)] = &fstest.MapFile{Data: []byte(text)}
+	// add adds the nth migration behind those there are.
+	add := func(n int, what, text string) {
+		files[fmt.Sprintf("migrations/%04d_%s.sql", last+n, what)] = &fstest.MapFile{Data: []byte(text)}
 	}
 
 	add(1, "two", "CREATE TABLE two (x) STRICT") // x has no type
-	if err := migrate(t.Context(), c, files); err == nil || version() != have {
+	if err := migrate(t.Context(), c, files); err == nil || version() != last {
 		t.Errorf("failed step: error %v, version %d", err, version())
 	}
 	add(1, "two", "CREATE TABLE two (x); INSERT INTO two VALUES (2);\n")
 	add(2, "three", "CREATE TABLE three (x);\n-- half\nINSERT INTO nowhere VALUES (1);")
-	if err := migrate(t.Context(), c, files); err == nil || version() != have+1 {
+	if err := migrate(t.Context(), c, files); err == nil || version() != last+1 {
 		t.Errorf("second step fails: error %v, version %d", err, version())
 	}
 	add(2, "three", "CREATE TABLE three (x); UPDATE two SET x = 3;")
@@ -127,11 +127,11 @@ func TestMigrate(t *testing.T) {
 	must(t, migrate(t.Context(), c, files))
 	var x int
 	must(t, c.QueryRowContext(t.Context(), "SELECT x FROM two").Scan(&x))
-	if version() != have+2 || x != 3 {
+	if version() != last+2 || x != 3 {
 		t.Errorf("version %d, x %d", version(), x)
 	}
 	add(4, "five", "CREATE TABLE five (x)")
-	if err := migrate(t.Context(), c, files); err == nil || version() != have+2 {
+	if err := migrate(t.Context(), c, files); err == nil || version() != last+2 {
 		t.Errorf("gap: error %v, version %d", err, version())
 	}
 	if err := migrate(t.Context(), c, migrations); !errors.Is(err, ErrNewer) {

@@ -11,8 +11,14 @@ import (
 var removals = []string{
 	"DELETE FROM roster WHERE account = ?",
 	"DELETE FROM roster_item WHERE account = ?",
+	"DELETE FROM smacks_entry WHERE session IN (SELECT id FROM session WHERE account = ?)",
+	"DELETE FROM smacks_session WHERE session IN (SELECT id FROM session WHERE account = ?)",
+	"DELETE FROM smacks_last WHERE account = ?",
 	"DELETE FROM session WHERE account = ?",
 	"DELETE FROM last_activity WHERE account = ?",
+	"DELETE FROM blocked WHERE account = ?",
+	"DELETE FROM private_xml WHERE account = ?",
+	"DELETE FROM vcard WHERE account = ?",
 	"DELETE FROM archive_prefs WHERE account = ?",
 	removeOffline,
 }

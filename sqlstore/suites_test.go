@@ -4,12 +4,14 @@ import (
 	"testing"
 
 	archivetest "github.com/propolis-im/propolis/archive/storetest"
+	blocktest "github.com/propolis-im/propolis/blocking/storetest"
 	lasttest "github.com/propolis-im/propolis/lastactivity/storetest"
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	offlinetest "github.com/propolis-im/propolis/offline/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
+	smackstest "github.com/propolis-im/propolis/smacks/storetest"
 )
 
 func TestAccounts(t *testing.T) {
@@ -30,6 +32,22 @@ func TestLastActivity(t *testing.T) {
 	lasttest.Test(t, func(t *testing.T) lasttest.Store {
 		d := temp(t, nil)
 		return lasttest.Store{Store: d.LastActivity(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestStreamManagement(t *testing.T) {
+	t.Parallel()
+	smackstest.Test(t, func(t *testing.T) smackstest.Store {
+		d := temp(t, nil)
+		return smackstest.Store{Store: d.StreamManagement(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestBlocklists(t *testing.T) {
+	t.Parallel()
+	blocktest.Test(t, func(t *testing.T) blocktest.Store {
+		d := temp(t, nil)
+		return blocktest.Store{Store: d.Blocklists(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/archive"
+	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/carbons"
+	"github.com/propolis-im/propolis/component"
 	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/entitytime"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
@@ -25,10 +28,13 @@ import (
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
+	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
+	"github.com/propolis-im/propolis/smacks"
+	"github.com/propolis-im/propolis/vcard"
 	"github.com/propolis-im/propolis/version"
 )
 
@@ -52,30 +58,42 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return sees
 	}
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
+	external, err := components(cfg)
+	if err != nil {
+		return nil, err
+	}
+	gateways := component.New(&component.Options{Components: external, Logger: log})
 	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
 		from, to := contacts.Subscription(ctx, e, contact)
 		return from || to
 	}
-	archives := archive.New(st.archives, &archive.Options{Prefs: st.archivePrefs, InRoster: inRoster, Waits: waits, Logger: log})
+	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
 	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
 	}
+	present := presence.New(contacts, &presence.Options{Logger: log})
 	return server.New(&server.Options{
-		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate,
+		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
+		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
-		presence.New(contacts, &presence.Options{Logger: log}),
+		present,
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
 		archives,
+		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
 		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
+		private.New(st.private, &private.Options{Logger: log}),
+		vcard.New(st.vcards, &vcard.Options{Logger: log}),
+		gateways,
+		smacks.New(st.streams, &smacks.Options{Logger: log}),
 	)
 }
 
@@ -133,7 +151,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	defer signal.Stop(hup)
 	go cert.ReloadOn(ctx, hup, log)
 
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	ready, listenErr := listen(cfg, srv, failed)
 	if listenErr == nil {
 		fmt.Fprintln(stderr, "ready "+ready)
@@ -153,7 +171,7 @@ func listen(cfg *config.Config, srv *server.Server, failed chan<- error) (string
 	for _, l := range []struct {
 		name, addr string
 		serve      func(net.Listener) error
-	}{{"c2s", cfg.C2S, srv.Serve}, {"c2s-tls", cfg.C2STLS, srv.ServeTLS}} {
+	}{{"c2s", cfg.C2S, srv.Serve}, {"c2s-tls", cfg.C2STLS, srv.ServeTLS}, {"component", cfg.Component, srv.ServeComponents}} {
 		if l.addr == "" {
 			continue
 		}

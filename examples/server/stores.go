@@ -10,13 +10,17 @@ import (
 	"sync"
 
 	"github.com/propolis-im/propolis/archive"
+	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/smacks"
 	"github.com/propolis-im/propolis/sqlstore"
+	"github.com/propolis-im/propolis/vcard"
 )
 
 // accountStore is what is kept of accounts.
@@ -27,27 +31,35 @@ type accountStore interface {
 	Classes(ctx context.Context) ([]scram.Class, error)
 }
 
+// archives are the stores of package archive.
+type archives interface {
+	archive.Store
+	archive.PrefsStore
+}
+
 // stores are the stores of all extensions.
 type stores struct {
 	accounts  accountStore
 	rosters   roster.Store
 	last      lastactivity.Store
-	archives  archive.Store
+	blocked   blocking.Store
+	private   private.Store
+	vcards    vcard.Store
+	archives  archives
 	offline   offline.Store
 	sessions  mux.SessionStore
+	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
 	close     func() error
-
-	archivePrefs archive.PrefsStore
 }
 
 // openStores opens what the settings say.
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
-		messages := &archive.Memory{}
-		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{},
-			archives: messages, archivePrefs: messages, offline: &offline.Memory{}, close: func() error { return nil }}
+		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{}, close: func() error { return nil }}
+		s.private, s.vcards = &private.Memory{}, &vcard.Memory{}
+		s.archives, s.offline = &archive.Memory{}, &offline.Memory{}
 		_, _ = rand.Read(s.secret[:]) // never fails
 		return s, nil
 	}
@@ -55,8 +67,12 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stores{accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), archives: db.Archives(), archivePrefs: db.Archives(),
-		offline: db.Offline(), sessions: db.Sessions(), committer: db, close: db.Close}
+	s := &stores{
+		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
+		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
+	}
+	s.private, s.vcards = db.Private(), db.VCards()
+	s.archives, s.offline = db.Archives(), db.Offline()
 	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
 	if err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())

@@ -295,8 +295,10 @@ async def run_roster(account):
 
 async def run_driven(address):
     """Does what standard input says, an array of JSON a line, until "leave", and
-    prints what arrives: presence, messages, and pushes of the roster."""
+    prints what arrives: presence, messages, copies of messages, and pushes of the
+    roster."""
     x = Client(address, mechanisms=None)
+    x.register_plugin("xep_0280")
 
     def presence(p):
         print(f"presence {p['from']} {p['show'] or p.xml.get('type') or 'available'}", flush=True)
@@ -312,8 +314,20 @@ async def run_driven(address):
             line = [str(jid), item["subscription"], item["name"], sorted(item["groups"])]
             print("roster " + json.dumps(line, separators=(",", ":")), flush=True)
 
+    def copy(way):
+        def show(m):
+            inner = m["carbon_" + way]
+            print(f"copy {way} {inner['from']} {inner['to']} {inner['body']}", flush=True)
+        return show
+
+    async def carbons(state):
+        await x["xep_0280"].enable() if state == "on" else await x["xep_0280"].disable()
+        print(f"carbons {state}", flush=True)
+
     x.add_event_handler("presence", presence)
     x.add_event_handler("message", message)
+    x.add_event_handler("carbon_received", copy("received"))
+    x.add_event_handler("carbon_sent", copy("sent"))
     x.add_event_handler("roster_update", roster)
     await x.online()
     print(f"online {x.boundjid}", flush=True)
@@ -324,6 +338,7 @@ async def run_driven(address):
         "subscribed": lambda to: x.send_presence_subscription(pto=to, ptype="subscribed"),
         "item": lambda jid, name, *groups: x.update_roster(jid, name=name, groups=list(groups), timeout=WAIT),
         "remove": lambda jid: x.del_roster_item(jid),
+        "carbons": carbons,
     }
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -332,8 +347,100 @@ async def run_driven(address):
         if verb == "leave":
             break
         done = does[verb](*args)
-        if verb in ("item", "remove"):
+        if verb in ("item", "remove", "carbons"):
             await asyncio.wait_for(done, WAIT)
+    await x.leave()
+
+
+def blocker(account):
+    """A client that notes pushes of its blocklist and errors for its messages."""
+    x = Client(account)
+    x.register_plugin("xep_0191")
+    for name in ("blocked", "unblocked", "message_error"):
+        x.add_event_handler(name, lambda data, name=name: x.note(name, data))
+    return x
+
+
+async def blocklist(x):
+    iq = await x["xep_0191"].get_blocked(timeout=WAIT)
+    return {str(jid) for jid in iq["blocklist"]["items"]}
+
+
+async def expect_push(x, event, element, *items):
+    await x.expect(
+        f"{event} {items}",
+        lambda name, iq: name == event and {str(jid) for jid in iq[element]["items"]} == set(items))
+
+
+async def expect_error(x, sender, condition, child=None):
+    await x.expect(
+        f"{condition} from {sender}",
+        lambda name, m: name == "message_error" and m["from"].bare == sender and m["error"]["condition"] == condition
+        and (child is None or m["error"].xml.find(child) is not None))
+
+
+async def run_block(first, second):
+    """One blocks the other and unblocks it; a second session is told."""
+    a, other, b = blocker(first), blocker(first), blocker(second)
+    await a.online()
+    await b.online()
+    await other.login()
+    info = await a["xep_0030"].get_info(jid=a.requested_jid.domain, timeout=WAIT)
+    demand("urn:xmpp:blocking" in info["disco_info"]["features"], "feature urn:xmpp:blocking missing")
+    for x in (a, other):
+        demand(await blocklist(x) == set(), "the list is not empty")
+    a.send_presence_subscription(pto=second)
+    await a.expect_presence("got_online", second)
+    await b.expect_presence("got_online", first)
+
+    await a["xep_0191"].block(second, timeout=WAIT)
+    await expect_push(other, "blocked", "block", second)
+    await expect_push(a, "blocked", "block", second)
+    await b.expect_presence("got_offline", first)
+    b.send_message(mto=first, mbody="kept away", mtype="chat")
+    await expect_error(b, first, "service-unavailable")
+    a.send_message(mto=second, mbody="kept back", mtype="chat")
+    await expect_error(a, second, "not-acceptable", "{urn:xmpp:blocking:errors}blocked")
+    try:
+        await b["xep_0199"].ping(str(a.boundjid), timeout=WAIT)
+        raise Failed("a request of somebody blocked was answered")
+    except slixmpp.exceptions.IqError as e:
+        demand(e.condition == "service-unavailable", f"a request of somebody blocked got {e.condition}")
+    a.send_presence(pshow="away")
+    await a["xep_0199"].ping(a.requested_jid.domain, timeout=WAIT)
+    await b["xep_0199"].ping(b.requested_jid.domain, timeout=WAIT)
+    for x, peer in ((a, second), (b, first)):
+        seen = [name for name, data in x.seen if data is not None and hasattr(data, "get_from") and data["from"].bare == peer
+                and name in ("message", "changed_status", "got_online")]
+        demand("message" not in seen and (x is a or "got_online" not in seen), f"{x.requested_jid} has got {seen}")
+    print("blocked ok", flush=True)
+
+    await a["xep_0191"].unblock(second, timeout=WAIT)
+    await expect_push(other, "unblocked", "unblock", second)
+    await b.expect_presence("got_online", first)
+    b.send_message(mto=first, mbody="arrives", mtype="chat")
+    await a.expect_message(second, "arrives")
+    await a["xep_0191"].block([second, "example.org"], timeout=WAIT)
+    demand(await blocklist(other) == {second, "example.org"}, "two addresses are not in the list")
+    await a["xep_0191"].unblock(set(), timeout=WAIT)
+    await expect_push(other, "unblocked", "unblock")
+    demand(await blocklist(a) == set(), "the list is not empty again")
+    await a.del_roster_item(second)
+    for x in (a, other, b):
+        await x.leave()
+
+
+async def run_block_keep(account, *items):
+    """Blocks addresses and stays until the connection ends."""
+    x = await blocker(account).login()
+    await x["xep_0191"].block(list(items), timeout=WAIT)
+    print("stored", flush=True)
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+
+
+async def run_block_has(account, *items):
+    x = await blocker(account).login()
+    demand(await blocklist(x) == set(items), f"the list is {await blocklist(x)}")
     await x.leave()
 
 
@@ -379,4 +486,5 @@ def main():
     print("done", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

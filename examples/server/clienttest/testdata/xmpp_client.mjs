@@ -180,6 +180,12 @@ const commands = {
       const { from, type } = s.attrs;
       if (s.is("presence")) console.log(`presence ${from} ${s.getChildText("show") || type || "available"}`);
       if (s.is("message") && s.getChild("body")) console.log(`message ${from} ${s.getChildText("body")}`);
+      for (const way of ["received", "sent"]) {
+        const inner = s.getChild(way, "urn:xmpp:carbons:2")?.getChild("forwarded", "urn:xmpp:forward:0")?.getChild("message", "jabber:client");
+        if (s.is("message") && from === bare(String(x.address)) && inner) {
+          console.log(`copy ${way} ${inner.attrs.from} ${inner.attrs.to} ${inner.getChildText("body")}`);
+        }
+      }
     });
     x.xmpp.iqCallee.set("jabber:iq:roster", "query", ({ element }) => {
       for (const i of element.getChildren("item")) {
@@ -198,6 +204,10 @@ const commands = {
       item: (jid, name, ...groups) => x.set(
         xml("query", "jabber:iq:roster", xml("item", { jid, name }, ...groups.map((g) => xml("group", {}, g))))),
       remove: (jid) => x.set(xml("query", "jabber:iq:roster", xml("item", { jid, subscription: "remove" }))),
+      carbons: async (state) => {
+        await x.set(xml(state === "on" ? "enable" : "disable", "urn:xmpp:carbons:2"));
+        console.log(`carbons ${state}`);
+      },
     };
     for await (const line of createInterface({ input: process.stdin })) {
       const [verb, ...args] = JSON.parse(line);

@@ -84,6 +84,15 @@ func TestValues(t *testing.T) {
 			[]string{"-data", "flag"}, []string{"PROPOLIS_DATA=env", "PROPOLIS_LOG_LEVEL=error"},
 			"data = file\nlog-level = debug\nlimits = off",
 			func(c *config.Config) { c.Data, c.LogLevel, c.Limits = "flag", slog.LevelError, false }},
+		{"components", []string{"-component", "localhost:0", "-component-secret", "Chat.example=/a=b", "-component-secret", "b.example=x, c.example=y"},
+			[]string{"PROPOLIS_COMPONENT_SECRET=z.example=z"}, "", func(c *config.Config) {
+				c.Component, c.Components = "localhost:0", []config.Component{{"chat.example", "/a=b"}, {"b.example", "x"}, {"c.example", "y"}}
+			}},
+		{"components in a file", nil, nil, "component = :5347\ncomponent-secret = a.example=x\ncomponent-secret = b.example=y", func(c *config.Config) {
+			c.Component, c.Components = ":5347", []config.Component{{"a.example", "x"}, {"b.example", "y"}}
+			c.Registration = config.Invite
+		}},
+		{"components taken back", []string{"-component", "off", "-component-secret", ""}, nil, "component = :5347\ncomponent-secret = a.example=x", func(*config.Config) {}},
 		{"certificate taken back", []string{"-tls-cert", "", "-tls-key="}, nil, "tls-cert = c.pem\ntls-key = k.pem", func(*config.Config) {}},
 		{"certificate from two sources", []string{"-tls-key", "k.pem"}, nil, "tls-cert = c.pem", func(c *config.Config) {
 			c.TLSCert, c.TLSKey = "c.pem", "k.pem"
@@ -168,6 +177,13 @@ func TestErrors(t *testing.T) {
 		{"empty label", []string{"-domain", "a..b"}, nil, "", `-domain: "a..b" is not a domain: idna: invalid label "a..b"`},
 		{"long label", []string{"-domain", strings.Repeat("a", 64)}, nil, "", `-domain: "` + strings.Repeat("a", 64) + `" is not a domain: idna: invalid label "` + strings.Repeat("a", 64) + `"`},
 		{"domain twice", []string{"-domain", "a.example,A.example"}, nil, "", "-domain: domain a.example is given twice"},
+		{"component without a file", []string{"-component-secret", "secret"}, nil, "", "-component-secret: want DOMAIN=FILE"},
+		{"component with an empty file", []string{"-component-secret", "a.example="}, nil, "", "-component-secret: want DOMAIN=FILE"},
+		{"component without a domain", []string{"-component-secret", "=x"}, nil, "", `-component-secret: "" is not a domain: it is empty`},
+		{"component twice", []string{"-component-secret", "a.example=x", "-component-secret", "a.example=y"}, nil, "", "-component-secret: component a.example is given twice"},
+		{"component of nobody", []string{"-component", "localhost:0"}, nil, "", "-component and -component-secret go together: give both or none"},
+		{"component without a listener", []string{"-component-secret", "a.example=x"}, nil, "", "-component and -component-secret go together: give both or none"},
+		{"component at a served domain", []string{"-component", "localhost:0", "-component-secret", "localhost=x"}, nil, "", "-component-secret: localhost is a domain of -domain"},
 		{"certificate alone", []string{"-tls-cert", "c.pem"}, nil, "", "-tls-cert and -tls-key go together: give both or none"},
 		{"key alone", nil, nil, "tls-key = k.pem", "-tls-cert and -tls-key go together: give both or none"},
 	}

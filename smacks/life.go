@@ -1,0 +1,98 @@
+package smacks
+
+import (
+	"context"
+	"time"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// attached: there is a connection, a first or another one. Under the lock.
+func (x *Extension) attached(s *mux.Session) {
+	st := x.key.Of(s)
+	s.SetTracked(st.phase == on)
+	st.live = st.phase == on
+}
+
+// detached says how long the client is waited for (XEP-0198 §7). Under the lock.
+func (x *Extension) detached(s *mux.Session) time.Duration {
+	st := x.key.Of(s)
+	st.disarm()
+	st.asked, st.live = false, false
+	if st.phase != on || !st.resume || st.dead {
+		return 0
+	}
+	if st.waits = time.Now(); x.m != nil && s.Stream() == nil { // else all wait, for the server
+		s.Mux().Go(s.Account(), x.makeRoom)
+	}
+	return st.window
+}
+
+// window is how long a client is waited for that asked for so many seconds (smacks
+// SM-13).
+func (x *Extension) window(asked int) time.Duration {
+	if d := time.Duration(asked) * time.Second; d > 0 {
+		return min(d, x.opt.Window)
+	}
+	return x.opt.Window
+}
+
+// makeRoom ends the session that has waited longest when too many wait (smacks
+// SM-50).
+func (x *Extension) makeRoom(_ context.Context, e *mux.Event) {
+	for {
+		n, oldest := 0, (*mux.Session)(nil)
+		var since time.Time
+		for _, s := range e.Sessions() {
+			if s.State() != mux.Hibernating {
+				continue
+			}
+			n++
+			s.Sync(func() {
+				if w := x.key.Of(s).waits; oldest == nil || w.Before(since) {
+					oldest, since = s, w
+				}
+			})
+		}
+		if n <= x.opt.MaxWaiting {
+			return
+		}
+		x.stats.crowded.Add(1)
+		e.EndSession(oldest)
+	}
+}
+
+// closed: the session has ended; what is known of it is told for a while to a
+// client that comes too late (smacks SM-67).
+func (x *Extension) closed(_ context.Context, e *mux.Event) {
+	s := e.Session
+	var last *Last
+	s.Sync(func() {
+		st := x.key.Of(s)
+		st.disarm()
+		if st.phase == on && st.resume {
+			last = &Last{Account: s.Account(), Secret: st.secret, H: st.h(s.Handled()), Until: time.Now().Add(remembered)}
+		}
+	})
+	if last == nil {
+		return
+	}
+	dropped := x.past.add(s.ID(), *last)
+	if x.store == nil {
+		return
+	}
+	e.Work.Write(x.store.End(s.ID().String(), last))
+	for _, id := range dropped {
+		e.Work.Write(x.store.End(id.String(), nil))
+	}
+}
+
+// removed: of an account that was removed nothing is kept.
+func (x *Extension) removed(_ context.Context, e *mux.Event, _ mux.AccountRemoved) error {
+	for _, id := range x.past.forgetAccount(e.Account) {
+		if x.store != nil {
+			e.Work.Write(x.store.End(id.String(), nil))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package smacks
+
+import (
+	"context"
+	"strconv"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/stream"
+
+	"github.com/propolis-im/propolis/internal/xmlwrite"
+	"github.com/propolis-im/propolis/mux"
+)
+
+// failed is the answer to what cannot be done, with a stanza error's condition
+// (XEP-0198 §6).
+func failed(condition string) mux.Raw {
+	return mux.Raw("<failed xmlns='" + NS + "'><" + condition + " xmlns='" + mux.NSStanza + "'/></failed>")
+}
+
+const (
+	badRequest = "bad-request"
+	notFound   = "item-not-found"
+	unexpected = "unexpected-request"
+)
+
+// early answers what comes before there is a session (smacks SM-4).
+func early(context.Context, *mux.Stream, *mux.Stanza) (mux.Outcome, error) {
+	return mux.Outcome{Reply: failed(unexpected)}, nil
+}
+
+// say sends an element that is not counted, now.
+func say(s *mux.Session, raw mux.Raw) error {
+	el, err := mux.Parse([]byte(raw))
+	if err != nil {
+		return err
+	}
+	s.Sync(func() { err = s.Wire().Put(&mux.Item{Stanza: el, Flags: mux.Service}) })
+	return err
+}
+
+// misplaced answers a resume on a stream that has a session (smacks SM-70).
+func (x *Extension) misplaced(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	return mux.Done, say(e.Session, failed(unexpected))
+}
+
+// unknown answers elements that are none (smacks SM-46).
+func (x *Extension) unknown(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	return mux.Done, say(e.Session, failed(badRequest))
+}
+
+// enable turns it on (XEP-0198 §3). What the client has sent behind it counts; the
+// answer is sent in a turn, together with what the store has to know.
+func (x *Extension) enable(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	s, el := e.Session, e.Stanza
+	again := false
+	s.Sync(func() {
+		st := x.key.Of(s)
+		if again = st.phase != off; !again {
+			x.prepare(s, e.Origin(), el.Attr("resume"), el.Attr("max"))
+		}
+	})
+	if again {
+		return mux.Done, say(s, failed(unexpected)) // smacks SM-11
+	}
+	s.Mux().Go(e.Account, func(_ context.Context, e *mux.Event) {
+		reply, err := mux.Parse([]byte(x.enabled(s)))
+		if err != nil {
+			return // cannot be: it was made here
+		}
+		if x.key.Of(s).resume {
+			e.Work.Save(s)
+		}
+		e.Deliver(mux.Item{Stanza: reply, Flags: mux.Service}, s)
+	})
+	return mux.Done, nil
+}
+
+// prepare notes what the client wants; the lock is held.
+func (x *Extension) prepare(s *mux.Session, origin *mux.Stream, resume, seconds string) {
+	st := x.key.Of(s)
+	st.phase, st.base = enabling, s.Received()
+	st.window = x.window(parseMax(seconds))
+	if !parseBool(resume) || !resumable(origin) {
+		return
+	}
+	st.resume = true
+	st.durable.Store(x.store != nil)
+}
+
+// resumable reports whether the connection is of a kind that can be replaced.
+func resumable(st *mux.Stream) bool {
+	if st == nil {
+		return false
+	}
+	c, ok := st.Conn().(interface{ Resumable() bool })
+	return !ok || c.Resumable()
+}
+
+// enabled is the answer; it makes the token, of which it is the only one that
+// knows it.
+func (x *Extension) enabled(s *mux.Session) (raw mux.Raw) {
+	s.Sync(func() {
+		st := x.key.Of(s)
+		b := []byte("<enabled xmlns='" + NS + "'")
+		if st.resume {
+			var token string
+			token, st.secret = newToken(s.ID())
+			b = append(b, " id='"+token+"' resume='true' max='"...)
+			b = strconv.AppendInt(b, int64(st.window.Seconds()), 10)
+			b = append(b, '\'')
+			if x.opt.Location != "" {
+				b = append(b, " location='"...)
+				b = append(xmlwrite.AppendAttrValue(b, x.opt.Location), '\'')
+			}
+		}
+		raw = mux.Raw(append(b, "/>"...))
+	})
+	return raw
+}
+
+// enableInline turns it on inside Bind 2 (XEP-0198 §9.1): the counters begin at the
+// end of the success that tells of it.
+func (x *Extension) enableInline(_ context.Context, e *mux.InlineEvent) (xmlstream.Marshaler, error) {
+	s := e.Session
+	again := false
+	s.Sync(func() {
+		st := x.key.Of(s)
+		if again = st.phase != off; again {
+			return
+		}
+		x.prepare(s, e.Stream, e.Element.Attr("resume"), e.Element.Attr("max"))
+		st.phase, st.live = on, true
+		s.SetTracked(true)
+	})
+	if again {
+		return failed(unexpected), nil
+	}
+	if x.key.Of(s).resume {
+		e.Event.Work.Save(s)
+	}
+	return x.enabled(s), nil
+}
+
+// request answers with what is handled, at once, and once more when what came
+// before is (XEP-0198 §4; smacks SM-33).
+func (x *Extension) request(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	s := e.Session
+	if x.phaseOf(s) == off {
+		return mux.Done, say(s, failed(unexpected)) // smacks SM-46
+	}
+	received := s.Received()
+	told := x.tell(s)
+	if told == received {
+		return mux.Done, nil
+	}
+	origin := e.Origin()
+	s.OnHandled(received, func() {
+		if s.Stream() == origin {
+			x.tell(s)
+		}
+	})
+	return mux.Done, nil
+}
+
+func (x *Extension) phaseOf(s *mux.Session) (p phase) {
+	s.Sync(func() { p = x.key.Of(s).phase })
+	return p
+}
+
+// tell sends an acknowledgement, and returns up to which stanza.
+func (x *Extension) tell(s *mux.Session) (handled uint32) {
+	s.Sync(func() {
+		handled = s.Handled()
+		el := "<a xmlns='" + NS + "' h='" + utoa(x.key.Of(s).h(handled)) + "'/>"
+		ack, err := mux.Parse([]byte(el))
+		if err == nil {
+			_ = s.Wire().Put(&mux.Item{Stanza: ack, Flags: mux.Service}) // a broken stream is noticed elsewhere
+		}
+	})
+	return handled
+}
+
+func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+// h is what the client is told of what was handled in the session. Stanzas from
+// before it was enabled may still be in progress.
+func (st *state) h(handled uint32) uint32 {
+	if n := handled - st.base; int32(n) > 0 {
+		return n
+	}
+	return 0
+}
+
+// ack takes the client's acknowledgement.
+func (x *Extension) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	s := e.Session
+	h, ok := parseH(e.Stanza.Attr("h"))
+	if !ok {
+		return mux.Done, x.kill(s, stream.BadFormat) // smacks SM-27
+	}
+	var p phase
+	var out uint32
+	s.Sync(func() {
+		st := x.key.Of(s)
+		p, out = st.phase, st.queue.out()
+		if p == on {
+			ok = x.take(s, st, h)
+		}
+	})
+	switch {
+	case p == off:
+		return mux.Done, say(s, failed(unexpected))
+	case !ok:
+		return mux.Done, x.kill(s, tooHigh(h, out))
+	}
+	return mux.Done, nil
+}
+
+// take drops what is acknowledged; the lock is held. It is false if that cannot be.
+func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
+	n, ok := acknowledged(h, st.queue.acked, st.queue.out())
+	if !ok {
+		return false
+	}
+	if n > 0 {
+		st.queue.drop(int(n))
+		st.stalled = 0
+		x.stats.acked.Add(int64(n))
+		x.noteLater(s, st)
+	}
+	if !st.asked {
+		return true
+	}
+	st.asked = false
+	switch k := (&sink{x: x, s: s, st: st}); {
+	case st.queue.len() == 0:
+		st.since = 0
+		st.disarm()
+	case st.since >= x.opt.AskAfter || k.high():
+		k.ask()
+	default:
+		k.arm(x.opt.AskWithin)
+	}
+	return true
+}
+
+// kill ends the session of a client that breaks the protocol: it must not come back
+// to it.
+func (x *Extension) kill(s *mux.Session, why stream.Error) error {
+	s.Sync(func() { x.key.Of(s).dead = true })
+	return why
+}
+
+// tooHigh is the stream error of XEP-0198 §6.
+func tooHigh(h, sent uint32) stream.Error {
+	el := mux.Raw("<handled-count-too-high xmlns='" + NS + "' h='" + utoa(h) + "' send-count='" + utoa(sent) + "'/>")
+	return stream.UndefinedCondition.ApplicationError(el.TokenReader())
+}

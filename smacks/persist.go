@@ -1,0 +1,156 @@
+package smacks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// handles has the store know that a stanza of the client is handled, together with
+// what that leads to (smacks SM-28): the turns of a session's stanzas are in order,
+// and so are the writes made in them. Stanzas that lead to nothing lasting need no
+// note of their own: they count with the next, and are handled again after a crash.
+func (x *Extension) handles(_ context.Context, e *mux.Event) {
+	s, n := e.Work.Origin()
+	if s == nil || !lasting(e.Stanza) {
+		return
+	}
+	st := x.key.Of(s)
+	if !st.durable.Load() {
+		return
+	}
+	e.Work.Write(x.store.Note(s.ID().String(), Counters{Handled: n}))
+}
+
+// lasting reports whether what a stanza leads to must not happen twice.
+func lasting(s *mux.Stanza) bool {
+	switch s.Kind() {
+	case mux.Message:
+		return true
+	case mux.IQ:
+		return s.Type() == "set"
+	}
+	switch s.Type() {
+	case "subscribe", "subscribed", "unsubscribe", "unsubscribed":
+		return true
+	}
+	return false
+}
+
+// noteLater has the store know soon what is acknowledged: with the next stanza that
+// is kept, or by itself; the lock is held.
+func (x *Extension) noteLater(s *mux.Session, st *state) {
+	if !st.durable.Load() || st.noteDue {
+		return
+	}
+	st.noteDue = true
+	time.AfterFunc(x.opt.NoteWithin, func() {
+		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+			s.Sync(func() {
+				if st.noteDue && s.State() <= mux.Hibernating {
+					st.noteDue = false
+					e.Work.Write(x.store.Note(s.ID().String(), st.counters(s)))
+				}
+			})
+		})
+	})
+}
+
+// saving has the store know all that it was not told in time, before the session is
+// saved; under the lock.
+func (x *Extension) saving(s *mux.Session, w *mux.Work) {
+	st := x.key.Of(s)
+	if !st.durable.Load() || st.phase != on {
+		return
+	}
+	id := s.ID().String()
+	if st.unsaved {
+		st.unsaved = false
+		x.saveEntries(st, id, w)
+	}
+	st.noteDue = false
+	w.Write(x.store.Note(id, st.counters(s)))
+}
+
+// saveEntries writes the entries that have no row yet, or an old number in it. Rows
+// are in the order of entries, so all behind one without get new ones.
+func (x *Extension) saveEntries(st *state, id string, w *mux.Work) {
+	q := &st.queue
+	moved := false
+	for i := range q.all() {
+		e := &q.all()[i]
+		moved = moved || e.row == 0
+		if !moved && !e.stale {
+			continue
+		}
+		old := e.row
+		if moved {
+			st.lastRow++
+			e.row = st.lastRow
+		}
+		e.stale = false
+		w.Write(x.store.Append(id, Entry{Row: e.row, Number: q.acked + uint32(i) + 1, Sent: !st.floating, Item: e.item.AppendSaved(nil)}))
+		if moved && old != 0 {
+			q.through = max(q.through, old)
+		}
+	}
+}
+
+// restore gives the sessions that the mux has restored what they had.
+func (x *Extension) restore(ctx context.Context, m *mux.Mux) error {
+	all, err := x.store.Load(ctx, time.Now())
+	if err != nil {
+		return fmt.Errorf("smacks: %w", err)
+	}
+	var orphans []string
+	for _, saved := range all {
+		id, ok := mux.ParseSessionID(saved.Session)
+		switch s := m.SessionByID(id); {
+		case saved.Last != nil && ok:
+			x.past.add(id, *saved.Last)
+		case ok && s != nil:
+			x.refill(m, s, saved)
+		default:
+			orphans = append(orphans, saved.Session)
+		}
+	}
+	for _, id := range orphans {
+		// Its session is not there, so neither is its account.
+		if err := m.Do(ctx, anywhere, func(_ context.Context, e *mux.Event) { e.Work.Write(x.store.End(id, nil)) }); err != nil {
+			return fmt.Errorf("smacks: %w", err)
+		}
+	}
+	return nil
+}
+
+// anywhere is an address for turns that are about no account.
+var anywhere = mux.MustParseAddress("smacks.invalid")
+
+// refill fills the window of a restored session.
+func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
+	s.RestoreHandled(saved.Counters.Handled)
+	s.Sync(func() {
+		st := x.key.Of(s)
+		if st.phase != on {
+			return
+		}
+		st.queue.acked, st.queue.through = saved.Counters.Acked, saved.Counters.Through
+		st.lastRow = saved.Counters.Through
+		st.durable.Store(true)
+		for _, e := range saved.Entries {
+			st.lastRow = max(st.lastRow, e.Row)
+			it, err := m.RestoreItem(e.Item)
+			if err != nil {
+				x.opt.Logger.LogAttrs(context.Background(), slog.LevelError, "smacks: kept stanza cannot be read",
+					slog.String("account", s.Account().String()), slog.Any("err", err))
+				continue
+			}
+			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
+		}
+		s.SetTracked(true)
+	})
+	x.stats.restored.Add(1)
+}

@@ -1,0 +1,147 @@
+package smacks
+
+import (
+	"github.com/propolis-im/propolis/mux"
+)
+
+// sink is Stream Management on a session's way out.
+type sink struct {
+	x    *Extension
+	s    *mux.Session
+	st   *state
+	next mux.Sink
+}
+
+var (
+	_ mux.Sink     = (*sink)(nil)
+	_ mux.Replayer = (*sink)(nil)
+	_ mux.Keeper   = (*sink)(nil)
+	_ mux.Asker    = (*sink)(nil)
+	_ mux.Waiter   = (*sink)(nil)
+)
+
+func (x *Extension) bind(s *mux.Session, next mux.Sink) mux.Sink {
+	return &sink{x: x, s: s, st: x.key.Of(s), next: next}
+}
+
+// Put numbers a stanza, keeps it and passes it on, in this order (XEP-0198 §4,
+// smacks SM-32).
+func (k *sink) Put(it *mux.Item) error {
+	st := k.st
+	if it.Stanza.Kind() == mux.Nonza {
+		err := k.next.Put(it)
+		if st.phase == enabling && it.Stanza.Name().Local == "enabled" && it.Stanza.Name().Space == NS {
+			k.begin()
+		}
+		return err
+	}
+	if st.phase != on {
+		return k.next.Put(it)
+	}
+	if k.full(it) {
+		st.dead = true
+		k.x.stats.overflowed.Add(1)
+		return mux.ErrOverflow
+	}
+	e := entry{item: *it, row: it.Row}
+	k.keep(&e)
+	st.queue.push(e)
+	if err := k.next.Put(it); err != nil {
+		return err
+	}
+	k.askLater()
+	return nil
+}
+
+// begin is the instant from which stanzas count (XEP-0198 §4). The lock is held.
+func (k *sink) begin() {
+	k.st.phase, k.st.live = on, true
+	k.s.SetTracked(true)
+}
+
+// full reports whether one more is too much (core-im LIM-17). A session without a
+// connection must not keep the old and pass by the new.
+func (k *sink) full(it *mux.Item) bool {
+	n, b := k.x.opt.MaxQueue, k.x.opt.MaxBytes
+	if k.st.live {
+		n, b = 2*n, 2*b
+	}
+	q := &k.st.queue
+	return q.len() >= n || q.bytes+size(it) > b && q.len() > 0
+}
+
+// keep gives the store an entry, with what else it has to know.
+func (k *sink) keep(e *entry) {
+	st := k.st
+	if !st.durable.Load() {
+		return
+	}
+	if e.row != 0 { // it waited, and has a number now
+		e.stale, st.unsaved = true, true
+		return
+	}
+	row := st.lastRow + 1
+	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), k.entry(e, row, st.queue.out()+1))) {
+		st.unsaved = true
+		return
+	}
+	st.lastRow, e.row = row, row
+	if st.noteDue {
+		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
+		st.noteDue = false
+	}
+}
+
+// entry is what the store keeps of e.
+func (k *sink) entry(e *entry, row uint64, number uint32) Entry {
+	// What comes while nobody is connected has not been sent; neither has what comes
+	// before it is known what was.
+	sent := k.st.live && !k.st.floating
+	return Entry{Row: row, Number: number, Sent: sent, Item: e.item.AppendSaved(nil)}
+}
+
+// counters are what the store has to know. Of the client's stanzas only those
+// count that are done with for good: others are noted with what they lead to.
+func (st *state) counters(s *mux.Session) Counters {
+	return Counters{Handled: s.Handled(), Acked: st.queue.acked, Through: st.queue.through}
+}
+
+// Wait implements [mux.Waiter]: the item is taken, and will be sent later.
+func (k *sink) Wait(it *mux.Item) {
+	st := k.st
+	if st.phase != on || !st.durable.Load() || it.Stanza.Kind() == mux.Nonza {
+		return
+	}
+	row := st.lastRow + 1
+	e := Entry{Row: row, Item: it.AppendSaved(nil)}
+	if k.s.Durable(k.x.store.Append(k.s.ID().String(), e)) {
+		st.lastRow, it.Row = row, row
+	}
+}
+
+// Replay sends all that is not acknowledged once more, with the numbers it had
+// (XEP-0198 §5; smacks SM-77), and with the time it was for (SM-81).
+func (k *sink) Replay() error {
+	if k.st.phase != on {
+		return nil
+	}
+	for i := range k.st.queue.all() {
+		it := k.st.queue.all()[i].item
+		it.StampDelay()
+		if err := k.next.Put(&it); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Unacked implements [mux.Keeper].
+func (k *sink) Unacked() []mux.Item {
+	all := k.st.queue.all()
+	items := make([]mux.Item, len(all))
+	for i := range all {
+		items[i] = all[i].item
+	}
+	k.st.queue.entries, k.st.queue.head = nil, 0
+	return items
+}

@@ -1,0 +1,168 @@
+// Package smacks keeps what a client was sent until the client says that it has
+// it, and lets a client whose connection broke go on where it was, XEP-0198: Stream
+// Management, version 1.6.3.
+//
+//	m, err := mux.New(host, &mux.Options{Committer: db, Sessions: db.Sessions()},
+//		smacks.New(db.StreamManagement(), nil), …)
+//
+// A session for which the client has enabled resumption outlives its connections,
+// and with a [Store] the process as well: after a restart, and after a crash, it
+// can be resumed. What the client has not acknowledged when the session ends for
+// good goes the way of messages that nobody took: to another session, to an archive
+// or offline store, or back to the sender, once.
+//
+// # What a crash may lose
+//
+// Nothing that was acknowledged to its sender. Of what has no durable trace, such
+// as presence of contacts, answers to requests and results from an archive, a
+// session that is resumed after a crash may miss what had been sent and not
+// arrived. Acknowledgements of clients become durable with the next message, or
+// after [Options.NoteWithin]; what was acknowledged after that and before a crash
+// comes again to a client that does not resume, with the same stanza-id.
+//
+// # Security
+//
+// A session is resumed by a stream that has authenticated as its account and knows
+// its token, of which only a hash is kept. Every other attempt is answered as if
+// there was no such session (§10), and leaves no trace.
+package smacks
+
+import (
+	"context"
+	"encoding/xml"
+	"log/slog"
+	"time"
+
+	"mellium.im/xmlstream"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// NS is the namespace of Stream Management.
+const NS = "urn:xmpp:sm:3"
+
+// Options refine an Extension. The zero value of each field is its default.
+type Options struct {
+	// Window is how long a session waits for its client, 0 for 600 s (core-im
+	// LC-25). A client may ask for less.
+	Window time.Duration
+	// MaxQueue and MaxBytes bound what a session keeps unacknowledged, 0 for 5000
+	// stanzas and 4 MiB (core-im LIM-17). A session without a connection ends at
+	// the bound; a client that is there is asked to acknowledge, and ends at twice
+	// of it.
+	MaxQueue, MaxBytes int
+	// MaxWaiting bounds the sessions of an account that wait for their clients, 0
+	// for 10. The one that has waited longest ends for the next.
+	MaxWaiting int
+	// AskAfter is after how many stanzas a client is asked to acknowledge, 0 for
+	// 10; AskWithin how long the last ones wait for that, 0 for 2 s.
+	AskAfter  int
+	AskWithin time.Duration
+	// AckTimeout is how long a client may take to answer, 0 for 60 s. Then its
+	// connection counts as broken.
+	AckTimeout time.Duration
+	// NoteWithin is how long an acknowledgement may wait until it is written to the
+	// store, 0 for 250 ms.
+	NoteWithin time.Duration
+	// Location is where clients should connect to resume: host, or host:port; empty
+	// for wherever they did (XEP-0198 §5).
+	Location string
+	// Logger is for misbehaving peers (Warn) and failures (Error); nil discards.
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	orElse(&d.Window, 600*time.Second)
+	orElse(&d.MaxQueue, 5000)
+	orElse(&d.MaxBytes, 4<<20)
+	orElse(&d.MaxWaiting, 10)
+	orElse(&d.AskAfter, 10)
+	orElse(&d.AskWithin, 2*time.Second)
+	orElse(&d.AckTimeout, 60*time.Second)
+	orElse(&d.NoteWithin, 250*time.Millisecond)
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+func orElse[T int | time.Duration](v *T, otherwise T) {
+	if *v <= 0 {
+		*v = otherwise
+	}
+}
+
+var (
+	_ mux.Extension = (*Extension)(nil)
+	_ mux.Starter   = (*Extension)(nil)
+)
+
+// Extension is Stream Management for the sessions of one mux. Make one with New.
+type Extension struct {
+	store Store
+	opt   Options
+	m     *mux.Mux // once it has started
+	key   mux.Key[state]
+	past  past
+	stats counters
+}
+
+// New makes the extension. Without a store, nil, sessions do not survive the
+// process. o may be nil and is copied.
+func New(store Store, o *Options) *Extension {
+	return &Extension{store: store, opt: o.withDefaults()}
+}
+
+// Name implements [mux.Extension].
+func (x *Extension) Name() string { return "smacks" }
+
+// The elements of the protocol.
+var (
+	enableName  = xml.Name{Space: NS, Local: "enable"}
+	resumeName  = xml.Name{Space: NS, Local: "resume"}
+	ackName     = xml.Name{Space: NS, Local: "a"}
+	requestName = xml.Name{Space: NS, Local: "r"}
+)
+
+// Register implements [mux.Extension].
+func (x *Extension) Register(r *mux.Registry) error {
+	x.key = mux.PersistentSlot(r, "smacks", mux.Codec[state]{Encode: encodeState, Decode: decodeState})
+	r.Outbound(mux.Track, x.bind)
+	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Detached: x.detached, Saving: x.saving, Closed: x.closed})
+	if x.store != nil {
+		r.Observe(mux.FromPeer, mux.AnyStanza, x.handles)
+	}
+	mux.On(r, x.removed)
+	r.Nonza(enableName, x.enable)
+	r.Nonza(ackName, x.ack)
+	r.Nonza(requestName, x.request)
+	r.Nonza(resumeName, x.misplaced)
+	r.Nonza(xml.Name{Space: NS}, x.unknown)
+	// Before there is a session (XEP-0198 §3, §6): enabling is too early.
+	r.Feature(mux.Feature{Name: "smacks", Needs: mux.Authenticated, Forbids: mux.Bound,
+		List: func(context.Context, *mux.Stream) xmlstream.Marshaler { return mux.Raw("<sm xmlns='" + NS + "'/>") },
+		Owns: []xml.Name{resumeName}, Step: x.resume})
+	r.Feature(mux.Feature{Name: "smacks-early", Needs: mux.Secure, Forbids: mux.Authenticated, Owns: []xml.Name{enableName, resumeName, ackName, requestName}, Step: early})
+	r.Feature(mux.Feature{Name: "smacks-unbound", Needs: mux.Authenticated, Forbids: mux.Bound, Owns: []xml.Name{enableName, ackName, requestName}, Step: early})
+	r.Inline(mux.Inline{Name: resumeName, At: mux.InAuthenticate, Offer: offer, Step: x.resumeInline})
+	r.Inline(mux.Inline{Name: enableName, At: mux.InBind, Step: x.enableInline})
+	return nil
+}
+
+// offer advertises resumption inside SASL2's authenticate (XEP-0198 §9).
+func offer(context.Context, *mux.Stream) xmlstream.Marshaler {
+	return mux.Raw("<sm xmlns='" + NS + "'/>")
+}
+
+// Start implements [mux.Starter]: it gives restored sessions what they had.
+func (x *Extension) Start(ctx context.Context, m *mux.Mux) error {
+	x.m = m
+	if x.store == nil {
+		return nil
+	}
+	return x.restore(ctx, m)
+}

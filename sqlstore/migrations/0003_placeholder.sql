@@ -1,2 +1,0 @@
--- Nothing: the numbers of migrations have no gaps.
-SELECT 1;
