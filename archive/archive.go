@@ -39,6 +39,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp/stanza"
 
 	"github.com/propolis-im/propolis/mux"
@@ -170,7 +171,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	for _, t := range []stanza.IQType{stanza.GetIQ, stanza.SetIQ} {
 		r.IQ(mux.AtAccount, t, xml.Name{Space: NS}, forbidden)
 	}
-	r.Inline(mux.Inline{At: mux.InBind, Step: x.bound})
+	r.Inline(mux.Inline{At: mux.InBind, Offer: nothing, Step: x.bound})
 	mux.On(r, x.stateLost)
 	mux.On(r, x.accountRemoved)
 	r.Disco(mux.AtSelf, func(_ context.Context, q *mux.DiscoQuery) error {
@@ -208,6 +209,9 @@ func (x *Extension) reads(e *mux.Event) {
 		e.Work.Save(s)
 	}
 }
+
+// nothing is what is offered: the member needs no element.
+func nothing(context.Context, *mux.Stream) xmlstream.Marshaler { return nil }
 
 func encodeReader(dst []byte, v *atomic.Bool) []byte {
 	if v.Load() {

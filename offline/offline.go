@@ -115,7 +115,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Observe(mux.FromPeer, mux.Presence, x.presence)
 	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Closed: x.closed})
 	r.Restored(x.restored)
-	r.Inline(mux.Inline{At: mux.InBind, Step: x.bound})
+	r.Inline(mux.Inline{At: mux.InBind, Offer: nothing, Step: x.bound})
 	mux.On(r, x.stateLost)
 	mux.On(r, x.accountRemoved)
 	r.Disco(mux.AtHost, func(_ context.Context, q *mux.DiscoQuery) error {
@@ -206,6 +206,9 @@ func (x *Extension) waits(e *mux.Event) bool {
 func (x *Extension) failed(ctx context.Context, account mux.Address, what string, err error) {
 	x.opt.Logger.LogAttrs(ctx, slog.LevelError, what, slog.String("account", account.String()), slog.Any("err", err))
 }
+
+// nothing is what is offered: the member needs no element.
+func nothing(context.Context, *mux.Stream) xmlstream.Marshaler { return nil }
 
 // bound clears what the client of a session that binds by Bind 2 finds in the archive
 // (XEP-0386 §3.2).

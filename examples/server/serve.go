@@ -31,6 +31,7 @@ import (
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/smacks"
@@ -43,10 +44,10 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
@@ -60,7 +61,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
 	external, err := components(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
 	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
@@ -73,12 +74,14 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		limits, limiter = server.NoLimits(), register.Unlimited{}
 	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
-	return server.New(&server.Options{
+	fast := sasl2.New(fastSASL{sasl{auth}, st.accounts}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
 		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
+		fast,
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		present,
@@ -95,6 +98,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		gateways,
 		smacks.New(st.streams, &smacks.Options{Logger: log}),
 	)
+	return srv, fast, err
 }
 
 // sasl lets package negotiate authenticate with package scram.
@@ -133,7 +137,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
 	var act activity
-	srv, err := assemble(ctx, cfg, st, cert, &act, log)
+	srv, fast, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
 		return err
 	}
@@ -141,7 +145,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, srv.Mux()}, cfg.Domains), log)
+	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, st.clients, st.committer, fast, srv.Mux()}, cfg.Domains), log)
 	if err != nil {
 		return err
 	}
