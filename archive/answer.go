@@ -139,7 +139,7 @@ func (a *answer) fin() *mux.Child {
 	b = append(b, "><set xmlns='"+nsRSM+"'>"...)
 	if n := len(p.Entries); n > 0 {
 		b = append(b, "<first"...)
-		if p.Index >= 0 {
+		if p.Index >= 0 && !a.Backward { // slixmpp takes the index of a last page for the end
 			b = append(b, " index='"...)
 			b = append(strconv.AppendInt(b, int64(p.Index), 10), '\'')
 		}
