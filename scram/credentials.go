@@ -12,7 +12,7 @@ type Credentials struct {
 	// Keys holds at most one key for each hash function. An account without
 	// keys exists but cannot log in by password.
 	Keys []Key
-	// Generation is different after every write. It is set by the store; a
+	// Generation is different after every Update. It is set by the store; a
 	// name that was removed and created again does not get an old one back.
 	// Compare for equality only.
 	Generation int64
