@@ -26,6 +26,13 @@ type SASL interface {
 	Start(st *mux.Stream, mechanism, domain string) (Exchange, error)
 }
 
+// ChannelBinder is a [SASL] with mechanisms that bind the channel.
+type ChannelBinder interface {
+	// ChannelBindings are the types that can be used on the stream, to be told to
+	// the peer before it chooses (XEP-0440 §2). With none nothing is told.
+	ChannelBindings(st *mux.Stream) []string
+}
+
 // Exchange is one run of a mechanism, which ends with done or an error.
 type Exchange interface {
 	// Step takes the peer's next message: nil if it sent no initial response,
@@ -65,8 +72,9 @@ const (
 	maxSASLText     = 16 << 10 // octets of base64 (auth-register §5)
 	maxSASLMessage  = 8 << 10  // octets decoded
 	maxSASLSteps    = 10       // of one exchange
-	maxAborts       = 10       // of one stream (auth-register SA-7)
-	maxTemporary    = 10       // of one stream: not counted as failures (SA-12), not for ever either
+	maxSASLPause    = 30 * time.Second
+	maxAborts       = 10 // of one stream (auth-register SA-7)
+	maxTemporary    = 10 // of one stream: not counted as failures (SA-12), not for ever either
 	maxNamedInAudit = 64
 )
 

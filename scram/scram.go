@@ -114,16 +114,11 @@ func (h Hash) Size() int {
 	return 0
 }
 
+// states make the states of hash functions.
+var states = [...]func() hash.Hash{SHA1: sha1.New, SHA256: sha256.New, SHA512: sha512.New}
+
 // new returns a hash state; h must be valid.
-func (h Hash) new() hash.Hash {
-	switch h {
-	case SHA1:
-		return sha1.New()
-	case SHA256:
-		return sha256.New()
-	}
-	return sha512.New()
-}
+func (h Hash) new() hash.Hash { return states[h]() }
 
 // ParseMechanism returns the hash of the SCRAM mechanism of that name and
 // whether there is one. Names are compared exactly (RFC 6120 §6.3.3); those

@@ -43,7 +43,7 @@ type Server struct {
 	host      *host
 	mux       *mux.Mux
 	neg       *negotiate.Negotiator
-	tls       *tls.Config
+	tls       *tls.Config // nil without TLS
 	directTLS *tls.Config
 	budget    *netio.Budget
 	admit     *admission
@@ -107,25 +107,6 @@ func (s *Server) Start(ctx context.Context) error {
 	s.readers.Add(1)
 	go s.watch()
 	return nil
-}
-
-// tlsConfigs makes what handshakes use (RFC 7590 §3, XEP-0368 §3).
-func (s *Server) tlsConfigs() {
-	if s.opt.Certificate == nil {
-		return
-	}
-	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}
-	s.directTLS = s.tls.Clone()
-	s.directTLS.NextProtos = []string{"xmpp-client"}
-}
-
-// certificate also tells the connection which certificate its peer sees.
-func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	cert, err := s.opt.Certificate(hello)
-	if c, ok := hello.Context().Value(connKey{}).(*conn); ok && err == nil {
-		c.cert = cert
-	}
-	return cert, err
 }
 
 // negotiation is how streams are negotiated.

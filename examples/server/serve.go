@@ -23,7 +23,6 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
-	"github.com/propolis-im/propolis/negotiate"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
@@ -46,8 +45,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	if err != nil {
 		return nil, err
 	}
+	sets, err := st.accounts.HashSets(ctx)
+	if err != nil {
+		return nil, err
+	}
 	pool := scram.NewPool(0, 0)
-	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
+	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
+		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
 	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
@@ -88,17 +92,6 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	)
 }
 
-// sasl lets package negotiate authenticate with package scram.
-type sasl struct{ auth *scram.Authenticator }
-
-// Mechanisms implements negotiate.SASL.
-func (s sasl) Mechanisms(*mux.Stream) []string { return s.auth.Mechanisms() }
-
-// Start implements negotiate.SASL.
-func (s sasl) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchange, error) {
-	return s.auth.Start(mechanism, domain)
-}
-
 // run runs the server until ctx is done, and returns nil after a clean
 // shutdown. Log and the line that says ready go to stderr.
 func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
@@ -118,6 +111,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
+	warnEndPoint(ctx, cert, log)
 	st, err := openStores(ctx, cfg)
 	if err != nil {
 		return err

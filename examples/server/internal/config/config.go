@@ -53,6 +53,7 @@ type Config struct {
 
 	Registration Registration
 	SASLPlain    bool
+	SASLYLenient bool
 	Limits       bool
 	LogLevel     slog.Level
 }
