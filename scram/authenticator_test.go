@@ -310,6 +310,13 @@ func (s *brokenStore) Update(ctx context.Context, account string, from int64, c 
 	return s.Store.Update(ctx, account, from, c)
 }
 
+func (s *brokenStore) AddKey(ctx context.Context, account string, from int64, k scram.Key) error {
+	if s.updateErr != nil {
+		return s.updateErr
+	}
+	return s.Store.AddKey(ctx, account, from, k)
+}
+
 // TestStoreDown: SA-12, at each look-up and for everybody.
 func TestStoreDown(t *testing.T) {
 	t.Parallel()
