@@ -57,7 +57,7 @@ type ends struct{ server, client scram.Connection }
 func connect(t testing.TB, cert tls.Certificate, version uint16) ends {
 	t.Helper()
 	a, b := net.Pipe()
-	server := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{cert}})
+	server := tls.Server(a, &tls.Config{Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: true}) // a pipe holds none
 	client := tls.Client(b, &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
 	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
 	done := make(chan error, 1)
