@@ -115,10 +115,10 @@ func (s *Server) negotiation() *negotiate.Options {
 		Domains: func() []string { return s.host.list },
 		SASL:    s.opt.SASL,
 		Timeout: s.lim.Negotiation, TLSTimeout: min(tlsHandshake, s.lim.Negotiation),
-		OnFailure: s.loginFailed,
-		PreAuth:   negotiate.Limits{MaxBytes: s.lim.PreAuthBytes},
-		PostAuth:  negotiate.Limits{MaxBytes: s.lim.StanzaBytes, Idle: s.lim.Idle},
-		Logger:    s.log,
+		MaxFailures: s.lim.FailuresPerStream, OnFailure: s.loginFailed,
+		PreAuth:  negotiate.Limits{MaxBytes: s.lim.PreAuthBytes},
+		PostAuth: negotiate.Limits{MaxBytes: s.lim.StanzaBytes, Idle: s.lim.Idle},
+		Logger:   s.log,
 	}
 }
 

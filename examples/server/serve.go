@@ -65,9 +65,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
-	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
+	limits, limiter := new(server.Limits), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
+	}
+	if cfg.SASLYLenient {
+		// Those clients try every mechanism with channel binding first, in vain.
+		limits.FailuresPerStream = 5
 	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
 	return server.New(&server.Options{
