@@ -201,7 +201,8 @@ func (r *run) step(data []byte) (next, error) {
 		return goOn, err
 	}
 	r.authenticated(account)
-	r.n.log.LogAttrs(r.ctx, slog.LevelDebug, "authenticated", slog.String("account", account.String()))
+	r.n.log.LogAttrs(r.ctx, slog.LevelDebug, "authenticated", slog.String("account", account.String()),
+		slog.String("mechanism", r.auth.mechanism))
 	return restart, nil
 }
 
