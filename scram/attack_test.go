@@ -106,8 +106,9 @@ func TestAttack12Reflection(t *testing.T) {
 }
 
 // TestAttack13Enumeration: for whoever does not know the password an account that
-// exists costs the same work as one that does not, and answers the same. The test
-// counts what is hashed, so it must not be parallel to others. Time is left to BenchmarkExchange and BenchmarkEnumeration: it depends on the machine.
+// exists costs the same work as one that does not, and answers the same. Time
+// depends on the machine and is left to BenchmarkEnumeration. What is hashed is
+// counted, so the test must not be parallel to others.
 func TestAttack13Enumeration(t *testing.T) {
 	store := new(scram.Memory)
 	all, err := scram.NewCredentials("pencil", quick)
