@@ -47,7 +47,7 @@ func (c *counted) Credentials(ctx context.Context, account string) (ours.Credent
 // withBinding has the account of withRomeo, and all that SCRAM can do with one hash.
 func withBinding(t *testing.T) (binder, *counted) {
 	t.Helper()
-	policy := ours.Policy{Iterations: ours.MinIterations, Hashes: []ours.Hash{ours.SHA256}}
+	policy := ours.Policy{Iterations: ours.MinIterations, Floor: ours.MinIterations, Hashes: []ours.Hash{ours.SHA256}}
 	c, err := ours.NewCredentials("secret", policy)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func (a authenticator) Start(_ *mux.Stream, mechanism, domain string) (negotiate
 // withRomeo has one account, with the password secret and cheap keys.
 func withRomeo(t *testing.T) authenticator {
 	t.Helper()
-	policy := ours.Policy{Iterations: ours.MinIterations, Hashes: []ours.Hash{ours.SHA256}}
+	policy := ours.Policy{Iterations: ours.MinIterations, Floor: ours.MinIterations, Hashes: []ours.Hash{ours.SHA256}}
 	c, err := ours.NewCredentials("secret", policy)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ type binder struct{ *scram.Authenticator }
 
 func newBinder(t testing.TB) binder {
 	t.Helper()
-	policy := scram.Policy{Iterations: scram.MinIterations, Hashes: []scram.Hash{scram.SHA256}}
+	policy := scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterations, Hashes: []scram.Hash{scram.SHA256}}
 	c, err := scram.NewCredentials("secret", policy)
 	must(t, err)
 	store := new(scram.Memory)
