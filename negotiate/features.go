@@ -68,7 +68,11 @@ func (r *run) features(state mux.State, attrs string) []byte {
 // mechanisms lists those that can succeed here (auth-register SA-1), and the
 // channel bindings that some of them can use (XEP-0440 §2).
 func (r *run) mechanisms(b []byte) []byte {
-	names := r.offered()
+	if r.n.opt.SASL == nil {
+		return b
+	}
+	names := r.n.opt.SASL.Mechanisms(r.st)
+	r.auth.listed = names
 	if len(names) == 0 {
 		return b
 	}

@@ -19,7 +19,8 @@ import (
 // that negotiate, several at a time.
 type SASL interface {
 	// Mechanisms lists what can succeed on the stream as it is (st.TLS, st.Domain),
-	// best first. Names that it does not list are refused with invalid-mechanism.
+	// best first; it is asked when features are sent. Names that are not listed are
+	// refused with invalid-mechanism.
 	Mechanisms(st *mux.Stream) []string
 	// Start begins an exchange for the accounts of a served domain, which is
 	// prepared. An error is answered as one of [Exchange.Step].
@@ -85,18 +86,11 @@ var conditions = []string{
 
 // auth is what is known of the attempts to authenticate.
 type auth struct {
+	listed                      []string // mechanisms, in the last features
 	ex                          Exchange // nil if none is running
 	mechanism                   string
 	steps                       int
 	failures, aborts, temporary int
-}
-
-// offered are the mechanisms of the stream.
-func (r *run) offered() []string {
-	if r.n.opt.SASL == nil {
-		return nil
-	}
-	return r.n.opt.SASL.Mechanisms(r.st)
 }
 
 // sasl handles an element of the SASL profile (RFC 6120 §6.4).
@@ -134,7 +128,7 @@ func (r *run) authenticate(el *mux.Stanza) (next, error) {
 		return r.refuse(condMalformed, nil) // auth-register SA-6
 	case r.st.State()&mux.Secure == 0:
 		return r.refuse(condEncryption, nil) // core-im LC-9
-	case !slices.Contains(r.offered(), name):
+	case !slices.Contains(r.auth.listed, name):
 		return r.refuse(condMechanism, nil) // auth-register SA-3
 	}
 	data, wrong := saslData(el)

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -29,13 +30,22 @@ type binder struct{ *scram.Authenticator }
 
 func newBinder(t testing.TB) binder {
 	t.Helper()
+	b, err := makeBinder(t.Context())
+	must(t, err)
+	return b
+}
+
+func makeBinder(ctx context.Context) (binder, error) {
 	policy := scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterations, Hashes: []scram.Hash{scram.SHA256}}
 	c, err := scram.NewCredentials("secret", policy)
-	must(t, err)
+	if err != nil {
+		return binder{}, err
+	}
 	store := new(scram.Memory)
-	_, err = store.Create(t.Context(), "romeo@"+domain, c)
-	must(t, err)
-	return binder{scram.New(store, &scram.Options{Policy: policy})}
+	if _, err := store.Create(ctx, "romeo@"+domain, c); err != nil {
+		return binder{}, err
+	}
+	return binder{scram.New(store, &scram.Options{Policy: policy})}, nil
 }
 
 func (b binder) on(st *mux.Stream) *scram.Offer {
