@@ -11,11 +11,15 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/propolis-im/propolis/scram"
 )
+
+// rsaKey is one for all certificates: it takes long to make.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // issue makes a certificate with a signature of that kind.
 func issue(t testing.TB, algorithm x509.SignatureAlgorithm) tls.Certificate {
@@ -30,7 +34,7 @@ func issue(t testing.TB, algorithm x509.SignatureAlgorithm) tls.Certificate {
 	case x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	default:
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key, err = rsaKey()
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"math/big"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -59,6 +60,9 @@ func (b binder) Start(st *mux.Stream, mechanism, domain string) (negotiate.Excha
 	return b.on(st).Start(mechanism, domain)
 }
 
+// rsaKey is one for all certificates: it takes long to make.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 // issue makes a certificate with a signature of that kind.
 func issue(t testing.TB, algorithm x509.SignatureAlgorithm) *tls.Certificate {
 	t.Helper()
@@ -72,7 +76,7 @@ func issue(t testing.TB, algorithm x509.SignatureAlgorithm) *tls.Certificate {
 	case x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
 		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	default:
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key, err = rsaKey()
 	}
 	must(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{domain}, SignatureAlgorithm: algorithm,
