@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,9 @@ import (
 
 // rsaKey is one for all certificates: it takes long to make.
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// serial is the number of the last certificate: no two are the same.
+var serial atomic.Int64
 
 // issue makes a certificate with a signature of that kind.
 func issue(t testing.TB, algorithm x509.SignatureAlgorithm) tls.Certificate {
@@ -40,7 +44,7 @@ func issue(t testing.TB, algorithm x509.SignatureAlgorithm) tls.Certificate {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{host}, SignatureAlgorithm: algorithm,
+		SerialNumber: big.NewInt(serial.Add(1)), DNSNames: []string{host}, SignatureAlgorithm: algorithm,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

@@ -63,6 +63,9 @@ func (b binder) Start(st *mux.Stream, mechanism, domain string) (negotiate.Excha
 // rsaKey is one for all certificates: it takes long to make.
 var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
+// serial is the number of the last certificate: no two are the same.
+var serial atomic.Int64
+
 // issue makes a certificate with a signature of that kind.
 func issue(t testing.TB, algorithm x509.SignatureAlgorithm) *tls.Certificate {
 	t.Helper()
@@ -79,7 +82,7 @@ func issue(t testing.TB, algorithm x509.SignatureAlgorithm) *tls.Certificate {
 		key, err = rsaKey()
 	}
 	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{domain}, SignatureAlgorithm: algorithm,
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial.Add(1)), DNSNames: []string{domain}, SignatureAlgorithm: algorithm,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	must(t, err)
