@@ -1,13 +1,14 @@
 // Package scram implements the SASL mechanisms SCRAM-SHA-1 (RFC 5802),
 // SCRAM-SHA-256 (RFC 7677) and SCRAM-SHA-512, their variants with channel
 // binding (-PLUS; RFC 5929, RFC 9266, XEP-0440 version 1.0.0), and PLAIN (RFC
-// 4616) for servers, with the credentials they check, following XEP-0438: Best
-// Practices for Password Hashing and Storage, version 0.2.0. What a server
-// lists is protected by XEP-0474: SASL SCRAM Downgrade Protection, version
+// 4616), for servers and clients. The credentials that servers check follow
+// XEP-0438: Best Practices for Password Hashing and Storage, version 0.2.0. What a
+// server lists is protected by XEP-0474: SASL SCRAM Downgrade Protection, version
 // 0.5.0, and XEP-0515, version 0.1.0; XEP-0480: SASL Upgrade Tasks, version
 // 0.2.0, add keys for stronger hashes.
 //
-// It knows neither XML nor networks, so it serves any protocol with SASL.
+// It knows neither XML nor networks, so it serves any protocol with SASL; only
+// [Features] and [Mechanisms] are for clients over mellium's sessions.
 //
 // # Use
 //
@@ -15,6 +16,8 @@
 // offers on a connection, and [Offer.Start] begins one [Exchange], which is fed
 // the decoded messages of the client until it is done and then names the account.
 // Where there is no TLS, or somebody else ends it, [Authenticator.Start] does.
+// The client's side is [Choose] and [NewClient].
+//
 // Below it lie pure parts that perform no I/O: [Server] is the state machine of
 // one SCRAM exchange, [Key] what is kept of a password, [BindingData] and
 // [ListHash] what channel binding and the protection of lists compare,
