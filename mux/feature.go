@@ -69,6 +69,10 @@ type Outcome struct {
 	// authenticate has failed, which Reply tells the peer. Attempts are counted and
 	// delayed together with those of other features and of SASL itself.
 	Failed string
+	// Mechanism is what was tried and Cause why it failed, for those who watch over
+	// failures; the peer is told neither.
+	Mechanism string
+	Cause     error
 	// Bind makes a session in the same step, as Bind 2 does (XEP-0386). Bound then
 	// gives the element to be sent in place of Reply, in the turn that bound, so
 	// that nothing of the session comes before it.

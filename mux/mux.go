@@ -313,6 +313,14 @@ func (e *Event) EndSessions(ctx context.Context, but *Session) {
 	e.endSessions(ctx, but, stream.Reset)
 }
 
+// EndSession ends a session of the account of the turn, with a stream error or
+// properly, after what it is still owed: the result of the request that ends it.
+func (e *Event) EndSession(ctx context.Context, s *Session, err error) {
+	if s.acct == e.acct {
+		e.m.endSession(ctx, e, s, err)
+	}
+}
+
 // workEnded is told at the end of each Work and runner.
 func (m *Mux) workEnded() {
 	if m.open.Add(-1) == 0 && m.stopping.Load() {

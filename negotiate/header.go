@@ -31,6 +31,8 @@ func (r *run) open() error {
 	r.domain = domain
 	r.st.SetDomain(domain.String())
 	r.st.SetLang(h.Lang)
+	peer, _ := bareFrom(h)
+	r.st.SetFrom(peer)
 	return nil
 }
 
@@ -113,7 +115,10 @@ func bareFrom(h Header) (mux.Address, bool) {
 		return mux.Address{}, false
 	}
 	a, err := mux.ParseAddress(h.From)
-	return a, err == nil && a.IsBare() && a.Local() != ""
+	if err != nil || !a.IsBare() || a.Local() == "" {
+		return mux.Address{}, false
+	}
+	return a, true
 }
 
 // versionOK: 1.0 or more (RFC 6120 §4.7.5); absent means 0.9.

@@ -11,6 +11,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/smacks"
 )
@@ -188,6 +189,7 @@ func TestRemoveAccount(t *testing.T) {
 			d.StreamManagement().End("before of "+a.String(), &smacks.Last{Account: a, Until: time.Now()}),
 		})
 		must(t, d.settle(t.Context()))
+		must(t, d.Clients().Put(t.Context(), a, sasl2.Client{ID: "x"}, sasl2.Keep{Max: 1}))
 	}
 	fill(juliet)
 	fill(romeo)

@@ -19,6 +19,7 @@ var removals = []string{
 	"DELETE FROM blocked WHERE account = ?",
 	"DELETE FROM private_xml WHERE account = ?",
 	"DELETE FROM vcard WHERE account = ?",
+	"DELETE FROM client WHERE account = ?",
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,

@@ -8,6 +8,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
+	sasl2test "github.com/propolis-im/propolis/sasl2/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
 	smackstest "github.com/propolis-im/propolis/smacks/storetest"
 )
@@ -46,6 +47,14 @@ func TestBlocklists(t *testing.T) {
 	blocktest.Test(t, func(t *testing.T) blocktest.Store {
 		d := temp(t, nil)
 		return blocktest.Store{Store: d.Blocklists(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestClients(t *testing.T) {
+	t.Parallel()
+	sasl2test.Test(t, func(t *testing.T) sasl2test.Store {
+		d := temp(t, nil)
+		return sasl2test.Store{Store: d.Clients(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 

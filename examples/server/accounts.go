@@ -8,14 +8,18 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
 
 // operatorAccounts is what the command user works on. An operator may choose any
 // password that can be used at all.
 type operatorAccounts struct {
-	store accountStore
-	mux   *mux.Mux // nil while no server runs
+	store     accountStore
+	clients   sasl2.Store
+	committer mux.Committer
+	sasl2     *sasl2.Extension // of the server that runs
+	mux       *mux.Mux         // nil while no server runs
 }
 
 var _ control.Accounts = (*operatorAccounts)(nil)
@@ -101,7 +105,7 @@ func openAccounts(ctx context.Context, cfg *config.Config) (control.Accounts, io
 	if err != nil {
 		return nil, nil, err
 	}
-	return control.Serving(&operatorAccounts{store: s.accounts}, cfg.Domains), closer(s.close), nil
+	return control.Serving(&operatorAccounts{store: s.accounts, clients: s.clients, committer: s.committer}, cfg.Domains), closer(s.close), nil
 }
 
 type closer func() error

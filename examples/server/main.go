@@ -32,6 +32,9 @@ const help = `Usage: server [FLAG]...                        run the server
        server [FLAG]... user passwd NAME@DOMAIN  set its password
        server [FLAG]... user del NAME@DOMAIN     remove it with all that it has
        server [FLAG]... user list                list all accounts
+       server [FLAG]... user clients NAME@DOMAIN list the apps that have logged in
+       server [FLAG]... user revoke NAME@DOMAIN CLIENT
+                                                 log one out, see user clients
        server [FLAG]... invite                   not available yet
        server [FLAG]... dns                      not available yet
 

@@ -28,6 +28,7 @@ import (
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/smacks"
@@ -40,14 +41,14 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sets, err := st.accounts.HashSets(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
@@ -62,7 +63,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
 	external, err := components(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
 	limits, limiter := new(server.Limits), register.Limiter(nil)
@@ -74,12 +75,14 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		limits.FailuresPerStream = 5
 	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
-	return server.New(&server.Options{
+	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
 		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
+		fast,
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		present,
@@ -94,6 +97,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		gateways,
 		smacks.New(st.streams, &smacks.Options{Logger: log}),
 	)
+	return srv, fast, err
 }
 
 // run runs the server until ctx is done, and returns nil after a clean
@@ -122,7 +126,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
 	var act activity
-	srv, err := assemble(ctx, cfg, st, cert, &act, log)
+	srv, fast, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
 		return err
 	}
@@ -130,7 +134,7 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, srv.Mux()}, cfg.Domains), log)
+	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, st.clients, st.committer, fast, srv.Mux()}, cfg.Domains), log)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/roster"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/smacks"
 	"github.com/propolis-im/propolis/sqlstore"
@@ -38,19 +39,25 @@ type stores struct {
 	blocked   blocking.Store
 	private   private.Store
 	vcards    vcard.Store
+	clients   sasl2.Store
 	sessions  mux.SessionStore
 	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
+	tokens    [32]byte      // for sasl2.Options
 	close     func() error
 }
 
 // openStores opens what the settings say.
 func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
-		s := &stores{accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{}, close: func() error { return nil }}
-		s.private, s.vcards = &private.Memory{}, &vcard.Memory{}
+		s := &stores{
+			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
+			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
+			close: func() error { return nil },
+		}
 		_, _ = rand.Read(s.secret[:]) // never fails
+		_, _ = rand.Read(s.tokens[:])
 		return s, nil
 	}
 	db, err := sqlstore.Open(ctx, filepath.Join(cfg.Data, "propolis.db"), nil)
@@ -59,14 +66,16 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	}
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
+		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
 	}
-	s.private, s.vcards = db.Private(), db.VCards()
-	secret, err := db.Secret(ctx, "scram-decoys", len(s.secret))
-	if err != nil {
-		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
+	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {
+		secret, err := db.Secret(ctx, name, len(key))
+		if err != nil {
+			return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
+		}
+		copy(key[:], secret)
 	}
-	copy(s.secret[:], secret)
 	return s, nil
 }
 

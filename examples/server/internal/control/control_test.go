@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
 
@@ -22,6 +24,27 @@ type memory struct {
 	mu       sync.Mutex
 	accounts map[string]string
 	before   func() // if not nil, is called by Add
+	clients  []ClientInfo
+}
+
+func (m *memory) Clients(_ context.Context, account string) ([]ClientInfo, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[account]; !ok {
+		return nil, scram.ErrNoAccount
+	}
+	return m.clients, nil
+}
+
+func (m *memory) Revoke(_ context.Context, account, client string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.clients, func(c ClientInfo) bool { return c.ID == client })
+	if i < 0 {
+		return fmt.Errorf("%s: %w", account, sasl2.ErrNoClient)
+	}
+	m.clients = slices.Delete(m.clients, i, i+1)
+	return nil
 }
 
 func (m *memory) Add(_ context.Context, account, password string) error {
@@ -151,6 +174,39 @@ func TestAccounts(t *testing.T) {
 				t.Errorf("log %q; want accounts and no passwords", text)
 			}
 		})
+	}
+}
+
+// TestClients: what clients say about themselves arrives as it is.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	want := []ClientInfo{
+		{ID: "one", Software: "\"Hive\"\n\x1b[2J", Device: "📱", Last: time.Unix(1_700_000_000, 5), Connected: true, Password: true, Token: true},
+		{ID: "two"},
+	}
+	dir := t.TempDir()
+	start(t, dir, &memory{accounts: map[string]string{"alice@example.org": ""}, clients: slices.Clone(want)}, io.Discard)
+	c, ctx := NewClient(dir), t.Context()
+	same := func(a, b ClientInfo) bool {
+		equal := a.Last.Equal(b.Last)
+		a.Last, b.Last = time.Time{}, time.Time{}
+		return equal && a == b
+	}
+	list, err := c.Clients(ctx, "alice@example.org")
+	if err != nil || !slices.EqualFunc(list, want, same) {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if _, err := c.Clients(ctx, "nobody@example.org"); !errors.Is(err, scram.ErrNoAccount) {
+		t.Errorf("clients of nobody: %v", err)
+	}
+	if err := c.Revoke(ctx, "alice@example.org", "one"); err != nil {
+		t.Error(err)
+	}
+	if err := c.Revoke(ctx, "alice@example.org", "one"); !errors.Is(err, sasl2.ErrNoClient) {
+		t.Errorf("revoked again: %v", err)
+	}
+	if list, err := c.Clients(ctx, "alice@example.org"); err != nil || len(list) != 1 {
+		t.Errorf("got %+v, %v", list, err)
 	}
 }
 

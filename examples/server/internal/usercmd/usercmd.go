@@ -4,6 +4,8 @@
 //	user passwd NAME@DOMAIN
 //	user del NAME@DOMAIN
 //	user list
+//	user clients NAME@DOMAIN
+//	user revoke NAME@DOMAIN CLIENT
 //
 // It works through the server that runs on the data directory, or on the store
 // itself if none does.
@@ -75,7 +77,7 @@ type work func(context.Context, control.Accounts) error
 // prepare checks the arguments and gets the password.
 func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	if len(args) == 0 {
-		return nil, &usageError{"want add, passwd, del or list"}
+		return nil, &usageError{"want add, passwd, del, list, clients or revoke"}
 	}
 	verb, args := args[0], args[1:]
 	if verb == "list" {
@@ -84,8 +86,11 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 		}
 		return c.list, nil
 	}
-	if !slices.Contains([]string{"add", "passwd", "del"}, verb) {
-		return nil, &usageError{fmt.Sprintf("%q: want add, passwd, del or list", verb)}
+	if verb == "revoke" {
+		return c.prepareRevoke(args)
+	}
+	if !slices.Contains([]string{"add", "passwd", "del", "clients"}, verb) {
+		return nil, &usageError{fmt.Sprintf("%q: want add, passwd, del, list, clients or revoke", verb)}
 	}
 	if len(args) != 1 {
 		return nil, &usageError{verb + " wants one account, NAME@DOMAIN"}
@@ -93,6 +98,9 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	account, err := parseAccount(args[0], verb == "add")
 	if err != nil {
 		return nil, err
+	}
+	if verb == "clients" {
+		return func(ctx context.Context, a control.Accounts) error { return c.clients(ctx, a, account) }, nil
 	}
 	if verb == "del" {
 		return c.change(account, "removed", func(ctx context.Context, a control.Accounts) error {
