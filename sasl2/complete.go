@@ -82,6 +82,7 @@ func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 	client, owner := l.client, l.x.owner
 	o.Bind = &mux.BindOptions{
 		Resource: l.x.resource(l.account, client, l.req.bind.tag),
+		Bind2:    true,
 		Inline:   l.req.bind.inline,
 		// XEP-0386 §3.2: earlier sessions of the same installation end.
 		Replace: func(s *mux.Session) bool { return client != "" && owner.Of(s).client == client },

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
@@ -183,6 +185,9 @@ func TestRemoveAccount(t *testing.T) {
 			d.Blocklists().Add(a, []mux.Address{romeo}),
 			d.Private().Set(a, xml.Name{Space: "x:y", Local: "a"}, "<a xmlns='x:y'/>"),
 			d.VCards().Set(a, "<vCard xmlns='vcard-temp'/>"),
+			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
+			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
+			d.Offline().Add(a, offline.Message{ID: "x"}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
 			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
@@ -23,6 +24,7 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
@@ -66,6 +68,11 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
+	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
+		from, to := contacts.Subscription(ctx, e, contact)
+		return from || to
+	}
+	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
 	limits, limiter := new(server.Limits), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
@@ -86,7 +93,9 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		present,
-		carbons.New(&carbons.Options{Occupant: present.Occupant}),
+		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
+		archives,
+		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
 		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),

@@ -9,10 +9,12 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
@@ -31,6 +33,12 @@ type accountStore interface {
 	HashSets(ctx context.Context) ([][]scram.Hash, error)
 }
 
+// archives are the stores of package archive.
+type archives interface {
+	archive.Store
+	archive.PrefsStore
+}
+
 // stores are the stores of all extensions.
 type stores struct {
 	accounts  accountStore
@@ -40,6 +48,8 @@ type stores struct {
 	private   private.Store
 	vcards    vcard.Store
 	clients   sasl2.Store
+	archives  archives
+	offline   offline.Store
 	sessions  mux.SessionStore
 	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
@@ -54,6 +64,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
 			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
+			archives: &archive.Memory{}, offline: &offline.Memory{},
 			close: func() error { return nil },
 		}
 		_, _ = rand.Read(s.secret[:]) // never fails
@@ -67,6 +78,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
 		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
+		archives: db.Archives(), offline: db.Offline(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
 	}
 	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {

@@ -450,6 +450,103 @@ async def run_block_has(account, *items):
     await x.leave()
 
 
+def archivist(account):
+    """A client that knows archives. It has no presence."""
+    x = Client(account)
+    x.register_plugin("xep_0313")
+    return x
+
+
+async def bodies(x, **query):
+    """The bodies of all messages in the own archive, as they come."""
+    return [m["mam_result"]["forwarded"]["stanza"]["body"] async for m in x["xep_0313"].iterate(rsm={"max": 250}, **query)]
+
+
+async def run_archive(account, count, contact):
+    """Goes through an archive of messages "text 0" and so on, every tenth of them with
+    the contact, in both directions."""
+    x = await archivist(account).login()
+    info = await x["xep_0030"].get_info(jid=account, timeout=WAIT)
+    for feature in ("urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:sid:0"):
+        demand(feature in info["disco_info"]["features"], f"feature {feature} missing")
+    everything = [f"text {i}" for i in range(int(count))]
+    demand(await bodies(x) == everything, "forward: not each message once, in order")
+    print("forward ok", flush=True)
+    demand(await bodies(x, reverse=True) == everything[::-1], "backward: not each message once, in order")
+    print("backward ok", flush=True)
+    demand(await bodies(x, with_jid=slixmpp.JID(contact)) == everything[::10], "with: not each message once, in order")
+    demand(await bodies(x, with_jid=slixmpp.JID(contact), reverse=True) == everything[::10][::-1], "with, backward: wrong")
+    metadata = await x["xep_0313"].get_archive_metadata(timeout=WAIT)
+    demand(metadata["mam_metadata"]["start"]["id"] != metadata["mam_metadata"]["end"]["id"], "metadata: one message")
+    await x.leave()
+
+
+async def run_archive_list(account):
+    """Prints the bodies of all messages in the archive."""
+    x = await archivist(account).login()
+    print("archive " + json.dumps(await bodies(x)), flush=True)
+    await x.leave()
+
+
+async def collected(account):
+    """What waited for an account: bodies and senders of delayed messages."""
+    x, got = Client(account), []
+    x.add_event_handler("message", lambda m: got.append(
+        (m["body"], m["from"].bare, m.xml.find("{urn:xmpp:delay}delay") is not None)))
+    await x.online()
+    await x["xep_0199"].ping(x.requested_jid.domain, timeout=WAIT)
+    await x.leave()
+    return got
+
+
+async def run_offline(first, second):
+    """Messages wait for the second, who gets them once."""
+    a = await Client(first).online()
+    for i in range(60):
+        a.send_message(mto=second, mbody=f"waits {i}", mtype="chat")
+    try:
+        await a["xep_0199"].ping(second, timeout=WAIT)
+    except slixmpp.exceptions.IqError:
+        pass  # who is not there does not answer, but all before was dealt with
+    want = [(f"waits {i}", first, True) for i in range(60)]
+    got = [m for m in await collected(second) if m[0].startswith("waits")]
+    demand(got == want, f"got {got}")
+    got = [m for m in await collected(second) if m[0].startswith("waits")]
+    demand(got == [], f"again {got}")
+    await a.leave()
+
+
+async def run_sends(account, to, prefix):
+    """Sends messages until the connection ends, and prints what the server has
+    acknowledged (XEP-0198)."""
+    x = Client(account)
+    x.register_plugin("xep_0198")
+    x["xep_0198"].window = 10
+    acked = 0
+
+    def note(stanza):
+        nonlocal acked
+        if stanza.name == "message" and stanza["body"].startswith(prefix):
+            acked += 1
+            print(f"acked {acked}", flush=True)
+
+    x.add_event_handler("stanza_acked", note)
+    await x.login()
+    await x.get_roster(timeout=WAIT)
+
+    async def send():
+        number = 0
+        while True:
+            x.send_message(mto=to, mbody=f"{prefix} {number}", mtype="chat")
+            number += 1
+            if number % 20 == 0:
+                await asyncio.sleep(0.005)
+
+    sends = asyncio.ensure_future(send())
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+    sends.cancel()
+
+
 async def run_register(account):
     """Registers in band, logs in on the same stream, and removes the account."""
     # Long enough for servers that refuse short ones.
