@@ -3,6 +3,7 @@ package selfsigned
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -40,6 +41,9 @@ func (c *Certificate) Reload() error {
 func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
+
+// Leaf is the certificate itself, without the rest of its chain.
+func (c *Certificate) Leaf() *x509.Certificate { return c.current.Load().Leaf }
 
 // ReloadOn reloads at every signal, normally SIGHUP, until ctx is done.
 func (c *Certificate) ReloadOn(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
