@@ -51,6 +51,9 @@ type Limits struct {
 	// (core-im LIM-11). Above it every attempt is delayed by FailureDelay, 5 s.
 	FailuresPerAddress int
 	FailureDelay       time.Duration
+	// FailuresPerStream is how many attempts to log in may fail before the stream
+	// ends, 3; from 2 to 5 (RFC 6120 §6.4.5).
+	FailuresPerStream int
 	// Connections bounds all TCP connections; 20000.
 	Connections int
 	// RecipientsPerMinute bounds the bare addresses, beside its own and its
@@ -118,6 +121,7 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.ConnectionsPerAddress, 100)
 	n(&d.NewPerMinute, 60)
 	n(&d.FailuresPerAddress, 30)
+	n(&d.FailuresPerStream, 3)
 	n(&d.Connections, 20000)
 	n(&d.RecipientsPerMinute, 200)
 	size(&d.StanzaBytes, 256<<10)

@@ -51,6 +51,7 @@ func (r *reloader) reload(ctx context.Context) {
 		r.log.LogAttrs(ctx, slog.LevelError, "keeping the old certificate", slog.Any("err", err))
 	} else {
 		r.log.LogAttrs(ctx, slog.LevelInfo, "certificate read again")
+		warnEndPoint(ctx, r.cert, r.log)
 	}
 	if err := r.srv.SetDomains(now.Domains); err != nil {
 		r.log.LogAttrs(ctx, slog.LevelError, "keeping the old domains", slog.Any("err", err))

@@ -24,7 +24,6 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
-	"github.com/propolis-im/propolis/negotiate"
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
@@ -49,8 +48,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	if err != nil {
 		return nil, nil, err
 	}
+	sets, err := st.accounts.HashSets(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	pool := scram.NewPool(0, 0)
-	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
+	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
+		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
 	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
@@ -69,12 +73,16 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return from || to
 	}
 	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
-	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
+	limits, limiter := new(server.Limits), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
 	}
+	if cfg.SASLYLenient {
+		// Those clients try every mechanism with channel binding first, in vain.
+		limits.FailuresPerStream = 5
+	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
-	fast := sasl2.New(fastSASL{sasl{auth}, st.accounts}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
@@ -101,17 +109,6 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	return srv, fast, err
 }
 
-// sasl lets package negotiate authenticate with package scram.
-type sasl struct{ auth *scram.Authenticator }
-
-// Mechanisms implements negotiate.SASL.
-func (s sasl) Mechanisms(*mux.Stream) []string { return s.auth.Mechanisms() }
-
-// Start implements negotiate.SASL.
-func (s sasl) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchange, error) {
-	return s.auth.Start(mechanism, domain)
-}
-
 // run runs the server until ctx is done, and returns nil after a clean
 // shutdown. Log and the line that says ready go to stderr; load reads the settings
 // again.
@@ -132,6 +129,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	if err != nil {
 		return err
 	}
+	warnEndPoint(ctx, cert, log)
 	st, err := openStores(ctx, cfg)
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ type accountStore interface {
 	Exists(ctx context.Context, account mux.Address) (bool, error)
 	List(ctx context.Context, domain string) ([]string, error)
 	Classes(ctx context.Context) ([]scram.Class, error)
+	HashSets(ctx context.Context) ([][]scram.Hash, error)
 }
 
 // archives are the stores of package archive.
@@ -187,3 +188,6 @@ func (m *memoryAccounts) List(_ context.Context, domain string) ([]string, error
 
 // Classes says nothing: the policy describes all keys.
 func (m *memoryAccounts) Classes(context.Context) ([]scram.Class, error) { return nil, nil }
+
+// HashSets says nothing either: all accounts are made by the policy.
+func (m *memoryAccounts) HashSets(context.Context) ([][]scram.Hash, error) { return nil, nil }

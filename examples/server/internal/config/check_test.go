@@ -132,7 +132,7 @@ func TestWriteHelp(t *testing.T) {
 	text := b.String()
 	for _, name := range []string{
 		"domain", "data", "store", "c2s", "c2s-tls", "http", "s2s", "tls-cert", "tls-key",
-		"component", "component-secret", "registration", "contact", "sasl-plain", "limits", "config", "log-level",
+		"component", "component-secret", "registration", "contact", "sasl-plain", "sasl-y-lenient", "limits", "config", "log-level",
 	} {
 		if !strings.Contains(text, "  -"+name+" ") {
 			t.Errorf("-%s is missing in\n%s", name, text)

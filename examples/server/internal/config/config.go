@@ -56,6 +56,7 @@ type Config struct {
 	Contacts     disco.Contacts // where to reach those who run the server
 	Registration Registration
 	SASLPlain    bool
+	SASLYLenient bool
 	Limits       bool
 	LogLevel     slog.Level
 }
@@ -166,6 +167,9 @@ func (c *Config) Warnings() []string {
 	}
 	if !c.Limits && !c.allLoopback() {
 		w = append(w, "-limits is off and the server can be reached from outside: passwords can be guessed at full speed")
+	}
+	if c.SASLYLenient {
+		w = append(w, "-sasl-y-lenient is on: when somebody on the way cuts the offer of channel binding short, the server does not notice")
 	}
 	if info, err := os.Stat(c.Data); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		w = append(w, fmt.Sprintf("the data directory %s is open to other users of this machine (mode %04o, want 0700)", c.Data, info.Mode().Perm()))

@@ -70,7 +70,7 @@ func TestValues(t *testing.T) {
 		{"certificate", []string{"-tls-cert", "c.pem", "-tls-key", "k.pem"}, nil, "", func(c *config.Config) {
 			c.TLSCert, c.TLSKey = "c.pem", "k.pem"
 		}},
-		{"switches", []string{"-sasl-plain", "off", "-limits", "off"}, nil, "", func(c *config.Config) { c.SASLPlain, c.Limits = false, false }},
+		{"switches", []string{"-sasl-plain", "off", "-sasl-y-lenient", "on", "-limits", "off"}, nil, "", func(c *config.Config) { c.SASLPlain, c.SASLYLenient, c.Limits = false, true, false }},
 		{"log level", []string{"-log-level", "debug"}, nil, "", func(c *config.Config) { c.LogLevel = slog.LevelDebug }},
 		{"last flag", []string{"-limits", "off", "-limits", "on", "-domain", "a.example", "-domain", "b.example"}, nil, "", func(c *config.Config) {
 			c.Domains = []string{"b.example"}

@@ -51,6 +51,8 @@ var settings = []setting{
 		setContacts},
 	{"sasl-plain", "on|off", "on", "PLAIN inside TLS, for old clients",
 		onOff(func(c *Config) *bool { return &c.SASLPlain })},
+	{"sasl-y-lenient", "on|off", off, "let in clients that take this server for one without\nchannel binding, as slixmpp 1.8 does on TLS 1.3; then\nnobody notices that the offer was cut short on the way",
+		onOff(func(c *Config) *bool { return &c.SASLYLenient })},
 	{"limits", "on|off", "on", "rate limits for each address and account; off is for\ntests and measurements on the loopback interface",
 		onOff(func(c *Config) *bool { return &c.Limits })},
 	{"config", "FILE", "", "file with lines NAME = VALUE of the names above;\n# begins a comment", setNothing},

@@ -2,6 +2,7 @@ package selfsigned
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"sync/atomic"
 )
@@ -37,3 +38,6 @@ func (c *Certificate) Reload() error {
 func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
+
+// Leaf is the certificate itself, without the rest of its chain.
+func (c *Certificate) Leaf() *x509.Certificate { return c.current.Load().Leaf }
