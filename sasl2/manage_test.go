@@ -39,7 +39,7 @@ func TestClientList(t *testing.T) {
 			p.send(askList)
 			_, got, ok := strings.Cut(p.take(), "<clients xmlns='urn:xmpp:cam:0'>")
 			if !ok {
-				t.Fatalf("no list: %s", p.all.String())
+				t.Fatalf("no list: %s", p.output())
 			}
 			got, _, _ = strings.Cut(got, "</clients>")
 			return got
