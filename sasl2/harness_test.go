@@ -351,6 +351,10 @@ func (m *members) Register(r *mux.Registry) error {
 				return nil, nil
 			}})
 	}
+	r.Inline(mux.Inline{At: mux.InBind, Step: func(context.Context, *mux.InlineEvent) (xmlstream.Marshaler, error) {
+		note("bind")
+		return nil, nil
+	}})
 	r.Lifecycle(mux.Lifecycle{Detached: func(*mux.Session) time.Duration { return m.keep }})
 	return nil
 }

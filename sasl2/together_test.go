@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/smacks"
 )
 
@@ -71,6 +73,39 @@ func TestTogether(t *testing.T) {
 		third.send(resume.text())
 		got = third.take()
 		if !strings.HasPrefix(got, expand("{ok}"+data+"{full}<failed{sm}")) || !strings.HasSuffix(got, "</bound>"+expand("</success>{bound}")) || enabledAt.FindString(got) == "" {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestArchive: who binds with Bind 2 is told where his archive ends, and gets
+// nothing of what it has from the offline store; what comes later comes live
+// (auth-register B2-3, B2-7, IN-10).
+func TestArchive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		archives := archive.New(new(archive.Memory), nil)
+		site := fasts(t, func(s *setup) {
+			s.exts = append(s.exts, offline.New(new(offline.Memory), &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages}), archives)
+		})
+		juliet := site.host.Connect(t, "juliet@example.net/balcony")
+		say := func(body string) {
+			juliet.Send("<message to='romeo@example.net' type='chat' id='" + body + "'><body>" + body + "</body></message>")
+		}
+		say("one")
+		say("two")
+		p := site.connect()
+		defer p.stop()
+		p.send("{romeo}{plain}<bind{bind2}/>{end}")
+		if got := p.take(); !regexp.MustCompile(`<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'><start id='[^']+' [^>]*/><end id='[^']+' [^>]*/></metadata></bound>`).MatchString(got) {
+			t.Errorf("got %s", got)
+		}
+		p.send("<presence/>")
+		if got := p.take(); strings.Contains(got, "<body>") {
+			t.Errorf("got %s", got)
+		}
+		say("three")
+		if got := p.take(); strings.Count(got, "<body>") != 1 || !strings.Contains(got, "three") {
 			t.Errorf("got %s", got)
 		}
 	})
