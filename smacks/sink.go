@@ -35,6 +35,9 @@ func (k *sink) Put(it *mux.Item) error {
 		}
 		return err
 	}
+	if it.Stanza.Kind() == mux.Message && it.Record.Shared() {
+		k.x.arrivals.watch(k.x, it.Record)
+	}
 	if st.phase != on {
 		return k.next.Put(it)
 	}
@@ -80,7 +83,8 @@ func (k *sink) keep(e *entry) {
 		return
 	}
 	// While it is not known what was sent before, nothing has a number.
-	kept := Entry{Row: st.lastRow + 1, Old: e.row, Number: st.queue.out() + 1, Sent: !st.floating, Item: e.item.AppendSaved(nil)}
+	kept := saved(&e.item)
+	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out()+1, !st.floating
 	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.unsaved = true
 		return
@@ -106,7 +110,9 @@ func (k *sink) Wait(it *mux.Item) {
 		return
 	}
 	row := waiting + st.lastWait + 1
-	if k.s.Durable(k.x.store.Append(k.s.ID().String(), Entry{Row: row, Item: it.AppendSaved(nil)})) {
+	kept := saved(it)
+	kept.Row = row
+	if k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.lastWait++
 		it.Row = row
 	}
