@@ -1,6 +1,9 @@
 package smacks
 
 import (
+	"context"
+	"time"
+
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -87,6 +90,9 @@ func (k *sink) keep(e *entry) {
 	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out()+1, !st.floating
 	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.unsaved = true
+		if e.item.Flags&mux.Offline != 0 {
+			k.saveSoon()
+		}
 		return
 	}
 	st.lastRow, e.row = kept.Row, kept.Row
@@ -94,6 +100,24 @@ func (k *sink) keep(e *entry) {
 		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
 		st.noteDue = false
 	}
+}
+
+// saveSoon has the store know of what came in no turn, without anybody waiting for
+// it: messages that were stored for the client, and should not come twice after a
+// crash. The lock is held.
+func (k *sink) saveSoon() {
+	st := k.st
+	if st.saves {
+		return
+	}
+	st.saves = true
+	s := k.s
+	time.AfterFunc(k.x.opt.NoteWithin, func() {
+		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+			s.Sync(func() { st.saves = false })
+			e.Work.Save(s)
+		})
+	})
 }
 
 // counters are what the store has to know. Of the client's stanzas only those

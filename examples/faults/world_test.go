@@ -43,7 +43,7 @@ type world struct {
 	devices  []*device
 	messages []*message
 	log      []string
-	killed   time.Time // the server, last
+	kills    []time.Time
 }
 
 // accounts are who there is.
@@ -103,7 +103,7 @@ func (c *committer) Submit(writes []mux.Write) uint64 {
 // under way to clients.
 func (w *world) kill() {
 	w.note("kill")
-	w.killed = time.Now().Add(1)
+	w.kills = append(w.kills, time.Now())
 	w.commit.dead = true
 	w.commit.Fail(errKilled)
 	for _, d := range w.devices {
