@@ -26,6 +26,9 @@ func echo(t *testing.T) mux.Extension {
 			case e.Stanza.Has(name(nsEcho, "reply")):
 				e.Reply(ctx, mux.Raw("<done xmlns='"+nsEcho+"'/>"), nil)
 				e.Reply(ctx, nil, unavailable) // too late
+			case e.Stanza.Has(name(nsEcho, "forward")):
+				e.Send(ctx, e.Stanza.WithTo(mux.MustParseAddress("gateway.example.org")))
+				return mux.Done, nil
 			case e.Stanza.Has(name(nsEcho, "refuse")):
 				return mux.Done, stanza.Error{Type: stanza.Auth, Condition: stanza.Forbidden}
 			case e.Stanza.Has(name(nsEcho, "later")):
@@ -75,6 +78,22 @@ func TestEntity(t *testing.T) {
 	})
 }
 
+// TestEntityForwards: a request that an entity passes on is answered by whoever
+// gets it, and by nobody else.
+func TestEntityForwards(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.New(t, nil, echo(t))
+		romeo := h.Connect(t, romeoFull)
+		romeo.Send("<iq type='get' id='1' to='room@echo.example.net'><forward xmlns='" + nsEcho + "'/></iq>")
+		romeo.ExpectNone()
+		h.ExpectRouted("gateway.example.org", "<iq type='get' id='1' from='"+romeoFull+"' to='gateway.example.org'>{*}</iq>")
+		org := h.DialDomain(t, mux.Component, "echo.example.net")
+		org.Send("<iq type='result' id='1' from='room@echo.example.net' to='" + romeoFull + "'/>")
+		romeo.Expect("<iq type='result' id='1' from='room@echo.example.net' to='" + romeoFull + "'/>")
+	})
+}
+
 func TestEntityQuery(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -109,5 +128,18 @@ func TestHostRequests(t *testing.T) {
 				t.Errorf("routed %s", got)
 			}
 		}
+	})
+}
+
+// TestDomainLang: the language of a peer's stream is that of stanzas without one
+// (RFC 6120 §4.7.4).
+func TestDomainLang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.New(t, nil)
+		romeo, org := h.Connect(t, romeoFull), h.DialDomain(t, mux.Component, "chat.example.org")
+		org.Stream.SetLang("de")
+		org.Send("<message from='chat.example.org' to='"+romeoFull+"'/>", "<message from='chat.example.org' to='"+romeoFull+"' xml:lang='fr'/>")
+		romeo.Expect("<message from='chat.example.org' to='"+romeoFull+"' xml:lang='de'/>", "<message from='chat.example.org' to='"+romeoFull+"' xml:lang='fr'/>")
 	})
 }

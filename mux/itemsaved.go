@@ -1,7 +1,6 @@
 package mux
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -45,10 +44,7 @@ func (r *Record) appendSaved(dst []byte) []byte {
 	m := r.extra()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.tag == "" {
-		m.tag = rand.Text()
-	}
-	dst = appendField(dst, m.tag)
+	dst = appendField(dst, m.name())
 	dst = binary.AppendUvarint(dst, uint64(len(m.ids)))
 	for _, a := range m.ids {
 		dst = appendField(appendField(dst, a.account.String()), a.id)
@@ -86,6 +82,9 @@ func (m *Mux) RestoreItem(src []byte) (Item, error) {
 		return Item{}, errSavedItem
 	}
 	it.Record.Hold()
+	for _, f := range m.restored {
+		m.protect(func() { f(&it) })
+	}
 	return it, nil
 }
 

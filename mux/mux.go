@@ -44,6 +44,7 @@ type Mux struct {
 	accountSlots, streamSlots    []func() any
 	events                       map[reflect.Type][]eventHandler
 	sealers                      []func(w *Work)
+	restored                     []func(it *Item)
 
 	shards   [accountShards]accountShard
 	sessions sync.Map // SessionID to *Session
@@ -315,6 +316,14 @@ func (e *Event) RemoveAccount(ctx context.Context) {
 // that have authenticated as the account and have no session yet end as well.
 func (e *Event) EndSessions(ctx context.Context, but *Session) {
 	e.endSessions(ctx, but, stream.Reset)
+}
+
+// EndSession ends a session of the account of the turn, with a stream error or
+// properly, after what it is still owed: the result of the request that ends it.
+func (e *Event) EndSession(ctx context.Context, s *Session, err error) {
+	if s.acct == e.acct {
+		e.m.endSession(ctx, e, s, err)
+	}
 }
 
 // workEnded is told at the end of each Work and runner.

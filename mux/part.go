@@ -22,13 +22,6 @@ func (e *Event) endSessions(ctx context.Context, but *Session, cause error) {
 	})
 }
 
-// EndSession ends a session of the account of the turn for good, within the turn.
-func (e *Event) EndSession(s *Session) {
-	if s != nil && s.acct == e.acct {
-		e.m.endSession(e.m.ctx, e, s, nil)
-	}
-}
-
 // lastWords are the answers that a session which ends still owes its peer, such
 // as the result of the request that ends it (XEP-0077 §3.2); the lock is held.
 func (s *Session) lastWords() []Item {

@@ -203,6 +203,9 @@ func (st *Stream) fromDomain(ctx context.Context, s *Stanza) error {
 	case s.badTo == "" && st.role == Server && !st.m.host.Local(s.to.Domain()) && st.m.entities[s.to.Domain()] == nil:
 		return st.fail(errHostUnknown)
 	}
+	if s.lang == "" {
+		s.lang = st.lang // set before the first stanza (RFC 6120 §4.7.4)
+	}
 	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
 	return st.accept(it, nil, false)
 }

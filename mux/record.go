@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"crypto/rand"
 	"sync"
 	"sync/atomic"
 )
@@ -20,6 +21,8 @@ type recordMore struct {
 	mu  sync.Mutex
 	ids []archived
 	tag string // names the record where it is saved
+	// arrived are told when a copy has arrived.
+	arrived []func()
 }
 
 type archived struct {
@@ -44,6 +47,35 @@ func (r *Record) Arrived() {
 	}
 	r.v.Or(recordDone)
 	r.v.Add(-1)
+	r.tell()
+}
+
+// OnArrived runs f once a copy has reached its peer, at once if one has. f runs
+// on whatever goroutine learns of it, maybe under a session's lock: it must not
+// wait, and may use no session.
+func (r *Record) OnArrived(f func()) {
+	m := r.extra()
+	m.mu.Lock()
+	m.arrived = append(m.arrived, f)
+	m.mu.Unlock()
+	if r.Done() {
+		r.tell()
+	}
+}
+
+// tell calls those that wait for the first copy to arrive.
+func (r *Record) tell() {
+	m := r.more.Load()
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	waiting := m.arrived
+	m.arrived = nil
+	m.mu.Unlock()
+	for _, f := range waiting {
+		f()
+	}
 }
 
 // Lost notes that a copy will not reach its peer, and reports whether it was the
@@ -52,6 +84,33 @@ func (r *Record) Lost() bool { return r == nil || r.v.Add(-1) == 0 }
 
 // Done reports whether a copy has arrived.
 func (r *Record) Done() bool { return r != nil && r.v.Load()&recordDone != 0 }
+
+// MarkArrived notes that a copy has reached its peer of which nobody keeps track any
+// more, such as before a restart.
+func (r *Record) MarkArrived() {
+	r.v.Or(recordDone)
+	r.tell()
+}
+
+// Shared reports whether several hold copies now.
+func (r *Record) Shared() bool { return r != nil && r.v.Load()&^recordDone > 1 }
+
+// Tag names the record where items are saved (see [Item.AppendSaved]): it is the same
+// for all copies, and stays so across restarts.
+func (r *Record) Tag() string {
+	m := r.extra()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.name()
+}
+
+// name is the tag; the lock is held.
+func (m *recordMore) name() string {
+	if m.tag == "" {
+		m.tag = rand.Text()
+	}
+	return m.tag
+}
 
 func (r *Record) extra() *recordMore {
 	if m := r.more.Load(); m != nil {
@@ -95,3 +154,11 @@ func (r *Record) Archived(account Address) string {
 	}
 	return ""
 }
+
+// SetStored notes the name that the message has in an offline store, which is
+// saved with its items as those in archives are.
+func (r *Record) SetStored(id string) { r.SetArchived(Address{}, id) }
+
+// Stored is the name that the message has in an offline store, empty if it came
+// from none.
+func (r *Record) Stored() string { return r.Archived(Address{}) }

@@ -74,7 +74,7 @@ func (m *Mux) toHost(ctx context.Context, e *Event, it *Item) {
 	case s.kind == IQ:
 		m.matchFor(ctx, e, s)
 	case s.kind == Message:
-		m.bounce(ctx, e, it, errUnavailable)
+		m.comeBack(ctx, e, it, errUnavailable)
 	}
 }
 
@@ -89,21 +89,11 @@ func (m *Mux) submitCall(r *runner, account Address, w *Work, f func(ctx context
 // bounce sends a stanza's error back to whom it came from, once for all copies
 // of a message.
 func (m *Mux) bounce(ctx context.Context, e *Event, it *Item, err error) {
-	s := ErrorReply(it.Stanza, err)
-	if s == nil || it.Flags&(Copy|ArchiveResult|Service) != 0 && s.kind != IQ {
-		return // an IQ is one of our own requests, see Query
+	b := errorItem(e, it, err)
+	if b.Stanza == nil {
+		return
 	}
-	if s.to.IsZero() {
-		if it.Origin == nil || it.Origin.Session() == nil {
-			return
-		}
-		s.to = it.Origin.Session().jid
-	}
-	if s.from.IsZero() && s.attrs == "" {
-		s.from = it.Recipient()
-	}
-	b := Item{Stanza: s, Flags: Service, Work: e.Work, gen: e.Work.generation()}
-	if own := s.to; own.Bare() == e.Account && e.acct != nil {
+	if own := b.Stanza.to; own.Bare() == e.Account && e.acct != nil {
 		if t := e.acct.find(own); t != nil {
 			t.put(e.r, &b)
 			return
@@ -112,11 +102,37 @@ func (m *Mux) bounce(ctx context.Context, e *Event, it *Item, err error) {
 	m.route(ctx, e, &b)
 }
 
+// comeBack is bounce for what has left its account: the error arrives there as one
+// of somebody else does, so that observers see it.
+func (m *Mux) comeBack(ctx context.Context, e *Event, it *Item, err error) {
+	if b := errorItem(e, it, err); b.Stanza != nil {
+		m.route(ctx, e, &b)
+	}
+}
+
+// errorItem is the error that answers an item, without a stanza if there is none.
+func errorItem(e *Event, it *Item, err error) (b Item) {
+	s := ErrorReply(it.Stanza, err)
+	if s == nil || it.Flags&(Copy|ArchiveResult|Service) != 0 && s.kind != IQ {
+		return b // an IQ is one of our own requests, see Query
+	}
+	if s.to.IsZero() {
+		if it.Origin == nil || it.Origin.Session() == nil {
+			return b
+		}
+		s.to = it.Origin.Session().jid
+	}
+	if s.from.IsZero() && s.attrs == "" {
+		s.from = it.Recipient()
+	}
+	return Item{Stanza: s, Flags: Service, At: e.m.now(), Work: e.Work, gen: e.Work.generation()}
+}
+
 // Bounce answers an item that could not be sent with an error; for hosts whose
 // Route took it.
 func (m *Mux) Bounce(it Item, err error) {
 	it.Work, it.gen = nil, 0
-	m.Go(it.Stanza.from.Bare(), func(ctx context.Context, e *Event) { m.bounce(ctx, e, &it, err) })
+	m.Go(it.Stanza.from.Bare(), func(ctx context.Context, e *Event) { m.comeBack(ctx, e, &it, err) })
 }
 
 // outlet is the way out to another domain: in order, and gated like a session's.

@@ -119,6 +119,9 @@ func (s *Stanza) Lang() string { return s.lang }
 // To is the addressee; zero if absent or malformed, see [Stanza.MalformedTo].
 func (s *Stanza) To() Address { return s.to }
 
+// MalformedFrom is what from said if it is no address, else empty.
+func (s *Stanza) MalformedFrom() string { return s.badFrom }
+
 // From is the sender. For a stanza that has passed a client's stream it is what
 // the kernel stamped, never what the client wrote.
 func (s *Stanza) From() Address { return s.from }

@@ -27,6 +27,7 @@ type Stream struct {
 	state    State
 	account  Address
 	domain   string   // served domain the peer asked for
+	from     Address  // account the peer says it has
 	domains  []string // a server's or component's own
 	tls      *tls.ConnectionState
 	leaf     *x509.Certificate
@@ -116,6 +117,21 @@ func (st *Stream) SetDomain(domain string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.domain = domain
+}
+
+// From is the account that the peer's stream header names, zero if it names none.
+// It says what the peer is going to ask for, and proves nothing.
+func (st *Stream) From() Address {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.from
+}
+
+// SetFrom notes the account that the peer's stream header names.
+func (st *Stream) SetFrom(a Address) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.from = a
 }
 
 // SetTLS notes the TLS connection, and that the stream is secure.

@@ -132,6 +132,9 @@ func (m *Mux) fromPeer(ctx context.Context, e *Event) {
 	s := e.Stanza
 	if s.kind == Presence && s.to.IsZero() {
 		e.Session.notePresence(s, e.Item.At)
+		if e.Session.saved.Load() {
+			e.Work.Save(e.Session)
+		}
 	}
 	if !s.to.IsZero() && !m.pass(ctx, e, FromAccount) {
 		return
@@ -376,10 +379,13 @@ func (m *Mux) atEntity(ctx context.Context, e *Event) {
 		return
 	}
 	x := m.entities[e.Account.Domain()]
-	_, err := x.h(ctx, e)
+	v, err := x.h(ctx, e)
 	if err != nil {
 		m.refuse(ctx, e, x.ext, err)
 		return
+	}
+	if v == Done && e.reply == replyOwed {
+		e.reply = replyGiven // it was passed on, and the answer comes from there
 	}
 	if e.reply == replyOwed {
 		m.refuse(ctx, e, x.ext, errUnavailable)

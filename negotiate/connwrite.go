@@ -26,7 +26,11 @@ func (t *ConnTransport) WriteHeader(h Header) error {
 // appendHeader writes a stream header; values that XML cannot express are left
 // out.
 func appendHeader(b []byte, h Header) []byte {
-	b = append(b, "<stream:stream xmlns='"+mux.NSClient+"' xmlns:stream='"+nsStreams+"'"...)
+	content := mux.NSClient
+	if h.Content == nsComponent {
+		content = nsComponent
+	}
+	b = append(b, "<stream:stream xmlns='"+content+"' xmlns:stream='"+nsStreams+"'"...)
 	for _, a := range [...]struct{ name, value string }{
 		{"from", h.From}, {"to", h.To}, {"id", h.ID}, {"version", h.Version}, {"xml:lang", h.Lang},
 	} {

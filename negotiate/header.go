@@ -30,7 +30,12 @@ func (r *run) open() error {
 	}
 	r.domain = domain
 	r.st.SetDomain(domain.String())
+	if !r.n.m.Host().Local(domain.String()) { // just now: whoever ended its streams did not see this one
+		return stream.HostGone
+	}
 	r.st.SetLang(h.Lang)
+	peer, _ := bareFrom(h)
+	r.st.SetFrom(peer)
 	return nil
 }
 
@@ -38,6 +43,9 @@ func (r *run) open() error {
 // restart (auth-register ST-2), with 130 random bits.
 func (r *run) header(h Header, from string) error {
 	out := Header{From: from, ID: rand.Text(), Lang: r.n.opt.Lang, Version: "1.0", Content: mux.NSClient}
+	if r.content != "" {
+		out.Content, out.Version, out.From = r.content, "", ""
+	}
 	if peer, ok := bareFrom(h); ok {
 		out.To = peer.String()
 	}
@@ -110,7 +118,10 @@ func bareFrom(h Header) (mux.Address, bool) {
 		return mux.Address{}, false
 	}
 	a, err := mux.ParseAddress(h.From)
-	return a, err == nil && a.IsBare() && a.Local() != ""
+	if err != nil || !a.IsBare() || a.Local() == "" {
+		return mux.Address{}, false
+	}
+	return a, true
 }
 
 // versionOK: 1.0 or more (RFC 6120 §4.7.5); absent means 0.9.

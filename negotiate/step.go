@@ -183,7 +183,11 @@ func (r *run) carryOut(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, er
 // with those of SASL, and holds the answer back if need be (core-im LIM-11).
 func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) {
 	if r.auth.count(o.Failed) {
-		r.penalty(AuthFailure{Mechanism: f.Name, Condition: o.Failed})
+		name := f.Name
+		if o.Mechanism != "" {
+			name = o.Mechanism[:min(len(o.Mechanism), maxNamedInAudit)]
+		}
+		r.penalty(AuthFailure{Mechanism: name, Condition: o.Failed, Err: o.Cause})
 	}
 }
 

@@ -14,7 +14,8 @@ type Header struct {
 	ID       string
 	Lang     string
 	Version  string
-	// Content is the content namespace the peer declared, empty if it is implied.
+	// Content is the content namespace the peer declared, empty if it is implied;
+	// of our own header that of clients if it is empty.
 	Content string
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/propolis-im/propolis/negotiate"
 )
 
-// conn is one client connection over TCP: the mux's Conn and the transport that
+// conn is one connection over TCP, of a client or a component: the mux's Conn and the transport that
 // its stream is negotiated over. Its reader goroutine owns what is not marked
 // otherwise.
 type conn struct {
@@ -26,6 +26,7 @@ type conn struct {
 	nc     *netio.Conn
 	prefix netip.Prefix
 	st     *mux.Stream
+	kind   origin
 	direct bool // TLS from the first byte
 
 	w    io.Writer // nc or the TLS connection over it
@@ -54,16 +55,15 @@ type conn struct {
 
 var _ mux.Conn = (*conn)(nil)
 
-func (s *Server) newConn(tcp net.Conn, p netip.Prefix, direct bool) *conn {
-	c := &conn{srv: s, prefix: p, direct: direct}
+func (s *Server) newConn(tcp net.Conn, p netip.Prefix, kind origin) *conn {
+	c := &conn{srv: s, prefix: p, kind: kind, direct: kind == directTLS}
 	c.nc = netio.New(tcp, &netio.Options{MaxPending: s.lim.WriteBuffer, WriteTimeout: s.lim.WriteStall, Budget: s.budget,
 		LowWater: 32 << 10, OnDrained: c.drained, OnError: c.failed})
 	c.w = c.nc
 	c.lim = xmlscan.Limits{Bytes: s.lim.PreAuthBytes, Depth: xmlscan.PreAuthDepth}
-	c.stanzas = newBucket(s.lim.StanzasPerSecond, s.lim.StanzasBurst)
-	c.octets = newBucket(s.lim.BytesPerSecond, s.lim.BytesBurst)
+	c.stanzas, c.octets = c.rates()
 	c.touch()
-	c.st = s.mux.NewStream(c, mux.Client)
+	c.st = s.mux.NewStream(c, c.role())
 	return c
 }
 
@@ -72,7 +72,13 @@ func (c *conn) touch() {
 	c.probe.Store(0)
 }
 
-func (c *conn) drained() { c.st.Drained() }
+func (c *conn) drained() {
+	if c.kind == component {
+		c.srv.opt.Components.Drained(c.st)
+		return
+	}
+	c.st.Drained()
+}
 
 func (c *conn) failed(err error) {
 	c.srv.log.Debug("connection failed", "addr", c.nc.RemoteAddr().String(), "err", err)

@@ -8,12 +8,21 @@ import (
 
 // Serve accepts clients that begin in clear and go on with STARTTLS. It returns
 // ErrClosed after Shutdown.
-func (s *Server) Serve(l net.Listener) error { return s.accept(l, false) }
+func (s *Server) Serve(l net.Listener) error { return s.accept(l, startTLS) }
 
 // ServeTLS accepts clients that begin with TLS (XEP-0368).
-func (s *Server) ServeTLS(l net.Listener) error { return s.accept(l, true) }
+func (s *Server) ServeTLS(l net.Listener) error { return s.accept(l, directTLS) }
 
-func (s *Server) accept(l net.Listener, direct bool) error {
+// origin is the kind of listener that a connection came in at.
+type origin uint8
+
+const (
+	startTLS origin = iota
+	directTLS
+	component
+)
+
+func (s *Server) accept(l net.Listener, kind origin) error {
 	s.mu.Lock()
 	if s.stopping {
 		s.mu.Unlock()
@@ -44,7 +53,7 @@ func (s *Server) accept(l net.Listener, direct bool) error {
 			continue
 		}
 		pause = 5 * time.Millisecond
-		s.begin(tcp, direct)
+		s.begin(tcp, kind)
 	}
 }
 
@@ -66,7 +75,7 @@ func (s *Server) isStopping() bool {
 }
 
 // begin lets a connection in, or closes it before any XML (core-im LIM-10).
-func (s *Server) begin(tcp net.Conn, direct bool) {
+func (s *Server) begin(tcp net.Conn, kind origin) {
 	p := prefixOf(tcp.RemoteAddr())
 	if why := s.admit.enter(p, time.Now()); why != "" {
 		s.counters.Refused(why)
@@ -77,7 +86,7 @@ func (s *Server) begin(tcp net.Conn, direct bool) {
 	if t, ok := tcp.(*net.TCPConn); ok {
 		_ = t.SetKeepAlive(true) // best effort (core-im LC-30)
 	}
-	c := s.newConn(tcp, p, direct)
+	c := s.newConn(tcp, p, kind)
 	s.mu.Lock()
 	stopping := s.stopping
 	if !stopping {

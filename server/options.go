@@ -22,6 +22,9 @@ type Options struct {
 	Certificate func(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	// SASL authenticates clients; required.
 	SASL negotiate.SASL
+	// Components are the external components that ServeComponents lets in (XEP-0114),
+	// such as an Extension of package component; nil for none.
+	Components negotiate.Components
 	// Mux refines the kernel: store, limits. Its Logger is replaced by Logger.
 	Mux mux.Options
 	// Limits bound what peers can use up; nil for the defaults.
@@ -48,6 +51,9 @@ type Limits struct {
 	// (core-im LIM-11). Above it every attempt is delayed by FailureDelay, 5 s.
 	FailuresPerAddress int
 	FailureDelay       time.Duration
+	// FailuresPerStream is how many attempts to log in may fail before the stream
+	// ends, 3; from 2 to 5 (RFC 6120 §6.4.5).
+	FailuresPerStream int
 	// Connections bounds all TCP connections; 20000.
 	Connections int
 	// RecipientsPerMinute bounds the bare addresses, beside its own and its
@@ -58,8 +64,11 @@ type Limits struct {
 	RecipientsPerMinute int
 
 	// StanzaBytes bounds a stanza after authentication, PreAuthBytes an element
-	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2).
+	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2). A stanza that is up to twice
+	// as large is refused, anything larger ends the stream.
 	StanzaBytes, PreAuthBytes int
+	// ComponentBytes bounds a stanza of a component; 512 KiB (core-im LIM-3).
+	ComponentBytes int
 	// WriteBuffer bounds what one connection may have unsent, 4 MiB (LIM-18), and
 	// WriteBuffers what all may have together, 16 MiB; the process may grow by
 	// about twice that, as the garbage collector goes.
@@ -112,10 +121,12 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.ConnectionsPerAddress, 100)
 	n(&d.NewPerMinute, 60)
 	n(&d.FailuresPerAddress, 30)
+	n(&d.FailuresPerStream, 3)
 	n(&d.Connections, 20000)
 	n(&d.RecipientsPerMinute, 200)
 	size(&d.StanzaBytes, 256<<10)
 	size(&d.PreAuthBytes, 32<<10)
+	size(&d.ComponentBytes, 512<<10)
 	size(&d.WriteBuffer, 4<<20)
 	size(&d.WriteBuffers, 16<<20)
 	t(&d.FailureDelay, 5*time.Second)

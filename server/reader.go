@@ -15,6 +15,10 @@ import (
 // negotiate is the first half of a connection's life, on the goroutine that
 // accepted it.
 func (c *conn) negotiate(ctx context.Context) {
+	if c.kind == component {
+		c.negotiateComponent(ctx)
+		return
+	}
 	if c.direct {
 		tctx, cancel := context.WithTimeout(ctx, min(tlsHandshake, c.srv.lim.Negotiation))
 		err := c.Secure(tctx)
@@ -36,6 +40,11 @@ func (c *conn) negotiate(ctx context.Context) {
 	}
 	c.out = nil
 	c.srv.counters.Session(1)
+	c.goOn()
+}
+
+// goOn starts the second half.
+func (c *conn) goOn() {
 	// On a fresh goroutine: the stack of this one has grown in the handshake.
 	c.srv.readers.Add(1)
 	go c.serve()
@@ -48,13 +57,16 @@ const tlsHandshake = 30 * time.Second
 func (c *conn) serve() {
 	defer c.srv.readers.Done()
 	err := c.receive()
-	c.srv.counters.Session(-1)
+	if c.kind != component {
+		c.srv.counters.Session(-1)
+	}
 	c.end(err)
 }
 
 // receive reads stanzas until the stream ends.
 func (c *conn) receive() error {
 	ctx := c.srv.ctx
+	c.admitSize()
 	for {
 		if c.in.empty() {
 			if err := c.await(); err != nil {
@@ -78,6 +90,9 @@ func (c *conn) receive() error {
 		case xmlscan.Element:
 			s := mux.FromScanner(c.sc, c.in.bytes()[:n])
 			c.in.consume(n)
+			if err := c.tooBig(s); err != nil {
+				return err
+			}
 			c.srv.counters.Stanza(s.Kind())
 			if err := c.st.Receive(ctx, s); err != nil {
 				return err
@@ -143,12 +158,16 @@ func (c *conn) end(err error) {
 		c.Close(err)
 		c.st.Gone(false)
 	}
+	if c.kind == component {
+		c.srv.opt.Components.Detach(c.st)
+		c.srv.log.Info("component stream ended", "component", c.st.Domain(), "addr", c.nc.RemoteAddr().String(), "err", err)
+	}
 	c.in.release()
 	if c.sc != nil {
 		scanners.Put(c.sc)
 		c.sc = nil
 	}
-	if !clean && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, mux.ErrClosed) {
+	if c.kind != component && !clean && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, mux.ErrClosed) {
 		c.srv.log.Info("stream ended", "addr", c.nc.RemoteAddr().String(), "account", c.st.Account().String(), "err", err)
 	}
 	<-c.nc.Done() // at most Limits.Closing

@@ -67,7 +67,7 @@ func (c *conn) header(raw []byte) negotiate.Header {
 // WriteHeader implements negotiate.Transport. It always begins with an XML
 // declaration (core-im XS-6).
 func (c *conn) WriteHeader(h negotiate.Header) error {
-	b := append(c.out, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"...)
+	b := append(c.out, "<?xml version='1.0'?><stream:stream xmlns='"+c.content()+"' xmlns:stream='http://etherx.jabber.org/streams'"...)
 	for _, a := range [...]struct{ name, value string }{
 		{"from", h.From}, {"to", h.To}, {"id", h.ID}, {"version", h.Version}, {"xml:lang", h.Lang},
 	} {
@@ -197,7 +197,7 @@ func (c *conn) Restart() {
 
 // Authenticated implements negotiate.Transport.
 func (c *conn) Authenticated() {
-	c.lim = xmlscan.Limits{Bytes: c.srv.lim.StanzaBytes}
+	c.lim = xmlscan.Limits{Bytes: c.stanzaBytes()}
 	if c.sc != nil {
 		c.sc.SetLimits(c.lim)
 	}

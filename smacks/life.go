@@ -42,7 +42,7 @@ func (x *Extension) window(asked int) time.Duration {
 
 // makeRoom ends the session that has waited longest when too many wait (smacks
 // SM-50).
-func (x *Extension) makeRoom(_ context.Context, e *mux.Event) {
+func (x *Extension) makeRoom(ctx context.Context, e *mux.Event) {
 	for {
 		n, oldest := 0, (*mux.Session)(nil)
 		var since time.Time
@@ -61,7 +61,7 @@ func (x *Extension) makeRoom(_ context.Context, e *mux.Event) {
 			return
 		}
 		x.stats.crowded.Add(1)
-		e.EndSession(oldest)
+		e.EndSession(ctx, oldest, nil)
 	}
 }
 

@@ -1,7 +1,8 @@
 // Command echobot is a client that answers every chat message with its own text:
 // the smallest program that runs extensions of this library on a client session
 // of mellium.im/xmpp. It also says which software it is (XEP-0092) and answers
-// pings (XEP-0199), with the same packages that a server uses.
+// pings (XEP-0199), with the same packages that a server uses, and logs in with the
+// client of package scram.
 //
 //	echo PASSWORD | echobot -jid bot@localhost -addr localhost:5222 -ca propolis-data/cert.pem
 package main
@@ -19,12 +20,12 @@ import (
 	"os/signal"
 	"strings"
 
-	"mellium.im/sasl"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/ping"
+	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/version"
 )
 
@@ -71,10 +72,9 @@ func start(ctx context.Context, name, addr, ca string) error {
 // run logs in over a connection and echoes until ctx or the stream ends. online
 // is called with the bot's full JID when others can write to it.
 func run(ctx context.Context, conn net.Conn, account jid.JID, password string, config *tls.Config, online func(mux.Address)) error {
+	features := scram.Features(&scram.ClientOptions{Password: scram.FixedPassword(password)})
 	session, err := xmpp.NewClientSession(ctx, account, conn,
-		xmpp.StartTLS(config),
-		xmpp.SASL("", password, sasl.ScramSha256, sasl.ScramSha1),
-		xmpp.BindResource())
+		append(features, xmpp.StartTLS(config), xmpp.BindResource())...)
 	if err != nil {
 		return err
 	}

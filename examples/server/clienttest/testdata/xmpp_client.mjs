@@ -85,6 +85,9 @@ class Client {
     await this.login();
     await this.get(xml("query", "jabber:iq:roster"));
     await this.xmpp.send(xml("presence"));
+    // What others send next must not overtake it: it may wait a while in our own
+    // network stack, behind an acknowledgement of stream management.
+    await this.expectPresence(undefined, bare(this.account));
     return this;
   }
 
@@ -180,6 +183,12 @@ const commands = {
       const { from, type } = s.attrs;
       if (s.is("presence")) console.log(`presence ${from} ${s.getChildText("show") || type || "available"}`);
       if (s.is("message") && s.getChild("body")) console.log(`message ${from} ${s.getChildText("body")}`);
+      for (const way of ["received", "sent"]) {
+        const inner = s.getChild(way, "urn:xmpp:carbons:2")?.getChild("forwarded", "urn:xmpp:forward:0")?.getChild("message", "jabber:client");
+        if (s.is("message") && from === bare(String(x.address)) && inner) {
+          console.log(`copy ${way} ${inner.attrs.from} ${inner.attrs.to} ${inner.getChildText("body")}`);
+        }
+      }
     });
     x.xmpp.iqCallee.set("jabber:iq:roster", "query", ({ element }) => {
       for (const i of element.getChildren("item")) {
@@ -198,6 +207,10 @@ const commands = {
       item: (jid, name, ...groups) => x.set(
         xml("query", "jabber:iq:roster", xml("item", { jid, name }, ...groups.map((g) => xml("group", {}, g))))),
       remove: (jid) => x.set(xml("query", "jabber:iq:roster", xml("item", { jid, subscription: "remove" }))),
+      carbons: async (state) => {
+        await x.set(xml(state === "on" ? "enable" : "disable", "urn:xmpp:carbons:2"));
+        console.log(`carbons ${state}`);
+      },
     };
     for await (const line of createInterface({ input: process.stdin })) {
       const [verb, ...args] = JSON.parse(line);
@@ -262,6 +275,53 @@ const commands = {
     }
     await y.leave();
     await x.leave();
+  },
+
+  // Logs in with SASL2 and Bind 2, gets a token, comes back with it and without the
+  // password, finds itself in the list of clients, and loses its access.
+  async fast(account) {
+    const { local: username, domain } = jid(account);
+    const userAgent = xml("user-agent", { id: crypto.randomUUID() }, xml("software", {}, "xmpp.js"), xml("device", {}, "Hive"));
+    let kept;
+    const visit = async (password) => {
+      const x = new Client(account + "/tag", "PLAIN");
+      const xmpp = client({
+        service: process.env.SERVICE, domain, resource: "tag", username, userAgent,
+        credentials: async (authenticate, _mechanisms, fast) => authenticate({ username, password, token: await fast?.fetch() }, "PLAIN", userAgent),
+      });
+      xmpp.jid = jid(account);
+      x.xmpp = xmpp;
+      xmpp.timeout = WAIT;
+      xmpp.reconnect.stop();
+      xmpp.fast.fetchToken = async () => kept;
+      xmpp.fast.saveToken = async (token) => { kept = token; };
+      xmpp.fast.deleteToken = async () => { kept = undefined; };
+      xmpp.on("error", (error) => console.error(`${account}: ${error.condition ?? error.message}`));
+      let success;
+      xmpp.on("element", (el) => { if (el.is("success")) success = el; });
+      await x.login();
+      demand(success?.attrs.xmlns === "urn:xmpp:sasl:2" && success.getChild("bound", "urn:xmpp:bind:0"), `logged in with ${success}`);
+      demand(String(x.address).startsWith(account + "/tag/"), `bound ${x.address}`);
+      await x.get(xml("query", "jabber:iq:roster"));
+      return x;
+    };
+    const first = await visit(process.env.PASSWORD);
+    demand(kept?.mechanism === "HT-SHA-256-NONE" && new Date(kept.expiry) > new Date(), `token ${JSON.stringify(kept)}`);
+    const { token } = kept;
+    await first.leave();
+    console.log("token ok");
+    const again = await visit("not the password");
+    demand(kept?.token === token, "the token is another one");
+    demand(String(again.address) === String(first.address), `bound ${again.address}, and ${first.address} before`);
+    console.log("came back");
+    const answer = await again.xmpp.iqCaller.request(xml("iq", { type: "get" }, xml("list", "urn:xmpp:cam:0")), WAIT);
+    const clients = answer.getChild("clients", "urn:xmpp:cam:0").getChildren("client");
+    demand(clients.length === 1 && clients[0].attrs.connected === "true" && clients[0].getChild("user-agent").getChildText("device") === "Hive", `clients ${clients}`);
+    const ended = new Promise((resolve) => again.xmpp.on("error", (error) => resolve(error.condition)));
+    console.log("client " + clients[0].attrs.id);
+    demand(await ended === "not-authorized", "the session ended otherwise");
+    const condition = await visit("not the password").then(() => "none", (error) => error.condition ?? error.message);
+    demand(condition === "not-authorized" && kept === undefined, `with a token that was revoked: ${condition}`);
   },
 
   // A login that must fail with not-authorized.

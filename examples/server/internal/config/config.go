@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+
+	"github.com/propolis-im/propolis/disco"
 )
 
 // Values of Config.Store that are not the address of a database.
@@ -44,12 +46,17 @@ type Config struct {
 
 	C2S, C2STLS, HTTP, S2S string // addresses, host:port
 
+	Component  string      // the address that external components connect to
+	Components []Component // those that may
+
 	// TLSCert and TLSKey are files; both are empty if the server is to make
 	// its own.
 	TLSCert, TLSKey string
 
+	Contacts     disco.Contacts // where to reach those who run the server
 	Registration Registration
 	SASLPlain    bool
+	SASLYLenient bool
 	Limits       bool
 	LogLevel     slog.Level
 }
@@ -84,7 +91,7 @@ func Load(args, environ []string) (*Config, []string, error) {
 		}
 	}
 	for _, source := range [][]entry{file, env, flags} {
-		for _, e := range source {
+		for _, e := range combined(source) {
 			if err := e.setting.set(c, e.value); err != nil {
 				return nil, nil, fmt.Errorf("%s: %w", e.from, err)
 			}
@@ -102,6 +109,9 @@ func (c *Config) complete() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return errors.New("-tls-cert and -tls-key go together: give both or none")
 	}
+	if err := c.checkComponents(); err != nil {
+		return err
+	}
 	if c.Registration == "" {
 		c.Registration = Invite
 		if c.allLoopback() {
@@ -113,7 +123,7 @@ func (c *Config) complete() error {
 
 // allLoopback reports whether no listener can be reached from outside.
 func (c *Config) allLoopback() bool {
-	for _, address := range []string{c.C2S, c.C2STLS, c.HTTP, c.S2S} {
+	for _, address := range []string{c.C2S, c.C2STLS, c.HTTP, c.S2S, c.Component} {
 		if address != "" && !IsLoopback(address) {
 			return false
 		}
@@ -149,8 +159,17 @@ func (c *Config) Warnings() []string {
 	if c.HTTP != "" && c.HTTP != defaultHTTP {
 		w = append(w, "-http has no function yet: the address is not listened on")
 	}
+	if c.Component != "" && !IsLoopback(c.Component) {
+		w = append(w, "-component can be reached from outside and is not encrypted: use the loopback interface or a tunnel")
+	}
+	if !c.allLoopback() && (len(c.Contacts.Abuse) == 0 || len(c.Contacts.Admin) == 0) {
+		w = append(w, "people cannot find out how to reach you: set -contact abuse=URI and -contact admin=URI")
+	}
 	if !c.Limits && !c.allLoopback() {
 		w = append(w, "-limits is off and the server can be reached from outside: passwords can be guessed at full speed")
+	}
+	if c.SASLYLenient {
+		w = append(w, "-sasl-y-lenient is on: when somebody on the way cuts the offer of channel binding short, the server does not notice")
 	}
 	if info, err := os.Stat(c.Data); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		w = append(w, fmt.Sprintf("the data directory %s is open to other users of this machine (mode %04o, want 0700)", c.Data, info.Mode().Perm()))

@@ -115,7 +115,7 @@ func parseFile(path, content string) ([]entry, error) {
 			continue
 		}
 		e, err := parseLine(line)
-		if err == nil && seen[e.setting.name] > 0 {
+		if err == nil && seen[e.setting.name] > 0 && !e.setting.repeatable() {
 			err = fmt.Errorf("%s was set in line %d already", e.setting.name, seen[e.setting.name])
 		}
 		if err != nil {

@@ -40,12 +40,46 @@ func (c *Client) Remove(ctx context.Context, account string) error {
 	return err
 }
 
-// List implements [Accounts].
-func (c *Client) List(ctx context.Context) ([]string, error) {
-	return c.call(ctx, request{Op: opList})
+// SetDisabled implements [Accounts].
+func (c *Client) SetDisabled(ctx context.Context, account string, disabled bool) error {
+	op := opEnable
+	if disabled {
+		op = opDisable
+	}
+	_, err := c.call(ctx, request{Op: op, Account: account})
+	return err
 }
 
-func (c *Client) call(ctx context.Context, r request) ([]string, error) {
+// List implements [Accounts].
+func (c *Client) List(ctx context.Context) (names []string, err error) {
+	lines, err := c.call(ctx, request{Op: opList})
+	for _, l := range lines {
+		names = append(names, l.Account)
+	}
+	return names, err
+}
+
+// Clients implements [Accounts].
+func (c *Client) Clients(ctx context.Context, account string) (list []ClientInfo, err error) {
+	lines, err := c.call(ctx, request{Op: opClients, Account: account})
+	for _, l := range lines {
+		if l.Client == nil {
+			return nil, errMalformed
+		}
+		list = append(list, *l.Client)
+	}
+	return list, err
+}
+
+// Revoke implements [Accounts].
+func (c *Client) Revoke(ctx context.Context, account, client string) error {
+	_, err := c.call(ctx, request{Op: opRevoke, Account: account, Client: client})
+	return err
+}
+
+var errMalformed = errors.New("malformed answer")
+
+func (c *Client) call(ctx context.Context, r request) ([]reply, error) {
 	line, err := appendLine(r)
 	if err != nil {
 		return nil, err
@@ -64,38 +98,38 @@ func (c *Client) call(ctx context.Context, r request) ([]string, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var names []string
+	var lines []reply
 	if _, err = conn.Write(line); err == nil {
-		names, err = readReplies(conn)
+		lines, err = readReplies(conn)
 	}
 	var remote *remoteError
 	switch {
 	case err == nil || errors.As(err, &remote):
-		return names, err
+		return lines, err
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	}
 	return nil, fmt.Errorf("no answer from the server, which may have done it or not: %w", err)
 }
 
-func readReplies(conn net.Conn) ([]string, error) {
-	var names []string
+func readReplies(conn net.Conn) ([]reply, error) {
+	var list []reply
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var r reply
 		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			return nil, errors.New("malformed answer")
+			return nil, errMalformed
 		}
 		switch {
 		case r.Error != "":
 			return nil, &remoteError{text: r.Error, code: r.Code}
 		case r.Done:
-			return names, nil
-		case r.Account == "":
-			return nil, errors.New("malformed answer")
+			return list, nil
+		case r.Account == "" && r.Client == nil:
+			return nil, errMalformed
 		}
-		names = append(names, r.Account)
+		list = append(list, r)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
 
@@ -29,8 +31,27 @@ type Accounts interface {
 	// Remove deletes an account with all that belongs to it, or returns
 	// [scram.ErrNoAccount].
 	Remove(ctx context.Context, account string) error
+	// SetDisabled refuses or allows logins, and ends sessions when it refuses them,
+	// or returns [scram.ErrNoAccount]. What belongs to the account stays.
+	SetDisabled(ctx context.Context, account string, disabled bool) error
+	// Clients returns the clients of an account, or [scram.ErrNoAccount].
+	Clients(ctx context.Context, account string) ([]ClientInfo, error)
+	// Revoke takes a client's access away, or returns [scram.ErrNoAccount] or
+	// [sasl2.ErrNoClient].
+	Revoke(ctx context.Context, account, client string) error
 	// List returns the names of all accounts.
 	List(ctx context.Context) ([]string, error)
+}
+
+// ClientInfo is a client of an account. What it says about itself may be anything.
+type ClientInfo struct {
+	ID        string    `json:"id"`
+	Software  string    `json:"software,omitempty"`
+	Device    string    `json:"device,omitempty"`
+	Last      time.Time `json:"last"`
+	Connected bool      `json:"connected,omitempty"`
+	Password  bool      `json:"password,omitempty"` // it knows the password
+	Token     bool      `json:"token,omitempty"`
 }
 
 var (
@@ -52,6 +73,7 @@ var codes = map[string]error{
 	"no-account": scram.ErrNoAccount,
 	"password":   scram.ErrPassword,
 	"domain":     ErrDomain,
+	"no-client":  sasl2.ErrNoClient,
 }
 
 func codeOf(err error) string {
@@ -76,19 +98,19 @@ func (e *remoteError) Unwrap() error { return codes[e.code] }
 
 // Serving returns accounts that refuses to add any at a domain other than the
 // given ones.
-func Serving(accounts Accounts, domains []string) Accounts {
+func Serving(accounts Accounts, domains func() []string) Accounts {
 	return &serving{accounts, domains}
 }
 
 type serving struct {
 	Accounts
-	domains []string
+	domains func() []string
 }
 
 func (s *serving) Add(ctx context.Context, account, password string) error {
 	_, domain, _ := strings.Cut(account, "@")
-	if !slices.Contains(s.domains, domain) {
-		return fmt.Errorf("%s: %w here; those served are %s", domain, ErrDomain, strings.Join(s.domains, ", "))
+	if served := s.domains(); !slices.Contains(served, domain) {
+		return fmt.Errorf("%s: %w here; those served are %s", domain, ErrDomain, strings.Join(served, ", "))
 	}
 	return s.Accounts.Add(ctx, account, password)
 }

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
 
@@ -21,7 +23,29 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	accounts map[string]string
+	disabled map[string]bool
 	before   func() // if not nil, is called by Add
+	clients  []ClientInfo
+}
+
+func (m *memory) Clients(_ context.Context, account string) ([]ClientInfo, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[account]; !ok {
+		return nil, scram.ErrNoAccount
+	}
+	return m.clients, nil
+}
+
+func (m *memory) Revoke(_ context.Context, account, client string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.clients, func(c ClientInfo) bool { return c.ID == client })
+	if i < 0 {
+		return fmt.Errorf("%s: %w", account, sasl2.ErrNoClient)
+	}
+	m.clients = slices.Delete(m.clients, i, i+1)
+	return nil
 }
 
 func (m *memory) Add(_ context.Context, account, password string) error {
@@ -57,6 +81,19 @@ func (m *memory) Remove(_ context.Context, account string) error {
 		return scram.ErrNoAccount
 	}
 	delete(m.accounts, account)
+	return nil
+}
+
+func (m *memory) SetDisabled(_ context.Context, account string, disabled bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[account]; !ok {
+		return scram.ErrNoAccount
+	}
+	if m.disabled == nil {
+		m.disabled = map[string]bool{}
+	}
+	m.disabled[account] = disabled
 	return nil
 }
 
@@ -123,7 +160,8 @@ func TestAccounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log buffer
-			start(t, dir, Serving(&memory{accounts: map[string]string{}}, []string{"example.org", "bücher.example"}), &log)
+			m := &memory{accounts: map[string]string{}}
+			start(t, dir, Serving(m, func() []string { return []string{"example.org", "bücher.example"} }), &log)
 			c, ctx := NewClient(dir), t.Context()
 			check := func(what string, err, want error) {
 				t.Helper()
@@ -139,6 +177,13 @@ func TestAccounts(t *testing.T) {
 			check("passwd", c.SetPassword(ctx, "alice@example.org", "another"), nil)
 			check("passwd of nobody", c.SetPassword(ctx, "nobody@example.org", secret), scram.ErrNoAccount)
 			check("passwd too long", c.SetPassword(ctx, "alice@example.org", strings.Repeat("\x01", 1025)), scram.ErrPassword)
+			for _, disabled := range []bool{true, false} {
+				check("disable or enable", c.SetDisabled(ctx, "alice@example.org", disabled), nil)
+				if m.disabled["alice@example.org"] != disabled {
+					t.Errorf("disabled %t, want %t", !disabled, disabled)
+				}
+			}
+			check("disable nobody", c.SetDisabled(ctx, "nobody@example.org", true), scram.ErrNoAccount)
 			check("remove of nobody", c.Remove(ctx, "nobody@example.org"), scram.ErrNoAccount)
 			names, err := c.List(ctx)
 			slices.Sort(names)
@@ -151,6 +196,39 @@ func TestAccounts(t *testing.T) {
 				t.Errorf("log %q; want accounts and no passwords", text)
 			}
 		})
+	}
+}
+
+// TestClients: what clients say about themselves arrives as it is.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	want := []ClientInfo{
+		{ID: "one", Software: "\"Hive\"\n\x1b[2J", Device: "📱", Last: time.Unix(1_700_000_000, 5), Connected: true, Password: true, Token: true},
+		{ID: "two"},
+	}
+	dir := t.TempDir()
+	start(t, dir, &memory{accounts: map[string]string{"alice@example.org": ""}, clients: slices.Clone(want)}, io.Discard)
+	c, ctx := NewClient(dir), t.Context()
+	same := func(a, b ClientInfo) bool {
+		equal := a.Last.Equal(b.Last)
+		a.Last, b.Last = time.Time{}, time.Time{}
+		return equal && a == b
+	}
+	list, err := c.Clients(ctx, "alice@example.org")
+	if err != nil || !slices.EqualFunc(list, want, same) {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if _, err := c.Clients(ctx, "nobody@example.org"); !errors.Is(err, scram.ErrNoAccount) {
+		t.Errorf("clients of nobody: %v", err)
+	}
+	if err := c.Revoke(ctx, "alice@example.org", "one"); err != nil {
+		t.Error(err)
+	}
+	if err := c.Revoke(ctx, "alice@example.org", "one"); !errors.Is(err, sasl2.ErrNoClient) {
+		t.Errorf("revoked again: %v", err)
+	}
+	if list, err := c.Clients(ctx, "alice@example.org"); err != nil || len(list) != 1 {
+		t.Errorf("got %+v, %v", list, err)
 	}
 }
 

@@ -110,24 +110,24 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	if !lines.Scan() {
 		return // somebody looked whether a server is here, or is too slow
 	}
-	var names []string
+	var list []reply
 	r, err := parseRequest(lines.Bytes())
 	if err == nil {
-		names, err = s.do(ctx, r)
+		list, err = s.do(ctx, r)
 	}
 	level, attrs := slog.LevelInfo, []slog.Attr{slog.String("command", r.Op), slog.String("account", r.Account)}
 	if err != nil {
 		level, attrs = slog.LevelWarn, append(attrs, slog.Any("err", err))
 	}
 	s.log.LogAttrs(ctx, level, "operator's command", attrs...)
-	if err := answer(conn, names, err); err != nil {
+	if err := answer(conn, list, err); err != nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "operator's command was not answered", slog.Any("err", err))
 	}
 }
 
 // do works on a request, and finishes it although the server may be ending. A
 // panic ends the request, not the server.
-func (s *Server) do(ctx context.Context, r request) (names []string, err error) {
+func (s *Server) do(ctx context.Context, r request) (list []reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -142,17 +142,31 @@ func (s *Server) do(ctx context.Context, r request) (names []string, err error) 
 		return nil, s.accounts.SetPassword(ctx, r.Account, r.Password)
 	case opRemove:
 		return nil, s.accounts.Remove(ctx, r.Account)
+	case opDisable, opEnable:
+		return nil, s.accounts.SetDisabled(ctx, r.Account, r.Op == opDisable)
+	case opRevoke:
+		return nil, s.accounts.Revoke(ctx, r.Account, r.Client)
+	case opClients:
+		clients, err := s.accounts.Clients(ctx, r.Account)
+		for i := range clients {
+			list = append(list, reply{Client: &clients[i]})
+		}
+		return list, err
 	case opList:
-		return s.accounts.List(ctx)
+		names, err := s.accounts.List(ctx)
+		for _, name := range names {
+			list = append(list, reply{Account: name})
+		}
+		return list, err
 	}
 	return nil, fmt.Errorf("unknown operation %q", r.Op)
 }
 
-// answer writes the lines for names and failure.
-func answer(conn net.Conn, names []string, failure error) error {
+// answer writes the lines for a list and failure.
+func answer(conn net.Conn, list []reply, failure error) error {
 	w := bufio.NewWriter(deadlined{conn})
-	for _, name := range names {
-		if err := writeLine(w, reply{Account: name}); err != nil {
+	for _, r := range list {
+		if err := writeLine(w, r); err != nil {
 			return err
 		}
 	}

@@ -15,10 +15,14 @@ const maxLine = 32 << 10
 
 // The operations of a request.
 const (
-	opAdd    = "add"
-	opPasswd = "passwd"
-	opRemove = "remove"
-	opList   = "list"
+	opAdd     = "add"
+	opPasswd  = "passwd"
+	opRemove  = "remove"
+	opDisable = "disable"
+	opEnable  = "enable"
+	opList    = "list"
+	opClients = "clients"
+	opRevoke  = "revoke"
 )
 
 // request is the line a client sends.
@@ -26,15 +30,17 @@ type request struct {
 	Op       string `json:"op"`
 	Account  string `json:"account,omitempty"`
 	Password string `json:"password,omitempty"`
+	Client   string `json:"client,omitempty"`
 }
 
-// reply is a line of the answer. A list is one line for each account; the last
+// reply is a line of the answer. A list is one line for each account or client; the last
 // line of every answer has Done or Error.
 type reply struct {
-	Account string `json:"account,omitempty"`
-	Done    bool   `json:"done,omitempty"`
-	Error   string `json:"error,omitempty"`
-	Code    string `json:"code,omitempty"`
+	Account string      `json:"account,omitempty"`
+	Client  *ClientInfo `json:"client,omitempty"`
+	Done    bool        `json:"done,omitempty"`
+	Error   string      `json:"error,omitempty"`
+	Code    string      `json:"code,omitempty"`
 }
 
 // parseRequest reads the line of a request, without its line feed. No error
@@ -52,17 +58,19 @@ func parseRequest(line []byte) (request, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return request{}, errors.New("malformed request: more than one value")
 	}
-	var account, password bool // what there must be
+	var account, password, client bool // what there must be
 	switch r.Op {
 	case opAdd, opPasswd:
 		account, password = true, true
-	case opRemove:
+	case opRemove, opDisable, opEnable, opClients:
 		account = true
+	case opRevoke:
+		account, client = true, true
 	case opList:
 	default:
 		return request{}, errors.New("malformed request: unknown operation")
 	}
-	if account != (r.Account != "") || password != (r.Password != "") {
+	if account != (r.Account != "") || password != (r.Password != "") || client != (r.Client != "") {
 		return request{}, fmt.Errorf("malformed request: wrong members for %s", r.Op)
 	}
 	return r, nil

@@ -16,9 +16,15 @@ func TestParseRequest(t *testing.T) {
 		want       request
 		ok         bool
 	}{
-		{"add", `{"op":"add","account":"a@b","password":"\u00e5\n"}`, request{"add", "a@b", "å\n"}, true},
-		{"passwd", ` {"password":"x","op":"passwd","account":"a@b"} `, request{"passwd", "a@b", "x"}, true},
-		{"remove", `{"op":"remove","account":"a@b"}`, request{"remove", "a@b", ""}, true},
+		{"add", `{"op":"add","account":"a@b","password":"\u00e5\n"}`, request{Op: "add", Account: "a@b", Password: "å\n"}, true},
+		{"passwd", ` {"password":"x","op":"passwd","account":"a@b"} `, request{Op: "passwd", Account: "a@b", Password: "x"}, true},
+		{"remove", `{"op":"remove","account":"a@b"}`, request{Op: "remove", Account: "a@b"}, true},
+		{"clients", `{"op":"clients","account":"a@b"}`, request{Op: "clients", Account: "a@b"}, true},
+		{"revoke", `{"op":"revoke","account":"a@b","client":"x"}`, request{Op: "revoke", Account: "a@b", Client: "x"}, true},
+		{"revoke without client", `{"op":"revoke","account":"a@b"}`, request{}, false},
+		{"clients with client", `{"op":"clients","account":"a@b","client":"x"}`, request{}, false},
+		{"disable", `{"op":"disable","account":"a@b"}`, request{Op: "disable", Account: "a@b"}, true},
+		{"enable without account", `{"op":"enable"}`, request{}, false},
 		{"list", `{"op":"list"}`, request{Op: "list"}, true},
 		{"nothing", ``, request{}, false},
 		{"no object", `"add"`, request{}, false},

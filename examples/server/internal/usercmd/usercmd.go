@@ -3,7 +3,11 @@
 //	user add NAME@DOMAIN
 //	user passwd NAME@DOMAIN
 //	user del NAME@DOMAIN
+//	user disable NAME@DOMAIN
+//	user enable NAME@DOMAIN
 //	user list
+//	user clients NAME@DOMAIN
+//	user revoke NAME@DOMAIN CLIENT
 //
 // It works through the server that runs on the data directory, or on the store
 // itself if none does.
@@ -69,13 +73,15 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
+const wanted = "want add, passwd, del, disable, enable, list, clients or revoke"
+
 // work is what is done to accounts once everything it needs is known.
 type work func(context.Context, control.Accounts) error
 
 // prepare checks the arguments and gets the password.
 func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	if len(args) == 0 {
-		return nil, &usageError{"want add, passwd, del or list"}
+		return nil, &usageError{wanted}
 	}
 	verb, args := args[0], args[1:]
 	if verb == "list" {
@@ -84,8 +90,11 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 		}
 		return c.list, nil
 	}
-	if !slices.Contains([]string{"add", "passwd", "del"}, verb) {
-		return nil, &usageError{fmt.Sprintf("%q: want add, passwd, del or list", verb)}
+	if verb == "revoke" {
+		return c.prepareRevoke(args)
+	}
+	if !slices.Contains([]string{"add", "passwd", "del", "disable", "enable", "clients"}, verb) {
+		return nil, &usageError{fmt.Sprintf("%q: %s", verb, wanted)}
 	}
 	if len(args) != 1 {
 		return nil, &usageError{verb + " wants one account, NAME@DOMAIN"}
@@ -94,9 +103,16 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if verb == "del" {
+	switch verb {
+	case "clients":
+		return func(ctx context.Context, a control.Accounts) error { return c.clients(ctx, a, account) }, nil
+	case "del":
 		return c.change(account, "removed", func(ctx context.Context, a control.Accounts) error {
 			return a.Remove(ctx, account)
+		}), nil
+	case "disable", "enable":
+		return c.change(account, verb+"d", func(ctx context.Context, a control.Accounts) error {
+			return a.SetDisabled(ctx, account, verb == "disable")
 		}), nil
 	}
 	password, err := c.password(ctx, account)

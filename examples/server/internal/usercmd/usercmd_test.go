@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/propolis-im/propolis/examples/server/internal/control"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
 
@@ -44,6 +47,36 @@ func (s *store) Remove(_ context.Context, account string) error {
 	}
 	delete(s.accounts, account)
 	return s.failure
+}
+
+func (s *store) SetDisabled(_ context.Context, account string, disabled bool) error {
+	if _, ok := s.accounts[account]; !ok {
+		return scram.ErrNoAccount
+	}
+	if disabled {
+		s.accounts[account] = "disabled"
+	} else {
+		s.accounts[account] = "enabled"
+	}
+	return s.failure
+}
+
+func (s *store) Clients(_ context.Context, account string) ([]control.ClientInfo, error) {
+	if _, ok := s.accounts[account]; !ok {
+		return nil, scram.ErrNoAccount
+	}
+	return []control.ClientInfo{
+		{ID: "one", Software: "Hive", Device: "\x1b[2J", Connected: true, Password: true, Token: true},
+		{ID: "two", Last: time.Unix(1_700_000_000, 0)},
+	}, s.failure
+}
+
+func (s *store) Revoke(ctx context.Context, account, client string) error {
+	list, err := s.Clients(ctx, account)
+	if err == nil && !slices.ContainsFunc(list, func(c control.ClientInfo) bool { return c.ID == client }) {
+		err = sasl2.ErrNoClient
+	}
+	return err
 }
 
 func (s *store) List(context.Context) ([]string, error) {
@@ -119,6 +152,9 @@ func TestRun(t *testing.T) {
 		{"passwd of nobody", "passwd nobody@example.org", good + "\n", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
 		{"del", "del alice@example.org", "", result{0, "alice@example.org removed\n", ""}, "gone"},
 		{"del of nobody", "del nobody@example.org", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
+		{"disable", "disable alice@example.org", "", result{0, "alice@example.org disabled\n", ""}, "disabled"},
+		{"enable", "enable ALICE@example.org", "", result{0, "alice@example.org enabled\n", ""}, "enabled"},
+		{"disable nobody", "disable nobody@example.org", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
 		{"no password", "add carol@example.org", "", result{1, "", "user: the password is empty\n"}, "old"},
 		{"empty password", "add carol@example.org", "\n" + good, result{1, "", "user: the password is empty\n"}, "old"},
 		{"forbidden password", "add carol@example.org", "a\x01bcdefgh\n", result{1, "", "user: password not acceptable: it has forbidden characters or none\n"}, "old"},
@@ -127,11 +163,20 @@ func TestRun(t *testing.T) {
 		{"bad name", "add a&b@example.org", good, result{1, "", "user: \"a&b@example.org\": username not acceptable: forbidden character\n"}, "old"},
 		{"name for new accounts only", "del straße@example.org", "", result{1, "", "user: there is no account straße@example.org\n"}, "old"},
 		{"ambiguous name", "add straße@example.org", good, result{1, "", "user: \"straße@example.org\": username not acceptable: older software would take it for another name\n"}, "old"},
-		{"no verb", "", "", result{2, "", "user: want add, passwd, del or list\n"}, "old"},
-		{"unknown verb", "rename", "", result{2, "", "user: \"rename\": want add, passwd, del or list\n"}, "old"},
+		{"no verb", "", "", result{2, "", "user: want add, passwd, del, disable, enable, list, clients or revoke\n"}, "old"},
+		{"unknown verb", "rename", "", result{2, "", "user: \"rename\": want add, passwd, del, disable, enable, list, clients or revoke\n"}, "old"},
 		{"no account", "add", "", result{2, "", "user: add wants one account, NAME@DOMAIN\n"}, "old"},
 		{"two accounts", "del a@b c@d", "", result{2, "", "user: del wants one account, NAME@DOMAIN\n"}, "old"},
 		{"list of something", "list x", "", result{2, "", "user: list wants no argument\n"}, "old"},
+		{"clients", "clients alice@example.org", "", result{0, "one, connected, knows the password, has a token, \"Hive\", \"\\x1b[2J\"\n" +
+			"two, last seen 2023-11-14T22:13:20Z\n", ""}, "old"},
+		{"clients of nobody", "clients nobody@example.org", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
+		{"clients of all", "clients", "", result{2, "", "user: clients wants one account, NAME@DOMAIN\n"}, "old"},
+		{"revoke", "revoke alice@example.org one", "", result{0, "alice@example.org has lost the client \"one\"\n", ""}, "old"},
+		{"revoke nothing", "revoke alice@example.org three", "", result{1, "", "user: alice@example.org has no client \"three\"\n"}, "old"},
+		{"revoke of nobody", "revoke nobody@example.org one", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
+		{"revoke all", "revoke alice@example.org", "", result{2, "", "user: revoke wants an account, NAME@DOMAIN, and a client as clients lists it\n"}, "old"},
+		{"revoke of no account", "revoke alice one", "", result{2, "", "user: \"alice\": want NAME@DOMAIN\n"}, "old"},
 		{"no domain", "add alice", good, result{2, "", "user: \"alice\": want NAME@DOMAIN\n"}, "old"},
 		{"full JID", "del alice@example.org/", "", result{2, "", "user: \"alice@example.org/\": want NAME@DOMAIN\n"}, "old"},
 		{"bad domain", "del alice@exa_mple", "", result{1, "", "user: \"alice@exa_mple\": idna: disallowed rune U+005F\n"}, "old"},
@@ -141,7 +186,7 @@ func TestRun(t *testing.T) {
 			t.Parallel()
 			for _, way := range []string{"direct", "server"} {
 				s := &store{accounts: map[string]string{"alice@example.org": "old", "bob@example.org": "old"}}
-				accounts := control.Serving(s, []string{"example.org"})
+				accounts := control.Serving(s, func() []string { return []string{"example.org"} })
 				data := filepath.Join(t.TempDir(), "data")
 				open := func() (control.Accounts, io.Closer, error) { return accounts, s, nil }
 				if way == "server" {

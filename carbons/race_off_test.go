@@ -1,0 +1,5 @@
+//go:build !race
+
+package carbons_test
+
+const raceEnabled = false
