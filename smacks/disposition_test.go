@@ -1,6 +1,7 @@
 package smacks_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,7 +65,8 @@ func TestDisposition(t *testing.T) {
 func TestDispositionElsewhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{})
+		seen := new(observer)
+		s := newSite(t, smacks.Options{}, seen)
 		romeo := s.Connect(t, romeoFull)
 		juliet, _ := enabled(t, s.Host)
 		garden := s.Connect(t, "juliet@example.net/garden")
@@ -76,6 +78,42 @@ func TestDispositionElsewhere(t *testing.T) {
 		s.Settle()
 		garden.Expect(late("1"))
 		romeo.ExpectNone()
+		if seen.n != 1 { // what archives or copies has seen it once (smacks SM-92)
+			t.Errorf("observed %d times", seen.n)
+		}
+	})
+}
+
+// observer counts messages that arrive for accounts.
+type observer struct{ n int }
+
+func (*observer) Name() string { return "observer" }
+
+func (x *observer) Register(r *mux.Registry) error {
+	r.Observe(mux.ToAccount, mux.Message, func(context.Context, *mux.Event) { x.n++ })
+	return nil
+}
+
+// A silent client is asked, by whoever wants to know whether it is there; once until
+// it answers.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet := s.Connect(t, julietFull)
+		if juliet.Session.Ask() {
+			t.Error("asked without stream management")
+		}
+		juliet.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		juliet.Clear()
+		if !juliet.Session.Ask() || !juliet.Session.Ask() {
+			t.Error("not asked")
+		}
+		s.Settle()
+		juliet.Expect(ask)
+		juliet.Send(ack("0"))
+		time.Sleep(5 * time.Minute)
+		juliet.ExpectNone() // it was there
 	})
 }
 
