@@ -336,3 +336,41 @@ func TestShutdownWithoutStore(t *testing.T) {
 		c.Expect(unknown)
 	})
 }
+
+// fanOut sends a copy of each message for juliet on to mercutio, in the same Work.
+type fanOut struct{}
+
+func (fanOut) Name() string { return "fan-out" }
+
+func (fanOut) Register(r *mux.Registry) error {
+	mercutio := mux.MustParseAddress("mercutio@example.net")
+	r.Observe(mux.ToAccount, mux.Message, func(ctx context.Context, e *mux.Event) {
+		if e.Account != mercutio {
+			e.SendItem(ctx, mux.Item{Stanza: e.Stanza, To: mercutio})
+		}
+	})
+	return nil
+}
+
+// A session is saved while the Work of a stanza that it has is still open: the store
+// has the stanza once, wherever the writes come from.
+func TestSavedWhileWorkIsOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := newSite(t, smacks.Options{}, slowArrival{gate}, fanOut{})
+		romeo := s.Connect(t, romeoFull)
+		juliet, _ := enabled(t, s.Host)
+		juliet.Session.Put(mux.Item{Stanza: must(t, "<message id='untraced'/>")})
+		romeo.Send(chat("1")) // waits for mercutio
+		juliet.Clear()
+		juliet.Drop() // and the session is saved
+		close(gate)
+		s.Settle()
+		saved, err := s.store.Load(t.Context(), time.Now())
+		if err != nil || len(saved) != 1 || len(saved[0].Entries) != 2 {
+			t.Errorf("kept: %+v, %v", saved, err)
+		}
+		romeo.Clear()
+	})
+}
