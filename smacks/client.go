@@ -116,7 +116,7 @@ func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmp
 			if h, err = start(ctx, s); err == nil {
 				err = c.serve(ctx, s, h)
 			} else {
-				c.Detach()
+				c.Close(closing)
 				return err
 			}
 		}

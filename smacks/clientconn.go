@@ -119,7 +119,7 @@ func (k *clientConn) answer() {
 
 // acknowledge tells the server what is handled; the lock is held.
 func (c *Client) acknowledge() {
-	if c.link != nil && c.on {
+	if c.link != nil && c.on && !c.cur.leaving {
 		c.link.write([]byte("<a xmlns='" + NS + "' h='" + utoa(c.state.In) + "'/>"))
 	}
 }

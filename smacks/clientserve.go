@@ -184,7 +184,7 @@ func (c *Client) arm() {
 
 // ask asks the server to acknowledge; the lock is held.
 func (c *Client) ask() {
-	if c.link == nil || !c.on || c.asked {
+	if c.link == nil || !c.on || c.asked || c.cur.leaving {
 		return
 	}
 	c.asked, c.since = true, 0

@@ -253,3 +253,49 @@ func TestReplayOfRequests(t *testing.T) {
 		romeo.Clear()
 	})
 }
+
+// A client is asked well before the limit, although it could wait for more (smacks
+// SM-41).
+func TestAskedBeforeLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{AskAfter: 1000, MaxQueue: 40})
+		romeo := s.Connect(t, romeoFull)
+		juliet, _ := enabled(t, s.Host)
+		romeo.Send(chats(1, 2)...)
+		juliet.Expect(got("1"), ask, got("2"))
+		juliet.Send(ack("1"))
+		romeo.Send(chats(3, 11)...)
+		if all := strings.Join(juliet.Arrived(), ""); strings.Contains(all, "<r ") {
+			t.Errorf("asked too early: %s", all)
+		}
+		juliet.Clear()
+		romeo.Send(chat("12"))
+		juliet.Expect(got("12"), ask)
+	})
+}
+
+// fleeting is a connection of a kind that cannot be replaced.
+type fleeting struct{ sunk }
+
+func (*fleeting) Resumable() bool { return false }
+
+// Over such a connection there are acknowledgements, and no resumption.
+func TestNotOverEveryTransport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		c := &fleeting{sunk{keep: true}}
+		st := s.Mux().NewStream(c, mux.Client)
+		st.SetAccount(mux.MustParseAddress("juliet@example.net"))
+		if _, err := st.Bind(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, st, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		s.Settle()
+		if c.last != "<enabled xmlns='urn:xmpp:sm:3'/>" {
+			t.Errorf("got %s", c.last)
+		}
+		st.Gone(true)
+	})
+}
