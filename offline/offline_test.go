@@ -145,7 +145,7 @@ func TestRoom(t *testing.T) {
 			if archived {
 				more, want = append(more, archive.New(new(archive.Memory), nil)), ""
 			}
-			_, romeo := start(t, store, new(muxtest.Committer), &offline.Options{MaxBytes: 2900}, more...)
+			_, romeo := start(t, store, new(muxtest.Committer), &offline.Options{MaxBytes: 3200}, more...)
 			romeo.Send(chat("m1", strings.Repeat("x", 900)), chat("m2", strings.Repeat("x", 900)), chat("m3", strings.Repeat("x", 900)))
 			romeo.Send(chat("m4", "x"))
 			if got := ids(romeo); got != want || stored(t, store) != 3 {
