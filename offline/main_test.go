@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/archive"
+	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
@@ -36,6 +37,18 @@ func play(t *testing.T, pattern string, archived bool, o offline.Options) {
 		return muxtest.Config{
 			Options:    mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true},
 			Extensions: func() []mux.Extension { return st.extensions(archived, o) },
+		}
+	})
+}
+
+func TestWithCarbons(t *testing.T) {
+	muxtest.Transcripts(t, "testdata/copies-*.xmpp", func(*testing.T) muxtest.Config {
+		st := new(stores)
+		return muxtest.Config{
+			Options: mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true},
+			Extensions: func() []mux.Extension {
+				return append(st.extensions(true, offline.Options{}), carbons.New(&carbons.Options{StanzaID: archive.StanzaID}))
+			},
 		}
 	})
 }
