@@ -177,6 +177,9 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// pass lets time pass, that of the bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
 func runModel(t *testing.T, seed uint64, archived bool) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	st := new(stores)
@@ -207,7 +210,7 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 			}
 			note(fmt.Sprint("m", sent, hint))
 			romeo.Send(fmt.Sprintf("<message to='juliet@example.net' type='chat' id='m%d'><body>x</body>%s</message>", sent, hint))
-			time.Sleep(time.Second)
+			pass(time.Second)
 		case 4:
 			if r.IntN(4) > 0 {
 				break
@@ -229,7 +232,7 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 		case 5:
 			if r.IntN(4) == 0 {
 				note("6 minutes")
-				time.Sleep(6 * time.Minute)
+				pass(6 * time.Minute)
 				if d.c == nil {
 					d.ended()
 				}
@@ -245,7 +248,7 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 		d.c.Close()
 	}
 	d.ended()
-	time.Sleep(10 * time.Minute)
+	pass(10 * time.Minute)
 	listen()
 	last := &device{t: t, h: h, m: m}
 	last.c = h.Connect(t, "juliet@example.net/last")
