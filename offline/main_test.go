@@ -9,20 +9,26 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // stores are what survives a restart.
 type stores struct {
+	real     bool // stream management is that of package smacks
 	offline  offline.Memory
 	archive  archive.Memory
 	sessions mux.MemorySessions
+	streams  smacks.Memory
 }
 
 // extensions are those that messages depend on, as they are put together: with an
 // archive or without.
 func (st *stores) extensions(archived bool, o offline.Options) []mux.Extension {
 	var list []mux.Extension
-	sm := &smacks{keep: 5 * time.Minute}
+	var sm mux.Extension = &toySmacks{keep: 5 * time.Minute}
+	if st.real {
+		sm = smacks.New(&st.streams, &smacks.Options{Window: 5 * time.Minute})
+	}
 	if !archived {
 		return append(list, offline.New(&st.offline, &o), sm)
 	}

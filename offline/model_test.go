@@ -23,6 +23,7 @@ type device struct {
 	sm   bool            // has stream management on
 	id   string          // of the session, while it may be resumed
 	got  uint32          // stanzas since stream management is on
+	over bool            // the server has ended the stream
 	gone []string        // messages that came since the last acknowledgement
 }
 
@@ -50,8 +51,9 @@ func (d *device) read() {
 	}
 	for _, el := range d.c.Arrived() {
 		s, err := mux.Parse([]byte(el))
-		if err != nil {
-			continue // the end of the stream
+		if err != nil { // the end of the stream
+			d.over = true
+			continue
 		}
 		switch {
 		case s.Kind() == mux.Nonza && s.Name().Local == "enabled":
@@ -91,12 +93,23 @@ func (d *device) ended() {
 	for _, id := range d.gone {
 		d.m.double[id] = true
 	}
-	d.c, d.sm, d.id, d.gone = nil, false, "", nil
+	d.c, d.over, d.sm, d.id, d.gone = nil, false, false, "", nil
+}
+
+// broken notices that the server has given the connection up.
+func (d *device) broken() {
+	if d.c == nil || d.c.Err() == nil && !d.over {
+		return
+	}
+	if d.c, d.over = nil, false; !d.sm {
+		d.ended()
+	}
 }
 
 // step does something that a client may do at this moment.
 func (d *device) step(r *rand.Rand, n int, archived bool) string {
 	d.read()
+	d.broken()
 	if d.c == nil {
 		if d.id != "" && r.IntN(2) == 0 {
 			d.c = d.h.Dial(d.t, "juliet@example.net")
@@ -143,7 +156,7 @@ func (d *device) step(r *rand.Rand, n int, archived bool) string {
 		sm := d.sm
 		d.c.Drop()
 		d.read()
-		if d.c = nil; !sm {
+		if d.c, d.over = nil, false; !sm {
 			d.ended()
 		}
 		return "drops"
@@ -168,8 +181,9 @@ func TestModel(t *testing.T) {
 		rounds = 30
 	}
 	for seed := range rounds {
-		for _, archived := range []bool{false, true} {
-			synctest.Test(t, func(t *testing.T) { runModel(t, uint64(seed), archived) })
+		for i := range 4 {
+			archived, real := i%2 == 1, i/2 == 1
+			synctest.Test(t, func(t *testing.T) { runModel(t, uint64(seed), archived, real) })
 			if t.Failed() {
 				return
 			}
@@ -180,9 +194,9 @@ func TestModel(t *testing.T) {
 // pass lets time pass, that of the bubble.
 func pass(d time.Duration) { <-time.After(d) }
 
-func runModel(t *testing.T, seed uint64, archived bool) {
+func runModel(t *testing.T, seed uint64, archived, real bool) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	st := new(stores)
+	st := &stores{real: real}
 	extensions := func() []mux.Extension { return st.extensions(archived, offline.Options{}) }
 	h := muxtest.New(t, &mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true}, extensions()...)
 	h.AddAccount("juliet@example.net")
@@ -225,7 +239,7 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 			sm := d.sm
 			h.Restart(extensions()...)
 			d.read()
-			if d.c = nil; !sm {
+			if d.c, d.over = nil, false; !sm {
 				d.ended()
 			}
 			romeo = h.Connect(t, "romeo@example.net/orchard")
@@ -233,6 +247,8 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 			if r.IntN(4) == 0 {
 				note("6 minutes")
 				pass(6 * time.Minute)
+				d.read()
+				d.broken()
 				if d.c == nil {
 					d.ended()
 				}
@@ -244,6 +260,7 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 	}
 	// In the end a device comes that knows no archive, and one that does.
 	d.read()
+	d.broken()
 	if d.c != nil {
 		d.c.Close()
 	}
@@ -268,6 +285,6 @@ func runModel(t *testing.T, seed uint64, archived bool) {
 		}
 	}
 	if t.Failed() {
-		t.Logf("seed %d, archive %t:\n%s", seed, archived, strings.Join(m.log, "\n"))
+		t.Logf("seed %d, archive %t, package smacks %t:\n%s", seed, archived, real, strings.Join(m.log, "\n"))
 	}
 }
