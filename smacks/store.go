@@ -11,7 +11,7 @@ import (
 // are named by the text of their ID. Its writes are for the [mux.Committer] that
 // the mux has, together with those of its [mux.SessionStore].
 type Store interface {
-	// Append keeps an entry, in place of one with the same row.
+	// Append keeps an entry, in place of those with its Row or Old.
 	Append(session string, e Entry) mux.Write
 	// Note keeps counters. Those that are behind what was noted before say nothing:
 	// notes may come out of order.
@@ -27,6 +27,7 @@ type Store interface {
 // Entry is a stanza that a session has sent, or will.
 type Entry struct {
 	Row    uint64 // orders the entries of a session
+	Old    uint64 // the row it had before, 0 if it had none; not kept
 	Number uint32 // in the order of what was sent, see Sent
 	Sent   bool   // it has a number
 	Item   []byte // as [mux.Item.AppendSaved] wrote it

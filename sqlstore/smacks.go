@@ -24,6 +24,9 @@ func (d *DB) StreamManagement() *StreamManagement { return &StreamManagement{d} 
 func (s *StreamManagement) Append(session string, e smacks.Entry) mux.Write {
 	return func(ctx context.Context, tx mux.Tx) error {
 		t, err := own(tx)
+		if err == nil && e.Old != 0 {
+			_, err = t.Exec(ctx, "DELETE FROM smacks_entry WHERE session = ? AND row = ?", session, int64(e.Old))
+		}
 		if err == nil {
 			_, err = t.Exec(ctx, "INSERT OR REPLACE INTO smacks_entry (session, row, number, sent, item) VALUES (?, ?, ?, ?, ?)",
 				session, int64(e.Row), int64(e.Number), e.Sent, e.Item)

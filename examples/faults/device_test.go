@@ -23,6 +23,8 @@ type message struct {
 	id       string
 	from     *device
 	to       string // bare or full
+	typ      string
+	more     string // children beside the body
 	at       time.Time
 	accepted bool // its sender was told that the server has it
 	unsure   bool // its sender will never know
@@ -80,6 +82,7 @@ type device struct {
 	steady  time.Time  // since when nothing is missed, zero for not at all
 	last    string     // of the archive
 	queries int
+	cutAt   time.Time
 }
 
 func (d *device) full() string { return d.account + "/" + d.resource }
@@ -132,9 +135,12 @@ func (d *device) send(raw string, m *message) {
 }
 
 // say sends a message.
-func (d *device) say(to string) {
+func (d *device) say(to string) { d.sayAs(to, "chat", "") }
+
+// sayAs sends one of a type, with more than a body.
+func (d *device) sayAs(to, typ, more string) {
 	w := d.w
-	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, to: to, at: time.Now(), seen: make(map[*device][]sighting)}
+	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, to: to, typ: typ, more: more, at: time.Now(), seen: make(map[*device][]sighting)}
 	w.messages = append(w.messages, m)
 	w.note("%s sends %s to %s", d, m.id, to)
 	d.send(m.raw(), m)
@@ -145,7 +151,7 @@ func (d *device) say(to string) {
 }
 
 func (m *message) raw() string {
-	return "<message to='" + m.to + "' type='chat' id='" + m.id + "'><body>" + m.id + "</body></message>"
+	return "<message to='" + m.to + "' type='" + m.typ + "' id='" + m.id + "'><body>" + m.id + "</body>" + m.more + "</message>"
 }
 
 // cut breaks the connection: of what is under way the device takes n elements more.
@@ -154,6 +160,7 @@ func (d *device) cut(n int) {
 	if d.c == nil {
 		return
 	}
+	d.cutAt = time.Now()
 	d.w.note("%s is cut off", d)
 	d.c.Drop()
 	d.c.Clear()

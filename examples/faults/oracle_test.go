@@ -80,10 +80,10 @@ func (w *world) finish() {
 		}
 	}
 	w.exchange()
-	time.Sleep(3 * time.Second)
+	w.pass(3 * time.Second)
 	w.exchange()
 	// Whoever has not come back is away for good now.
-	time.Sleep(2 * w.cfg.window)
+	w.pass(2 * w.cfg.window)
 	w.exchange()
 	for _, d := range w.devices {
 		if d.c == nil {

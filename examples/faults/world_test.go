@@ -126,3 +126,9 @@ func (w *world) restart() {
 
 // settle waits until everything has come to rest.
 func (w *world) settle() { synctest.Wait() }
+
+// pass lets time pass, and all that is due in it.
+func (w *world) pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}

@@ -30,6 +30,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		run  func(t *testing.T, s Store)
 	}{
 		{"entries", testEntries},
+		{"moved entries", testMoved},
 		{"notes in any order", testNotes},
 		{"counters wrap", testWrap},
 		{"acknowledged", testAcked},
@@ -97,6 +98,21 @@ func testEntries(t *testing.T, s Store) {
 	s.apply(t, s.Append("a", again))
 	s.want(t, smacks.Saved{Session: "a", Counters: smacks.Counters{Handled: 3}, Entries: []smacks.Entry{again, entry(2, "two")}},
 		smacks.Saved{Session: "b", Counters: smacks.Counters{Acked: 1}})
+}
+
+func testMoved(t *testing.T, s Store) {
+	moved := func(row, old uint64, text string) smacks.Entry {
+		e := entry(row, text)
+		e.Old = old
+		return e
+	}
+	const high = 1<<40 + 7
+	s.apply(t, s.Append("a", entry(1, "one")), s.Append("a", entry(high, "later")), s.Append("b", entry(high, "other")), s.Append("a", moved(2, 0, "two")))
+	s.want(t, smacks.Saved{Session: "a", Entries: []smacks.Entry{entry(1, "one"), entry(2, "two"), entry(high, "later")}},
+		smacks.Saved{Session: "b", Entries: []smacks.Entry{entry(high, "other")}})
+	s.apply(t, s.Append("a", moved(3, high, "later")), s.Append("a", moved(4, 1, "one")), s.Append("a", moved(2, 2, "two")))
+	s.want(t, smacks.Saved{Session: "a", Entries: []smacks.Entry{entry(2, "two"), entry(3, "later"), entry(4, "one")}},
+		smacks.Saved{Session: "b", Entries: []smacks.Entry{entry(high, "other")}})
 }
 
 func testNotes(t *testing.T, s Store) {
