@@ -89,7 +89,7 @@ func (sink) Write([]byte) error { return nil }
 func (sink) Pending() int       { return 0 }
 func (sink) Close(error)        {}
 
-func bind(b *testing.B, h *muxtest.Host, full string) *mux.Stream {
+func bind(b testing.TB, h *muxtest.Host, full string) *mux.Stream {
 	b.Helper()
 	a := mux.MustParseAddress(full)
 	h.AddAccount(a.Bare().String())
