@@ -41,7 +41,7 @@ func TestEcho(t *testing.T) {
 	botCtx, stop := context.WithCancel(ctx)
 	online, ended := make(chan mux.Address, 1), make(chan error, 1)
 	go func() {
-		ended <- run(botCtx, dial(t, addr), jid.MustParse("bot@localhost/echo"), password, config, func(a mux.Address) { online <- a })
+		ended <- run(botCtx, dial(t, addr), jid.MustParse("bot@localhost/echo"), password, config, &keeper{}, func(a mux.Address) { online <- a })
 	}()
 	var bot jid.JID
 	select {
