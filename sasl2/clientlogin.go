@@ -138,6 +138,9 @@ func (x *clientLogin) advance(ctx context.Context, in, out *stream.Info, s *xmpp
 		return 0, nil, err
 	}
 	x.cache, x.header = cache, rw != nil
+	if rw != nil {
+		mask &^= xmpp.Ready // mellium sets it where the server says that TLS is optional
+	}
 	return mask, rw, nil
 }
 

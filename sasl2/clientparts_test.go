@@ -1,0 +1,81 @@
+package sasl2_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/xml"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
+)
+
+const testAgent = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+// noBinding is what a connection without TLS has.
+func noBinding(string, *tls.ConnectionState, *x509.Certificate) ([]byte, error) {
+	return nil, errors.New("no channel binding")
+}
+
+// oldProfile is a feature for the older profile, in two words.
+func oldProfile() xmpp.StreamFeature {
+	return xmpp.StreamFeature{
+		Name:      xml.Name{Space: "urn:ietf:params:xml:ns:xmpp-sasl", Local: "mechanisms"},
+		Necessary: xmpp.Secure, Prohibited: xmpp.Authn,
+		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) { return true, nil, d.Skip() },
+		Negotiate: func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
+			if _, err := io.WriteString(s.Conn(), "<auth/>"); err != nil {
+				return 0, nil, err
+			}
+			r := s.TokenReader()
+			defer r.Close()
+			for {
+				token, err := r.Token()
+				if err != nil {
+					return 0, nil, err
+				}
+				if start, ok := token.(xml.StartElement); ok {
+					if err := xmlstream.Skip(r); err != nil {
+						return 0, nil, err
+					}
+					if start.Name.Local == "success" {
+						return xmpp.Authn, s.Conn(), nil
+					}
+					return 0, nil, errors.New("refused")
+				}
+			}
+		},
+	}
+}
+
+// startTLSFor is mellium's, which takes the domain of the session if it is not told
+// any, with other certificates to trust.
+func startTLSFor(roots *x509.CertPool) xmpp.StreamFeature {
+	f := xmpp.StartTLS(nil)
+	f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
+		config := &tls.Config{ServerName: s.LocalAddr().Domain().String(), RootCAs: roots}
+		return xmpp.StartTLS(config).Negotiate(ctx, s, data)
+	}
+	return f
+}
+
+// interrupt stops the reader, which must not take what is TLS's.
+func (f *fakeServer) interrupt() {
+	if err := f.c.SetReadDeadline(time.Now()); err != nil {
+		f.t.Fatal(err)
+	}
+	synctest.Wait()
+	if err := f.c.SetReadDeadline(time.Time{}); err != nil {
+		f.t.Fatal(err)
+	}
+}
