@@ -4,15 +4,21 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+
+	"github.com/propolis-im/propolis/sasl2"
+	"github.com/propolis-im/propolis/scram"
 )
 
 const testAgent = "d4565fa7-4d72-4749-b3d3-740edbf87770"
@@ -32,7 +38,9 @@ func oldProfile() xmpp.StreamFeature {
 	return xmpp.StreamFeature{
 		Name:      xml.Name{Space: "urn:ietf:params:xml:ns:xmpp-sasl", Local: "mechanisms"},
 		Necessary: xmpp.Secure, Prohibited: xmpp.Authn,
-		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) { return true, nil, d.Skip() },
+		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) {
+			return true, nil, d.Skip()
+		},
 		Negotiate: func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
 			if _, err := io.WriteString(s.Conn(), "<auth/>"); err != nil {
 				return 0, nil, err
@@ -78,4 +86,30 @@ func (f *fakeServer) interrupt() {
 	if err := f.c.SetReadDeadline(time.Time{}); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// testBinding is the data of channel bindings, of TLS as far as a test needs it.
+func testBinding(typ string, cs *tls.ConnectionState, leaf *x509.Certificate) ([]byte, error) {
+	return scram.BindingData(typ, cs, leaf)
+}
+
+// connectTLS begins a login inside TLS of at most a version, 0 for any.
+func (f *fakeServer) connectTLS(o *sasl2.ClientOptions, version uint16) {
+	f.t.Helper()
+	ours, theirs := net.Pipe()
+	config := certificate(f.t)
+	config.MaxVersion = version
+	server, client := tls.Server(ours, config), tls.Client(theirs, &tls.Config{InsecureSkipVerify: true})
+	f.c = server
+	account := jid.MustParse("romeo@example.net/garden")
+	go func() {
+		defer close(f.ended)
+		f.s, _, f.err = sasl2.NewSession(f.t.Context(), account, client, o)
+	}()
+	if err := server.Handshake(); err != nil {
+		f.t.Fatal(err)
+	}
+	go f.read()
 }
