@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/xml"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 
 	"github.com/propolis-im/propolis/sasl2"
@@ -129,7 +132,7 @@ func (anyError) Error() string { return "any" }
 // TestClientOldBinding: a server without Bind 2, and one whose answer lacks it.
 func TestClientOldBinding(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(t)
 		f.connect(t.Context(), "romeo@example.net/garden", xmpp.Secure, f.clientOptions())
 		f.play(askTest + whoTest + "S: {ok}{proof}{is}</success>{after}")
@@ -159,7 +162,7 @@ func TestClientSASL1(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				f := newFakeServer(t)
 				o := f.clientOptions()
 				o.Binding = noBinding
@@ -189,7 +192,7 @@ func TestClientSASL1(t *testing.T) {
 func TestClientBothProfiles(t *testing.T) {
 	t.Parallel()
 	for range 10 {
-		inBubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			f := newFakeServer(t)
 			f.connect(t.Context(), "romeo@example.net", xmpp.Secure, f.clientOptions(), oldProfile())
 			both := strings.Replace(shortServer.Replace("{list}"), "<stream:features>", "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>", 1)
@@ -214,7 +217,7 @@ func TestClientInClear(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				f := newFakeServer(t)
 				config := certificate(t)
 				leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
@@ -255,7 +258,7 @@ func TestClientInClear(t *testing.T) {
 // TestClientNoTLS: a server that has none gets nothing (auth-register ST-9).
 func TestClientNoTLS(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(t)
 		f.connect(t.Context(), "romeo@example.net", 0, f.clientOptions(), oldProfile())
 		f.play("S: {hello}{all}\nC: {anonymous}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\nS: <failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>")
@@ -271,7 +274,7 @@ func TestClientNoTLS(t *testing.T) {
 func TestClientCancelled(t *testing.T) {
 	t.Parallel()
 	for _, script := range []string{"C: {from}", askTest, askTest + whoTest, askTest + whoTest + "S: {ok}{proof}{is}</success>"} {
-		inBubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			f := newFakeServer(t)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -284,4 +287,73 @@ func TestClientCancelled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClientInsideTLS: no STARTTLS inside TLS, and no TLS older than 1.2
+// (auth-register ST-8, ST-14).
+func TestClientInsideTLS(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		f.connectTLS(f.clientOptions(), 0)
+		f.play(strings.Replace(shortServer.Replace(askTest), "<stream:features>", "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>", 1) + "S: {fail account-disabled}")
+		f.end()
+		if !errors.Is(f.err, sasl2.ErrDisabled) {
+			t.Error(f.err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		f.connectTLS(f.clientOptions(), tls.VersionTLS11)
+		f.end()
+		if !errors.Is(f.err, sasl2.ErrNoLogin) {
+			t.Error(f.err)
+		}
+	})
+}
+
+// TestClientBetweenLayers: nothing vanishes where one layer ends and another begins:
+// what comes behind <proceed/> ends the connection, what comes behind a success is
+// the session's (auth-register ST-19, ML-9).
+func TestClientBetweenLayers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		f.connect(t.Context(), "romeo@example.net", 0, f.clientOptions())
+		f.play("S: {hello}<stream:features/>\nC: {anonymous}<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\nS: <proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><stream:features/>")
+		f.end()
+		if !errors.Is(f.err, sasl2.ErrServerMessage) {
+			t.Error(f.err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		f.connect(t.Context(), "romeo@example.net/garden", xmpp.Secure, f.clientOptions(), oldProfile())
+		f.play("S: {hello}{old}\nC: {from}<auth/>\nS: <success{1}/>{hello}{after}")
+		// The header that was sent early is read after its own.
+		bindsOld(f)
+		f.end()
+		if f.err != nil {
+			t.Error(f.err)
+		}
+	})
+	const resume = "<resume xmlns='urn:xmpp:sm:3' previd='r1' h='12'/>"
+	playClient(t, []clientScript{{name: "resumed", with: func(o *sasl2.ClientOptions) { o.Resume, o.NoBind = resume, true }, text: `
+		S: {hello}{all}
+		C: {from}<authenticate{2} mechanism='SCRAM-TEST'>{first}<user-agent></user-agent>` + resume + `</authenticate>
+		` + whoTest + `
+		S: {ok}{proof}{is}<resumed{sm} h='4' previd='r1'/></success><message id='m1'/><message id='m2'/>
+	`, check: func(t *testing.T, f *fakeServer) {
+		r := f.s.TokenReader()
+		defer r.Close()
+		for _, want := range []string{"m1", "m2"} {
+			token, err := r.Token()
+			if start, ok := token.(xml.StartElement); !ok || start.Attr[0].Value != want {
+				t.Errorf("got %v, %v", token, err)
+			}
+			if err := xmlstream.Skip(r); err != nil {
+				t.Error(err)
+			}
+		}
+	}}})
 }

@@ -1,8 +1,10 @@
 package sasl2
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"sync/atomic"
 )
@@ -12,13 +14,18 @@ import (
 const maxUnread = 256 << 10
 
 // clientConn is a connection under a session. It bounds what is read, and sends
-// what is to leave together with the stream header.
+// what is to leave together with the stream header. The session's decoder reads from
+// it byte by byte, so that what it has not asked for is there for the next one
+// (auth-register ST-19).
 type clientConn struct {
 	net.Conn
+	r      *bufio.Reader
 	left   atomic.Int64 // octets that may be read
 	free   atomic.Bool  // any number may
 	flight []byte       // what follows the next stream header
 }
+
+var _ io.ByteReader = (*clientConn)(nil)
 
 func newClientConn(c net.Conn) *clientConn {
 	if c, ok := c.(*clientConn); ok {
@@ -26,15 +33,25 @@ func newClientConn(c net.Conn) *clientConn {
 	}
 	w := &clientConn{Conn: c}
 	w.left.Store(maxUnread)
+	w.r = bufio.NewReader(bounded{w})
 	return w
 }
 
-func (c *clientConn) Read(b []byte) (int, error) {
-	if c.free.Load() {
-		return c.Conn.Read(b)
-	}
-	n, err := c.Conn.Read(b)
-	if c.left.Add(-int64(n)) < 0 {
+// Read implements [net.Conn].
+func (c *clientConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+// ReadByte implements [io.ByteReader].
+func (c *clientConn) ReadByte() (byte, error) { return c.r.ReadByte() }
+
+// unread reports whether the server has sent what nobody has asked for.
+func (c *clientConn) unread() bool { return c.r.Buffered() > 0 }
+
+// bounded is what is under the buffer.
+type bounded struct{ c *clientConn }
+
+func (b bounded) Read(p []byte) (int, error) {
+	n, err := b.c.Conn.Read(p)
+	if b.c.left.Add(-int64(n)) < 0 && !b.c.free.Load() {
 		return 0, broken("too much before authentication")
 	}
 	return n, err

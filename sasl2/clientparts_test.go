@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"testing"
 	"testing/synctest"
 	"time"
 
@@ -22,11 +21,6 @@ import (
 )
 
 const testAgent = "d4565fa7-4d72-4749-b3d3-740edbf87770"
-
-func inBubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
-}
 
 // noBinding is what a connection without TLS has.
 func noBinding(string, *tls.ConnectionState, *x509.Certificate) ([]byte, error) {
@@ -100,8 +94,8 @@ func (f *fakeServer) connectTLS(o *sasl2.ClientOptions, version uint16) {
 	f.t.Helper()
 	ours, theirs := net.Pipe()
 	config := certificate(f.t)
-	config.MaxVersion = version
-	server, client := tls.Server(ours, config), tls.Client(theirs, &tls.Config{InsecureSkipVerify: true})
+	config.MinVersion, config.MaxVersion = tls.VersionTLS10, version
+	server, client := tls.Server(ours, config), tls.Client(theirs, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10})
 	f.c = server
 	account := jid.MustParse("romeo@example.net/garden")
 	go func() {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mellium.im/xmpp"
@@ -85,7 +86,7 @@ func (p *program) login(password string, change func(*sasl2.ClientOptions)) (l s
 // (scenarios 23, 24, 25).
 func TestClientWithServer(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		s := fasts(t)
 		p := &program{s: s}
 		login := func(what string, asked int, change func(*sasl2.ClientOptions)) sasl2.Login {

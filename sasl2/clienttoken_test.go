@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/propolis-im/propolis/sasl2"
@@ -171,7 +172,7 @@ func TestClientBinding(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				f := newFakeServer(t)
 				o := f.clientOptions()
 				o.Tokens = tt.tokens
