@@ -133,7 +133,9 @@ type Login struct {
 // [xmpp.BindResource] if features has no others for them. Nothing is sent in clear
 // that says who it is. When it fails the connection is closed.
 //
-// The connection is a *tls.Conn, or has TLS not yet.
+// The connection is a *tls.Conn, or has TLS not yet. Nothing is read ahead: what the
+// server sends behind its success, or the features of a bound session, can be read
+// from the session or, undecoded, from its Conn.
 func NewSession(ctx context.Context, account jid.JID, conn io.ReadWriter, o *ClientOptions, features ...xmpp.StreamFeature) (*xmpp.Session, Login, error) {
 	var login Login
 	options := *o

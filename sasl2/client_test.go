@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/xml"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -356,4 +357,24 @@ func TestClientBetweenLayers(t *testing.T) {
 			}
 		}
 	}}})
+}
+
+// TestClientReadsNothingAhead: what follows on a login is still in the connection,
+// for whoever reads that without the session.
+func TestClientReadsNothingAhead(t *testing.T) {
+	t.Parallel()
+	const more = "<message id='m1'/><r xmlns='urn:xmpp:sm:3'/>"
+	read := func(t *testing.T, f *fakeServer) {
+		b := make([]byte, len(more))
+		if _, err := io.ReadFull(f.s.Conn(), b); err != nil || string(b) != more {
+			t.Errorf("read %q, %v", b, err)
+		}
+	}
+	ask := strings.Replace(shortServer.Replace(askAll), "<request-token{fast} mechanism='HT-SHA-256-NONE'/>", "", 1)
+	playClient(t, []clientScript{
+		{name: "bound", text: ask + whoTest + "S: {ok}{proof}" + inAll + "</success><stream:features/>" + more, check: read},
+		{name: "bound, with features", text: ask + whoTest + "S: {ok}{proof}" + inAll + "</success>{after}" + more, check: read},
+		{name: "resumed", with: func(o *sasl2.ClientOptions) { o.Resume = expand("<resume{sm}/>") },
+			text: strings.Replace(ask, "<bind{bind2}>", "<resume{sm}/><bind{bind2}>", 1) + whoTest + "S: {ok}{proof}{is}<resumed{sm}/></success>" + more, check: read},
+	})
 }
