@@ -154,7 +154,7 @@ func NewSession(ctx context.Context, account jid.JID, conn io.ReadWriter, o *Cli
 }
 
 // Negotiator is [NewSession] for programs that call [xmpp.NewSession] or
-// [xmpp.DialSession] themselves. It is for one session.
+// [xmpp.DialSession] themselves. It is for one session, and not for WebSocket.
 func Negotiator(o *ClientOptions, features ...xmpp.StreamFeature) xmpp.Negotiator {
 	x := newClientLogin(o, features)
 	return x.negotiate

@@ -130,6 +130,9 @@ func (x *clientLogin) again(ctx context.Context, t *clientTry, err error) (bool,
 		if t.token != nil {
 			// XEP-0484 §4.1: it is of no use any more. Other failures say nothing about it.
 			x.state = x.state.without(*t.token)
+			if refused.Condition == condExpired {
+				x.state.Tokens = nil // those before it have expired before it
+			}
 			return true, x.save(ctx)
 		}
 		if len(x.tried) == 0 && refused.Condition != condExpired {

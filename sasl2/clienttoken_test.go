@@ -95,7 +95,7 @@ func TestClientToken(t *testing.T) {
 		{name: "refused", with: func(o *sasl2.ClientOptions) { withTokens(o, "one") },
 			text:  use("one") + "S: {fail not-authorized}\n" + wish + password + "S: {ok}{proof}" + inAll + "</success><stream:features/>",
 			check: kept()},
-		{name: "expired there", with: func(o *sasl2.ClientOptions) { withTokens(o, "one") },
+		{name: "expired there", with: func(o *sasl2.ClientOptions) { withTokens(o, "one", "old") },
 			text: use("one") + "S: {fail credentials-expired}\n" + wish + "S: {fail account-disabled}", want: sasl2.ErrDisabled, check: kept()},
 		{name: "expired here", with: func(o *sasl2.ClientOptions) { withTokens(o, "one"); o.State.Tokens[0].Expires = time.Now() },
 			text: askAll + "S: {fail account-disabled}", want: sasl2.ErrDisabled},
