@@ -78,10 +78,18 @@ func nextElement(r xml.TokenReader) (Element, error) {
 	return Element{}, broken("nothing but white space")
 }
 
+// streamError reads the rest of one (RFC 6120 §4.9).
 func streamError(r xml.TokenReader, start xml.StartElement) error {
-	var e stream.Error
-	if err := xml.NewTokenDecoder(r).DecodeElement(&e, &start); err != nil {
+	el, err := readElement(r, start)
+	if err != nil {
 		return err
+	}
+	e := stream.UndefinedCondition
+	for _, c := range el.Children {
+		if c.Name.Space == stream.NSError && c.Name.Local != "text" {
+			e.Err = c.Name.Local
+			break
+		}
 	}
 	return e
 }

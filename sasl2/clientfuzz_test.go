@@ -62,6 +62,7 @@ func FuzzClient(f *testing.F) {
 		head + challenge + strings.Replace(success, "romeo", "mallory", 1),
 		head + success[:100], head + strings.ReplaceAll(failure, "aborted", "not-authorized"),
 		head + "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
+		head + challenge + strings.Replace(success, "<stream:features/>", "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>", 1),
 		"<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>", "<stream:features/>", "<iq/>",
 	} {
 		f.Add(s, false)
@@ -96,7 +97,8 @@ func FuzzClient(f *testing.F) {
 // FuzzClientElement: what is read of an element is bounded, and the same as
 // encoding/xml reads.
 func FuzzClientElement(f *testing.F) {
-	for _, s := range []string{"<a xmlns='b' c='d'>e<f/>g</a>", "<a>", " <a/>", "<a xmlns:x='y' x:b='c'/>", "</a>", "<!-- --><a/>", strings.Repeat("<a>", 40)} {
+	for _, s := range []string{"<a xmlns='b' c='d'>e<f/>g</a>", "<a>", " <a/>", "<a xmlns:x='y' x:b='c'/>", "</a>", "<!-- --><a/>", strings.Repeat("<a>", 40),
+		"<stream:error xmlns:stream='http://etherx.jabber.org/streams'><text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>x</text><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

@@ -2,9 +2,14 @@ package sasl2_test
 
 import (
 	"context"
+	"encoding/xml"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
+
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/sasl2"
 )
@@ -106,4 +111,41 @@ func TestClientPipeliningOldProfile(t *testing.T) {
 		withTokens(o, "one")
 		o.Pipeline, o.State.Offer = true, cached("v1")
 	}, text: "S: {hello}{old}", want: sasl2.ErrLostSASL2}})
+}
+
+// TestClientPipeliningOptional: what was sent is answered before any feature of the
+// caller that comes before a login has its turn.
+func TestClientPipeliningOptional(t *testing.T) {
+	t.Parallel()
+	optional := xmpp.StreamFeature{
+		Name: xml.Name{Space: "urn:example:optional", Local: "optional"}, Necessary: xmpp.Secure, Prohibited: xmpp.Authn,
+		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) {
+			return false, nil, d.Skip()
+		},
+		Negotiate: func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
+			_, err := io.WriteString(s.Conn(), "<optional/>")
+			return 0, nil, err
+		},
+	}
+	list := strings.Replace(shortServer.Replace("{all}"), "<stream:features>", "<stream:features><optional xmlns='urn:example:optional'/>", 1)
+	flight := strings.Replace(useHT("one"), "</authenticate>", "<config-version xmlns='urn:xmpp:iap:0' scheme='opaque' value='v1'/></authenticate>", 1)
+	with := func(o *sasl2.ClientOptions) {
+		withTokens(o, "one")
+		o.Pipeline, o.State.Offer = true, cached("v1")
+	}
+	playClient(t, []clientScript{
+		{name: "bound", with: with, features: []xmpp.StreamFeature{optional},
+			text: "C: {from}" + flight + "S: {hello}" + list + "{ok}<additional-data>" + responseHT("one") + "</additional-data>" + inAll + "</success><stream:features/>"},
+		{name: "resumed", with: func(o *sasl2.ClientOptions) {
+			with(o)
+			o.State.Offer.Inline, o.Resume = []string{"urn:xmpp:sm:3", sasl2.NSFast}, expand("<resume{sm}/>")
+		}, features: []xmpp.StreamFeature{optional},
+			text: "C: {from}" + strings.Replace(flight, "<bind{bind2}></bind>", "<resume{sm}/>", 1) + "S: {hello}" + list +
+				"{ok}<additional-data>" + responseHT("one") + "</additional-data>{is}<resumed{sm}/></success>"},
+		{name: "without a flight", with: func(o *sasl2.ClientOptions) { withTokens(o, "one") }, features: []xmpp.StreamFeature{optional},
+			text: "S: {hello}" + list + "\nC: {from}<optional/>" + useHT("one") + "S: {ok}<additional-data>" + responseHT("one") + "</additional-data>" + inAll + "</success><stream:features/>"},
+		{name: "stream error in place of features", with: with,
+			text: "C: {from}" + flight + "S: {hello}" + list + "{ok}<additional-data>" + responseHT("one") + "</additional-data>" + inAll +
+				"</success><stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>", want: stream.Conflict},
+	})
 }
