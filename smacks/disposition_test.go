@@ -299,3 +299,14 @@ func TestNotOverEveryTransport(t *testing.T) {
 		st.Gone(true)
 	})
 }
+
+// Where to resume is said if it is configured (XEP-0198 §5).
+func TestLocation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{Location: "[2001:db8::1]:5222"})
+		juliet := s.Connect(t, julietFull)
+		juliet.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		juliet.Expect("<enabled xmlns='urn:xmpp:sm:3' id='{*}' resume='true' max='600' location='[2001:db8::1]:5222'/>")
+	})
+}
