@@ -214,7 +214,7 @@ func (c *Client) settle(l *login) (resend []Pending) {
 		c.mu.Unlock()
 		return nil
 	}
-	if l.known != nil && c.on {
+	if l.known != nil && c.on && !c.state.unsent(*l.known) {
 		_ = c.acked(*l.known) // one that makes no sense says nothing
 	}
 	old := c.state.Unacked

@@ -277,10 +277,15 @@ func TestClientBadAcknowledgement(t *testing.T) {
 		s.binds("new")
 		s.want("id='1'", "<delay ")
 
+		u.net.setDown(true)
 		_ = s.c.Close()
+		synctest.Wait()
+		u.send("2") // cannot have been handled yet
+		u.net.setDown(false)
+		time.Sleep(5 * time.Second)
 		s = u.net.last()
 		s.want("<resume xmlns='urn:xmpp:sm:3' previd='new'")
-		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='new' h='9'/>")
+		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='new' h='2'/>")
 		if err := <-u.served; err == nil {
 			t.Error("the session goes on")
 		}

@@ -19,7 +19,7 @@ func (c *Client) attach(in *login, resend []Pending) {
 	l := &link{el: in.el}
 	c.link, c.asked, c.since = l, false, 0
 	if in.resumed != nil {
-		if c.acked(*in.resumed) != nil {
+		if c.state.unsent(*in.resumed) || c.acked(*in.resumed) != nil {
 			c.opt.Logger.LogAttrs(context.Background(), slog.LevelWarn, "server counts what was not sent")
 			c.state.Token = ""
 			go c.broken(l, errSM)
