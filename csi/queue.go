@@ -9,7 +9,7 @@ import (
 // entry is one stanza that is held.
 type entry struct {
 	item   mux.Item // without a Stanza: it was taken out
-	key    Key
+	key    Key      // in the index, or zero
 	sender mux.Address
 	since  time.Time
 }
@@ -22,7 +22,7 @@ const entrySize = 256
 // queue is what is held, in order of arrival. The zero value is empty.
 type queue struct {
 	entries []entry
-	index   map[Key]int // of those that can be replaced
+	index   map[Key]int // of those that have a key
 	n       int         // entries that are there
 	bytes   int
 }
@@ -30,17 +30,19 @@ type queue struct {
 // push appends an entry. From now on it is the one that its key means.
 func (q *queue) push(e entry, fence bool) {
 	if fence {
-		for k := range q.index {
+		for k, i := range q.index {
 			if k.What == e.key.What && k.From == e.key.From && k.Scope == e.key.Scope {
+				q.entries[i].key = Key{}
 				delete(q.index, k)
 			}
 		}
 		e.key = Key{}
 	}
-	if len(q.entries) > 2*q.n+16 {
-		q.compact()
-	}
+	q.compact()
 	if e.key != (Key{}) {
+		if i, ok := q.index[e.key]; ok {
+			q.entries[i].key = Key{}
+		}
 		if q.index == nil {
 			q.index = make(map[Key]int)
 		}
@@ -68,9 +70,7 @@ func (q *queue) replaced(k Key) (it mux.Item, ok bool) {
 
 func (q *queue) remove(i int) {
 	e := &q.entries[i]
-	if e.key != (Key{}) && q.index[e.key] == i {
-		delete(q.index, e.key)
-	}
+	delete(q.index, e.key)
 	q.n--
 	q.bytes -= e.size()
 	*e = entry{}
@@ -97,18 +97,22 @@ func (q *queue) take(sender mux.Address, f func(it *mux.Item) error) error {
 	if q.n == 0 {
 		*q = queue{}
 	}
+	q.compact()
 	return nil
 }
 
-// compact closes the gaps.
+// compact closes the gaps if they are many.
 func (q *queue) compact() {
+	if len(q.entries) <= 2*q.n+16 {
+		return
+	}
 	kept := q.entries[:0]
 	for i := range q.entries {
 		e := &q.entries[i]
 		if e.item.Stanza == nil {
 			continue
 		}
-		if e.key != (Key{}) && q.index[e.key] == i {
+		if e.key != (Key{}) {
 			q.index[e.key] = len(kept)
 		}
 		kept = append(kept, *e)
