@@ -103,13 +103,19 @@ var (
 // it belongs to one mux.
 type Extension struct {
 	opt   Options
+	more  bool     // the policy may hold what the default rules do not
 	m     *mux.Mux // once it has started
 	key   mux.Key[state]
 	stats counters
 }
 
 // New returns the extension. o may be nil and is copied.
-func New(o *Options) *Extension { return &Extension{opt: o.withDefaults()} }
+func New(o *Options) *Extension {
+	x := &Extension{opt: o.withDefaults()}
+	r, ok := x.opt.Policy.(*Rules)
+	x.more = !ok || r.Quiet != nil || r.Room != nil
+	return x
+}
 
 // Name implements [mux.Extension].
 func (*Extension) Name() string { return "csi" }

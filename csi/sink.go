@@ -209,7 +209,7 @@ func (st *state) hold(it *mux.Item, d Decision) error {
 	q.push(e, d.Fence)
 	st.x.stats.held.Add(1)
 	st.watchAge()
-	if lasting(it) {
+	if st.x.more && lasting(it) {
 		st.saveWith(it)
 	}
 	return nil
