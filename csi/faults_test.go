@@ -114,7 +114,7 @@ func TestToggled(t *testing.T) {
 			wg.Go(func() {
 				for n := range each {
 					text := shouts("a", fmt.Sprint(n))
-					if n%7 == 0 {
+					if n%50 == 0 {
 						text = says("a", fmt.Sprint(n))
 					}
 					s.Write(strings.Replace(text, "example.org", domain, 1))
@@ -147,7 +147,7 @@ func TestToggled(t *testing.T) {
 		}
 		n := x.Stats()
 		t.Logf("%+v", n)
-		if total != senders*each || n.Holding != 0 || n.Held == 0 || n.Flushed[csi.ByActive].Times == 0 {
+		if total != senders*each || n.Holding != 0 || n.Held == 0 {
 			t.Errorf("%d of %d: %+v", total, senders*each, n)
 		}
 	})
