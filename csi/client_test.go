@@ -41,7 +41,9 @@ func dial(t *testing.T, features string) (s *xmpp.Session, got func() string, cu
 		_, _ = io.Copy(&read, r) // until it is cut
 	}()
 	bind := xmpp.StreamFeature{Name: xml.Name{Space: "urn:x", Local: "bind"},
-		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) { return true, nil, d.Skip() },
+		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) {
+			return true, nil, d.Skip()
+		},
 		Negotiate: func(context.Context, *xmpp.Session, any) (xmpp.SessionState, io.ReadWriter, error) {
 			return xmpp.Ready, nil, nil
 		}}
@@ -84,7 +86,8 @@ func said(t *testing.T, text string) string {
 // TestClientFunctions: CSI-1, API-11: an element is sent where it is supported, and it
 // is no error if it is not.
 func TestClientFunctions(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		for _, features := range []string{"", offer} {
 			s, got, _ := dial(t, features)
 			supported := features != ""
@@ -110,7 +113,8 @@ func TestClientFunctions(t *testing.T) {
 
 // TestClient: CSI-24: real changes only, and what the client is again on each stream.
 func TestClient(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		var c csi.Client
 		want := func(told, wantTold bool, err error, got func() string, sent string) {
 			t.Helper()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/propolis-im/propolis/csi"
@@ -20,7 +21,8 @@ var pingName = xml.Name{Space: "urn:xmpp:ping", Local: "ping"}
 // and 10 notifications, and a message of one of them: what is left comes in the order in
 // which it came, with its time, and then the message.
 func TestManyThenMessage(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		_, _, c, org := phone(t, csi.Options{})
 		for i := range 50 {
 			org.Send(shows("contact"+strconv.Itoa(i%6), fmt.Sprint("p", i)))
@@ -49,7 +51,8 @@ func TestManyThenMessage(t *testing.T) {
 // TestCutWhileHeld is FI-42: what is held comes after the replay; or, if the client does
 // not come back, it is disposed of by its kind, once, in order behind what was sent.
 func TestCutWhileHeld(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		x := new(keeper)
 		// Such a policy holds messages too.
 		lazy := csi.PolicyFunc(func(it *mux.Item) csi.Decision {
@@ -90,7 +93,8 @@ func TestCutWhileHeld(t *testing.T) {
 // TestActiveThenPing is the first half of FI-43, XEP-0352 §5.1: what was held is there
 // before the answer to a later request.
 func TestActiveThenPing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		_, _, c, org := phone(t, csi.Options{})
 		org.Send(shows("a", "1"), shows("b", "2"))
 		c.Send(active, "<iq type='get' id='ping' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>")
@@ -102,7 +106,8 @@ func TestActiveThenPing(t *testing.T) {
 // while three servers send, gets everything once and in the order of each sender.
 func TestToggled(t *testing.T) {
 	const toggles, senders, each = 10_000, 3, 3000
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h, x, c, _ := phone(t, csi.Options{Awake: -1, MaxHeld: 50}, new(tracker))
 		c.Send(enable)
 		c.Clear()
@@ -157,7 +162,8 @@ func TestToggled(t *testing.T) {
 // keeps it, in order; when that is full too the session ends, and each message is kept
 // once.
 func TestOverflowWhileAway(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		x, track := new(keeper), &tracker{max: 5}
 		hold := csi.PolicyFunc(func(*mux.Item) csi.Decision { return csi.Decision{Action: csi.Hold} })
 		h, s, c, org := phone(t, csi.Options{Policy: hold, MaxHeld: 3}, track, x)
@@ -210,7 +216,8 @@ func (s *stores) open(t *testing.T) (*muxtest.Host, *csi.Extension) {
 // TestCrash: what was held when the session was saved last is there after a crash, and
 // every message that a policy holds; what was sent since then does not come back.
 func TestCrash(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		st := &stores{policy: &csi.Rules{Room: func(*mux.Item) bool { return false }}}
 		h, _ := st.open(t)
 		c, org := h.Connect(t, romeo), h.DialDomain(t, mux.Server, "example.org")

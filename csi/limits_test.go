@@ -70,15 +70,10 @@ func wantIDs(t *testing.T, c *muxtest.Client, want ...string) {
 	}
 }
 
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, f)
-}
-
 // TestCountBound: CSI-21: one more than may be held has the others sent, in order.
 func TestCountBound(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		_, x, c, org := phone(t, csi.Options{MaxHeld: 3})
 		org.Send(shows("a", "1"), shows("b", "2"), shows("c", "3"), shows("b", "4"), shows("c", "5"))
 		wantIDs(t, c)
@@ -95,7 +90,8 @@ func TestCountBound(t *testing.T) {
 
 // TestByteBound: CSI-21: octets count as well, and what is too big by itself is not held.
 func TestByteBound(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		_, x, c, org := phone(t, csi.Options{MaxBytes: 2000})
 		status := func(from, id string, n int) string {
 			return strings.Replace(shows(from, id), "/>", "><status>"+strings.Repeat("x", n)+"</status></presence>", 1)
@@ -115,7 +111,8 @@ func TestByteBound(t *testing.T) {
 // TestAgeBound: CSI-21: nothing is held longer than allowed, as long as there is
 // somebody to get it.
 func TestAgeBound(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h, x, c, org := phone(t, csi.Options{MaxAge: time.Minute}, new(tracker))
 		pass := func(d time.Duration) { time.Sleep(d); h.Settle() }
 		c.Send(enable)
@@ -142,7 +139,8 @@ func TestAgeBound(t *testing.T) {
 // from its sender, of all resources, and nothing else; while the radio is awake order
 // is kept for each sender.
 func TestPerSender(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h, _, c, org := phone(t, csi.Options{PerSender: true})
 		org.Send(shows("a", "1"), shows("b", "2"), strings.Replace(shows("a", "3"), "/a'", "/b'", 1))
 		org.Send(says("a", "4"))
@@ -163,7 +161,8 @@ func TestPerSender(t *testing.T) {
 
 // TestAwakeOff: the time in which everything passes can be none.
 func TestAwakeOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		_, _, c, org := phone(t, csi.Options{Awake: -1})
 		org.Send(says("a", "1"), shows("a", "2"))
 		wantIDs(t, c, "1")
@@ -177,7 +176,8 @@ func TestAwakeOff(t *testing.T) {
 // TestProbe: CSI-22: the server's own ping to an inactive client, and the answer, wake
 // nothing; those of others do.
 func TestProbe(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h, _, c, org := phone(t, csi.Options{})
 		ping := func(from, answer string) {
 			t.Helper()
@@ -202,7 +202,8 @@ func TestProbe(t *testing.T) {
 // TestSilence: CSI-4, CSI-6: nobody is told. Nothing leaves because a client says how
 // it is, and probes, discovery and requests are answered as before.
 func TestSilence(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h, x, c, _ := phone(t, csi.Options{})
 		desk := h.Connect(t, "romeo@example.net/desk")
 		desk.Send("<presence/>")

@@ -3,6 +3,7 @@ package csi_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"mellium.im/xmlstream"
 
@@ -12,7 +13,8 @@ import (
 
 // TestDrop: a policy may have things forgotten, but no message.
 func TestDrop(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		drop := csi.PolicyFunc(func(*mux.Item) csi.Decision { return csi.Decision{Action: csi.Drop} })
 		_, x, c, org := phone(t, csi.Options{Policy: drop})
 		org.Send(shows("a", "1"), says("a", "2"), shouts("a", "3"),
@@ -30,7 +32,8 @@ func TestDrop(t *testing.T) {
 // TestNotAsked: CSI-4, CSI-16: whatever the policy says, requests, answers and what is
 // delivered from a store go at once.
 func TestNotAsked(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		hold := csi.PolicyFunc(func(*mux.Item) csi.Decision { return csi.Decision{Action: csi.Hold} })
 		h, _, c, org := phone(t, csi.Options{Policy: hold, Awake: -1})
 		org.Send("<iq from='a@example.org/a' to='" + romeo + "' type='get' id='1'><x xmlns='urn:x'/></iq>")
@@ -56,7 +59,8 @@ func TestNotAsked(t *testing.T) {
 // TestBehindFeed: what a client says while something long is sent to it takes effect in
 // its order, and what is held comes in its own.
 func TestBehindFeed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h, x, c, org := phone(t, csi.Options{Awake: -1})
 		org.Send(shows("a", "1"))
 		step := make(chan struct{})
