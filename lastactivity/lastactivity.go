@@ -6,7 +6,8 @@
 // that waits for its client included. Whoever asks a served domain is told how
 // long the server has been running. Requests to a full address are answered by
 // the client there (§4), but only those of who may know reach it. The time is
-// written when a session goes, so after a crash that of the session before counts.
+// written when a session goes and now and then before, see [Options.Interval], so
+// that it is not far off after a crash.
 //
 //	contacts := roster.New(…)
 //	m, err := mux.New(host, nil, contacts, lastactivity.New(new(lastactivity.Memory), &lastactivity.Options{
@@ -52,13 +53,21 @@ type Options struct {
 	// MaxStatus bounds what is kept of a status, in octets; 0 or less for 1023. The
 	// rest is cut off.
 	MaxStatus int
+	// Interval is how often the time is written for accounts that are there, so that a
+	// crash makes them appear to have left by about that much too early; 0 for 10
+	// minutes, negative for not at all.
+	Interval time.Duration
 	// Logger is for failures of the store (Error); nil discards.
 	Logger *slog.Logger
 }
 
+// DefaultInterval is the default of [Options.Interval].
+const DefaultInterval = 10 * time.Minute
+
 var (
 	_ mux.Extension = (*Extension)(nil)
 	_ mux.Starter   = (*Extension)(nil)
+	_ mux.Stopper   = (*Extension)(nil)
 )
 
 // Extension keeps and tells last activity. Make one with New; it belongs to one
@@ -69,6 +78,7 @@ type Extension struct {
 	started time.Time
 	recent  mux.AccountKey[recent]
 	said    mux.Key[farewell]
+	present present
 }
 
 // recent is what is known of an account in use. It is touched in the account's
@@ -96,6 +106,9 @@ func New(store Store, o *Options) *Extension {
 	}
 	if x.opt.MaxStatus <= 0 {
 		x.opt.MaxStatus = 1023
+	}
+	if x.opt.Interval == 0 {
+		x.opt.Interval = DefaultInterval
 	}
 	if x.opt.Logger == nil {
 		x.opt.Logger = slog.New(slog.DiscardHandler)
@@ -129,7 +142,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return forResource(e) && x.opt.Waits(e)
 	}))
 	r.Observe(mux.FromPeer, mux.Presence, x.left)
-	r.Lifecycle(mux.Lifecycle{Closed: x.closed})
+	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Closed: x.closed})
 	mux.On(r, x.accountRemoved)
 	for _, s := range []mux.Scope{mux.AtHost, mux.AtSelf, mux.AtAccount} {
 		r.Disco(s, func(_ context.Context, q *mux.DiscoQuery) error {
@@ -200,6 +213,7 @@ func (x *Extension) left(_ context.Context, e *mux.Event) {
 	switch s.Type() {
 	case "":
 		said.written = false
+		x.arrived(e.Mux(), e.Account)
 	case "unavailable":
 		if !said.written {
 			said.written = true
@@ -240,6 +254,7 @@ func (x *Extension) load(ctx context.Context, e *mux.Event) (Last, error) {
 func (x *Extension) accountRemoved(_ context.Context, e *mux.Event, _ mux.AccountRemoved) error {
 	e.Work.Write(x.store.RemoveAccount(e.Account))
 	*x.recent.Of(e) = recent{known: true}
+	x.present.remove(e.Account)
 	return nil
 }
 

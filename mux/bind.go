@@ -3,6 +3,7 @@ package mux
 import (
 	"context"
 	"crypto/rand"
+	"encoding/xml"
 
 	"mellium.im/xmlstream"
 )
@@ -14,6 +15,8 @@ type BindOptions struct {
 	Resource string
 	// Inline are the elements in Bind 2's bind, stepped in order of registration.
 	Inline []Child
+	// Bind2 says that Bind 2 asks for the session, also if Inline is empty.
+	Bind2 bool
 	// KeepOld refuses a resource that is in use with [ErrConflict] in place of
 	// ending the session that has it.
 	KeepOld bool
@@ -129,18 +132,25 @@ func (m *Mux) begin(ctx context.Context, e *Event, s *Session, st *Stream, o *Bi
 		if in.At != InBind {
 			continue
 		}
+		if in.Name == (xml.Name{}) && (o.Bind2 || len(o.Inline) > 0) {
+			st.stepBound(ctx, e, s, in, Child{}, o)
+		}
 		for _, c := range o.Inline {
-			if c.Name != in.Name {
-				continue
-			}
-			reply, err := in.Step(ctx, &InlineEvent{Stream: st, Account: e.Account, Session: s, Element: c, Event: e})
-			if err == nil && reply != nil {
-				o.InlineReply = append(o.InlineReply, reply)
+			if c.Name == in.Name {
+				st.stepBound(ctx, e, s, in, c, o)
 			}
 		}
 	}
 	if o.Kept != nil {
 		o.Kept(ctx, e)
+	}
+}
+
+// stepBound steps an inline member in the turn that binds.
+func (st *Stream) stepBound(ctx context.Context, e *Event, s *Session, in Inline, c Child, o *BindOptions) {
+	reply, err := in.Step(ctx, &InlineEvent{Stream: st, Account: e.Account, Session: s, Element: c, Event: e})
+	if err == nil && reply != nil {
+		o.InlineReply = append(o.InlineReply, reply)
 	}
 }
 

@@ -50,6 +50,10 @@ func (m *Mux) Describe(w io.Writer) {
 		fmt.Fprintf(w, "Feature %s: %s\n", f.Name, f.ext)
 	}
 	for _, i := range m.inlines {
+		if i.Name.Local == "" {
+			fmt.Fprintf(w, "Inline, each Bind 2: %s\n", i.ext)
+			continue
+		}
 		fmt.Fprintf(w, "Inline {%s}%s: %s\n", i.Name.Space, i.Name.Local, i.ext)
 	}
 }

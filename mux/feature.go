@@ -105,7 +105,9 @@ const (
 // Inline is an element that may come inside SASL2's authenticate or Bind 2's
 // bind. Members are offered and stepped in order of registration.
 type Inline struct {
-	// Name is the member's element in the request.
+	// Name is the member's element in the request. InBind it may be zero: then the
+	// member is stepped with each Bind 2, without an element, and offers nothing
+	// unless Offer says so.
 	Name xml.Name
 	At   InlineAt
 	// Offer is what is advertised; a nil function advertises, InBind, a feature
@@ -113,7 +115,8 @@ type Inline struct {
 	// nil result offers nothing.
 	Offer func(ctx context.Context, st *Stream) xmlstream.Marshaler
 	// Step handles the element and returns what goes into the response. With
-	// InBind it runs in the account's turn and must not wait.
+	// InBind it runs in the account's turn, which others then wait for; it may wait
+	// for a store, as with Blocks, but not for a peer.
 	Step func(ctx context.Context, e *InlineEvent) (xmlstream.Marshaler, error)
 
 	ext string

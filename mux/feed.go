@@ -51,6 +51,35 @@ func (s *Session) Feed(next FeedFunc) {
 	}
 }
 
+// Feed has s fed with what next gives, the answer itself being the last item of
+// that: so it comes behind all that it speaks of, and behind what was fed before
+// (XEP-0313 §4). It is as late as the peer is slow: no other answer is given, and
+// what the request takes of its stream's credit is free when the feed has ended.
+// next is called first when all that the request's turn has written is durable. It
+// must be called in that turn.
+func (l *Later) Feed(s *Session, next FeedFunc) {
+	l.timer.Stop()
+	if l.done.Swap(true) {
+		return
+	}
+	s.Feed(func(ctx context.Context, emit func(Item)) (more bool, err error) {
+		defer func() {
+			if (!more || err != nil) && l.stream != nil {
+				l.stream.promise(-1)
+			}
+		}()
+		select {
+		case <-l.ready:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		if l.failed != nil {
+			return false, nil // the stream has ended
+		}
+		return next(ctx, emit)
+	})
+}
+
 func (s *Session) runFeeds() {
 	defer s.m.goes.Done()
 	for s.waitLow() {

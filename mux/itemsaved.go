@@ -86,6 +86,9 @@ func (m *Mux) RestoreItem(src []byte) (Item, error) {
 		return Item{}, errSavedItem
 	}
 	it.Record.Hold()
+	for _, f := range m.restored {
+		m.protect(func() { f(&it) })
+	}
 	return it, nil
 }
 

@@ -44,6 +44,7 @@ type Mux struct {
 	accountSlots, streamSlots    []func() any
 	events                       map[reflect.Type][]eventHandler
 	sealers                      []func(w *Work)
+	restored                     []func(it *Item)
 
 	shards   [accountShards]accountShard
 	sessions sync.Map // SessionID to *Session

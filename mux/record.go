@@ -20,6 +20,8 @@ type recordMore struct {
 	mu  sync.Mutex
 	ids []archived
 	tag string // names the record where it is saved
+	// arrived are told when a copy has arrived.
+	arrived []func()
 }
 
 type archived struct {
@@ -44,6 +46,35 @@ func (r *Record) Arrived() {
 	}
 	r.v.Or(recordDone)
 	r.v.Add(-1)
+	r.tell()
+}
+
+// OnArrived runs f once a copy has reached its peer, at once if one has. f runs
+// on whatever goroutine learns of it, maybe under a session's lock: it must not
+// wait, and may use no session.
+func (r *Record) OnArrived(f func()) {
+	m := r.extra()
+	m.mu.Lock()
+	m.arrived = append(m.arrived, f)
+	m.mu.Unlock()
+	if r.Done() {
+		r.tell()
+	}
+}
+
+// tell calls those that wait for the first copy to arrive.
+func (r *Record) tell() {
+	m := r.more.Load()
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	waiting := m.arrived
+	m.arrived = nil
+	m.mu.Unlock()
+	for _, f := range waiting {
+		f()
+	}
 }
 
 // Lost notes that a copy will not reach its peer, and reports whether it was the
@@ -95,3 +126,11 @@ func (r *Record) Archived(account Address) string {
 	}
 	return ""
 }
+
+// SetStored notes the name that the message has in an offline store, which is
+// saved with its items as those in archives are.
+func (r *Record) SetStored(id string) { r.SetArchived(Address{}, id) }
+
+// Stored is the name that the message has in an offline store, empty if it came
+// from none.
+func (r *Record) Stored() string { return r.Archived(Address{}) }

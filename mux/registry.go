@@ -260,9 +260,14 @@ func (r *Registry) Feature(f Feature) {
 	r.m.features = append(r.m.features, f)
 }
 
+// Restored registers a function that is told of each item that was saved with a
+// session and is read again ([Mux.RestoreItem]), before the session is fed with it.
+// It runs outside of any turn and must not wait.
+func (r *Registry) Restored(f func(it *Item)) { r.m.restored = append(r.m.restored, f) }
+
 // Inline registers a member of SASL2 or Bind 2 (XEP-0388, XEP-0386).
 func (r *Registry) Inline(i Inline) {
-	if i.Name.Local == "" || i.Step == nil {
+	if i.Name.Local == "" && (i.At != InBind || i.Name.Space != "") || i.Step == nil {
 		r.fail("inline member needs a name and a step")
 		return
 	}

@@ -107,6 +107,16 @@ func (k StreamKey[T]) Of(st *Stream) *T {
 	return st.values[k.i].(*T)
 }
 
+// Peek is the value if there is one, without making it. It may be asked for by what
+// runs while the goroutine that negotiates waits for it too, as in the turn of
+// [Stream.Bind].
+func (k StreamKey[T]) Peek(st *Stream) *T {
+	if st.values == nil || st.values[k.i] == nil {
+		return nil
+	}
+	return st.values[k.i].(*T)
+}
+
 // Negotiated tells that the negotiation of the stream is over, for the goroutine
 // that did it: values of a [StreamSlot] are forgotten.
 func (st *Stream) Negotiated() { st.values = nil }

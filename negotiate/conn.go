@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/propolis-im/propolis/internal/tlscert"
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/mux"
 )
@@ -137,29 +138,43 @@ func (t *ConnTransport) Secure(ctx context.Context) error {
 	return nil
 }
 
-// noting is config with a note taken of the certificate that is shown.
-func (t *ConnTransport) noting(config *tls.Config) *tls.Config {
-	config = config.Clone()
-	get, own := config.GetCertificate, config.Certificates
-	config.Certificates = nil // else the function is not always asked
-	config.GetCertificate = func(hello *tls.ClientHelloInfo) (c *tls.Certificate, err error) {
-		if get != nil {
-			if c, err = get(hello); err != nil {
-				return nil, err
-			}
-		}
-		for i := range own {
-			if c == nil && hello.SupportsCertificate(&own[i]) == nil {
-				c = &own[i]
-			}
-		}
-		if c == nil && len(own) > 0 {
-			c = &own[0]
+// noting is a configuration that takes note of the certificate which the client
+// sees, also if that was in an earlier session.
+func (t *ConnTransport) noting(base *tls.Config) *tls.Config {
+	if base.GetConfigForClient != nil {
+		return base
+	}
+	config := base.Clone()
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		c, err := choose(base, hello)
+		if err != nil || c == nil || len(c.Certificate) == 0 {
+			return nil, err
 		}
 		t.cert = c
-		return c, nil
+		bound := tlscert.Bind(base, c.Certificate[0])
+		bound.Certificates, bound.GetCertificate = []tls.Certificate{*c}, nil
+		return bound, nil
 	}
 	return config
+}
+
+// choose is the certificate that a configuration has for a client, nil for none.
+func choose(config *tls.Config, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if get := config.GetCertificate; get != nil {
+		if c, err := get(hello); err != nil || c != nil {
+			return c, err
+		}
+	}
+	own := config.Certificates
+	for i := range own {
+		if hello.SupportsCertificate(&own[i]) == nil {
+			return &own[i], nil
+		}
+	}
+	if len(own) > 0 {
+		return &own[0], nil
+	}
+	return nil, nil
 }
 
 // TLS implements [Transport].
@@ -177,8 +192,8 @@ func (t *ConnTransport) TLS() *tls.ConnectionState {
 // Trusted implements [Transport].
 func (t *ConnTransport) Trusted() bool { return t.opt.Trusted }
 
-// Certificate implements [Transport]; nil if TLS was on from the start or took up
-// an old session, or if GetConfigForClient has chosen.
+// Certificate implements [Transport]; nil if TLS was on from the start, or if
+// GetConfigForClient has chosen.
 func (t *ConnTransport) Certificate() *tls.Certificate { return t.cert }
 
 // Restart implements [Transport].

@@ -1,7 +1,8 @@
 // Package negotiate brings a client's stream from its first byte to a bound
 // resource, as the server: stream headers (RFC 6120 §4), STARTTLS (§5, RFC
-// 7590), SASL (§6), resource binding (§7), the session request of RFC 3921 and
-// stream limits (XEP-0478, version 0.2.0).
+// 7590), SASL (§6) with the types of channel binding (XEP-0440, version 1.0.0),
+// resource binding (§7), the session request of RFC 3921 and stream limits
+// (XEP-0478, version 0.2.0).
 //
 // A [Negotiator] works on a [Transport] of elements, so that TCP, WebSocket and
 // BOSH have the same negotiation. What extensions registered as [mux.Feature] is

@@ -17,6 +17,8 @@ const (
 	nsBind    = "urn:ietf:params:xml:ns:xmpp-bind"
 	nsSession = "urn:ietf:params:xml:ns:xmpp-session"
 	nsLimits  = "urn:xmpp:stream-limits:0"
+
+	nsBindings = "urn:xmpp:sasl-cb:0"
 )
 
 // offer writes the stream features that the state allows.
@@ -63,12 +65,18 @@ func (r *run) features(state mux.State, attrs string) []byte {
 	return append(b, "</stream:features>"...)
 }
 
-// mechanisms lists those that can succeed here (auth-register SA-1).
+// mechanisms lists those that can succeed here (auth-register SA-1), and the
+// channel bindings that some of them can use (XEP-0440 §2).
 func (r *run) mechanisms(b []byte) []byte {
-	names := r.offered()
+	if r.n.opt.SASL == nil {
+		return b
+	}
+	names := r.n.opt.SASL.Mechanisms(r.st)
+	r.auth.listed = names
 	if len(names) == 0 {
 		return b
 	}
+	b = r.channelBindings(b)
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
 	for _, m := range names {
 		b = append(b, "<mechanism>"...)
@@ -76,6 +84,24 @@ func (r *run) mechanisms(b []byte) []byte {
 		b = append(b, "</mechanism>"...)
 	}
 	return append(b, "</mechanisms>"...)
+}
+
+func (r *run) channelBindings(b []byte) []byte {
+	s, ok := r.n.opt.SASL.(ChannelBinder)
+	if !ok {
+		return b
+	}
+	types := s.ChannelBindings(r.st)
+	if len(types) == 0 {
+		return b
+	}
+	b = append(b, "<sasl-channel-binding xmlns='"+nsBindings+"'>"...)
+	for _, t := range types {
+		b = append(b, "<channel-binding type='"...)
+		b = xmlwrite.AppendAttrValue(b, t)
+		b = append(b, "'/>"...)
+	}
+	return append(b, "</sasl-channel-binding>"...)
 }
 
 // registered adds what extensions offer by the one of their functions that is

@@ -93,8 +93,10 @@ type peer struct {
 	site *site
 	c    net.Conn
 	st   *mux.Stream
-	done chan struct{} // the server has let go
-	err  error         // of Serve, or of Receive after it
+
+	client *tls.Config   // nil for any certificate
+	done   chan struct{} // the server has let go
+	err    error         // of Serve, or of Receive after it
 
 	mu  sync.Mutex
 	got bytes.Buffer
@@ -209,12 +211,54 @@ func (p *peer) startTLS() {
 	p.mu.Lock()
 	p.eof = false
 	p.mu.Unlock()
-	c := tls.Client(p.c, &tls.Config{InsecureSkipVerify: true})
+	if p.client == nil {
+		p.client = &tls.Config{InsecureSkipVerify: true}
+	}
+	c := tls.Client(newPump(p.c), p.client)
 	if err := c.Handshake(); err != nil {
 		p.t.Fatalf("handshake: %v", err)
 	}
 	p.c = c
 	go p.read(c)
+}
+
+// pump reads as soon as there is something: the server sends session tickets
+// before it reads the end of the handshake, and a pipe holds nothing.
+type pump struct {
+	net.Conn
+	mu   sync.Mutex
+	more sync.Cond
+	got  bytes.Buffer
+	err  error
+}
+
+func newPump(c net.Conn) *pump {
+	p := &pump{Conn: c}
+	p.more.L = &p.mu
+	go func() {
+		b := make([]byte, 4096)
+		for p.err == nil { // written here alone
+			n, err := c.Read(b)
+			p.mu.Lock()
+			p.got.Write(b[:n])
+			p.err = err
+			p.mu.Unlock()
+			p.more.Signal()
+		}
+	}()
+	return p
+}
+
+func (p *pump) Read(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.got.Len() == 0 && p.err == nil {
+		p.more.Wait()
+	}
+	if p.got.Len() > 0 {
+		return p.got.Read(b)
+	}
+	return 0, p.err
 }
 
 // run plays a transcript: lines of "C: " are sent in one write each, lines of

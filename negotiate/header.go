@@ -30,6 +30,9 @@ func (r *run) open() error {
 	}
 	r.domain = domain
 	r.st.SetDomain(domain.String())
+	if !r.n.m.Host().Local(domain.String()) { // just now: whoever ended its streams did not see this one
+		return stream.HostGone
+	}
 	r.st.SetLang(h.Lang)
 	peer, _ := bareFrom(h)
 	r.st.SetFrom(peer)

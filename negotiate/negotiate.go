@@ -193,7 +193,7 @@ func (r *run) serve() error {
 			if err := r.t.Flush(); err != nil {
 				return err
 			}
-			el, err := r.t.ReadElement(r.ctx)
+			el, err := r.read()
 			if err != nil {
 				return err
 			}
@@ -214,6 +214,17 @@ func (r *run) serve() error {
 		r.t.Restart()
 		r.opened = false
 	}
+}
+
+// read waits for the next element, inside an exchange of SASL not for long: it
+// keeps a copy of credentials (auth-register SC-22).
+func (r *run) read() (*mux.Stanza, error) {
+	if r.auth.ex == nil {
+		return r.t.ReadElement(r.ctx)
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, maxSASLPause)
+	defer cancel()
+	return r.t.ReadElement(ctx)
 }
 
 // errPeer: the peer has sent a stream error, to which there is no answer.

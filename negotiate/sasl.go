@@ -19,11 +19,19 @@ import (
 // that negotiate, several at a time.
 type SASL interface {
 	// Mechanisms lists what can succeed on the stream as it is (st.TLS, st.Domain),
-	// best first. Names that it does not list are refused with invalid-mechanism.
+	// best first; it is asked when features are sent. Names that are not listed are
+	// refused with invalid-mechanism.
 	Mechanisms(st *mux.Stream) []string
 	// Start begins an exchange for the accounts of a served domain, which is
 	// prepared. An error is answered as one of [Exchange.Step].
 	Start(st *mux.Stream, mechanism, domain string) (Exchange, error)
+}
+
+// ChannelBinder is a [SASL] with mechanisms that bind the channel.
+type ChannelBinder interface {
+	// ChannelBindings are the types that can be used on the stream, to be told to
+	// the peer before it chooses (XEP-0440 §2). With none nothing is told.
+	ChannelBindings(st *mux.Stream) []string
 }
 
 // Exchange is one run of a mechanism, which ends with done or an error.
@@ -65,8 +73,9 @@ const (
 	maxSASLText     = 16 << 10 // octets of base64 (auth-register §5)
 	maxSASLMessage  = 8 << 10  // octets decoded
 	maxSASLSteps    = 10       // of one exchange
-	maxAborts       = 10       // of one stream (auth-register SA-7)
-	maxTemporary    = 10       // of one stream: not counted as failures (SA-12), not for ever either
+	maxSASLPause    = 30 * time.Second
+	maxAborts       = 10 // of one stream (auth-register SA-7)
+	maxTemporary    = 10 // of one stream: not counted as failures (SA-12), not for ever either
 	maxNamedInAudit = 64
 )
 
@@ -77,18 +86,11 @@ var conditions = []string{
 
 // auth is what is known of the attempts to authenticate.
 type auth struct {
+	listed                      []string // mechanisms, in the last features
 	ex                          Exchange // nil if none is running
 	mechanism                   string
 	steps                       int
 	failures, aborts, temporary int
-}
-
-// offered are the mechanisms of the stream.
-func (r *run) offered() []string {
-	if r.n.opt.SASL == nil {
-		return nil
-	}
-	return r.n.opt.SASL.Mechanisms(r.st)
 }
 
 // sasl handles an element of the SASL profile (RFC 6120 §6.4).
@@ -126,7 +128,7 @@ func (r *run) authenticate(el *mux.Stanza) (next, error) {
 		return r.refuse(condMalformed, nil) // auth-register SA-6
 	case r.st.State()&mux.Secure == 0:
 		return r.refuse(condEncryption, nil) // core-im LC-9
-	case !slices.Contains(r.offered(), name):
+	case !slices.Contains(r.auth.listed, name):
 		return r.refuse(condMechanism, nil) // auth-register SA-3
 	}
 	data, wrong := saslData(el)
@@ -193,7 +195,8 @@ func (r *run) step(data []byte) (next, error) {
 		return goOn, err
 	}
 	r.authenticated(account)
-	r.n.log.LogAttrs(r.ctx, slog.LevelDebug, "authenticated", slog.String("account", account.String()))
+	r.n.log.LogAttrs(r.ctx, slog.LevelDebug, "authenticated", slog.String("account", account.String()),
+		slog.String("mechanism", r.auth.mechanism))
 	return restart, nil
 }
 

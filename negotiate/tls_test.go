@@ -29,7 +29,7 @@ func (a authenticator) Start(_ *mux.Stream, mechanism, domain string) (negotiate
 // withRomeo has one account, with the password secret and cheap keys.
 func withRomeo(t *testing.T) authenticator {
 	t.Helper()
-	policy := ours.Policy{Iterations: ours.MinIterations, Hashes: []ours.Hash{ours.SHA256}}
+	policy := ours.Policy{Iterations: ours.MinIterations, Floor: ours.MinIterations, Hashes: []ours.Hash{ours.SHA256}}
 	c, err := ours.NewCredentials("secret", policy)
 	if err != nil {
 		t.Fatal(err)
@@ -59,17 +59,10 @@ func TestServeTLS(t *testing.T) {
 			C: {open}
 			S: {head}<stream:features><mechanisms{sasl}><mechanism>SCRAM-SHA-256</mechanism></mechanisms>{limits}</stream:features>
 		`)
-		client, err := scram.SHA256.NewClient("romeo", "wrong", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := scramLogin(t, p, client.NewConversation()), expand("<failure{sasl}><not-authorized/></failure>"); got != want {
+		if got, want := login(t, p, "SCRAM-SHA-256", conversation(t, "wrong")), expand("<failure{sasl}><not-authorized/></failure>"); got != want {
 			t.Fatalf("wrong password: %s, want %s", got, want)
 		}
-		if client, err = scram.SHA256.NewClient("romeo", "secret", ""); err != nil {
-			t.Fatal(err)
-		}
-		if got := scramLogin(t, p, client.NewConversation()); !strings.HasPrefix(got, expand("<success{sasl}>dj")) {
+		if got := login(t, p, "SCRAM-SHA-256", conversation(t, "secret")); !strings.HasPrefix(got, expand("<success{sasl}>dj")) {
 			t.Fatalf("right password: %s", got)
 		}
 		if p.st.TLS() == nil || p.st.State() != mux.Secure|mux.Authenticated {
@@ -79,14 +72,24 @@ func TestServeTLS(t *testing.T) {
 	})
 }
 
-// scramLogin returns the server's last answer.
-func scramLogin(t *testing.T, p *peer, c *scram.ClientConversation) string {
+// conversation is a client's side of an exchange, for romeo.
+func conversation(t *testing.T, password string) *scram.ClientConversation {
+	t.Helper()
+	client, err := scram.SHA256.NewClient("romeo", password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.NewConversation()
+}
+
+// login returns the server's last answer.
+func login(t *testing.T, p *peer, mechanism string, c *scram.ClientConversation) string {
 	t.Helper()
 	first, err := c.Step("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.send(expand("<auth{sasl} mechanism='SCRAM-SHA-256'>") + b64(first) + "</auth>")
+	p.send(expand("<auth{sasl} mechanism='"+mechanism+"'>") + b64(first) + "</auth>")
 	answer := p.take()
 	text, ok := strings.CutPrefix(answer, expand("<challenge{sasl}>"))
 	if !ok {

@@ -69,17 +69,26 @@ type Options struct {
 	// their presence; the default is AllowStrangers. Refusing them breaks what
 	// clients do before they share presence, such as calls.
 	Strangers Strangers
+	// ProbesPerSecond is how many probes a second go to one remote domain after a
+	// restart, for the sessions that were restored; 0 for 50, negative for no probes at
+	// all (core-im GS-2a).
+	ProbesPerSecond int
 	// Logger is for failures (Error); nil discards.
 	Logger *slog.Logger
 }
 
-var _ mux.Extension = (*Extension)(nil)
+var (
+	_ mux.Extension = (*Extension)(nil)
+	_ mux.Starter   = (*Extension)(nil)
+	_ mux.Stopper   = (*Extension)(nil)
+)
 
 // Extension distributes presence. Make one with New; it belongs to one mux.
 type Extension struct {
 	subs  Subscriptions
 	opt   Options
 	state mux.Key[state]
+	again again
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -90,6 +99,9 @@ func New(subs Subscriptions, o *Options) *Extension {
 	}
 	if x.opt.MaxDirected <= 0 {
 		x.opt.MaxDirected = 1000
+	}
+	if x.opt.ProbesPerSecond == 0 {
+		x.opt.ProbesPerSecond = 50
 	}
 	if x.opt.Logger == nil {
 		x.opt.Logger = slog.New(slog.DiscardHandler)

@@ -30,7 +30,7 @@ var (
 // service is a real one with cheap keys.
 func service(store scram.AccountStore) *scram.Service {
 	return scram.NewService(store, &scram.ServiceOptions{
-		Policy: scram.Policy{Iterations: scram.MinIterations, Hashes: []scram.Hash{scram.SHA256}},
+		Policy: scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterations, Hashes: []scram.Hash{scram.SHA256}},
 	})
 }
 

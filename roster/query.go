@@ -72,8 +72,8 @@ func (c *contacts) changes(since uint64) (changed []Item) {
 	return changed
 }
 
-// set adds, updates or removes a contact (RFC 6121 §2.3 to §2.5). The answer goes
-// before the push.
+// set adds, updates or removes a contact (RFC 6121 §2.3 to §2.5). The push goes
+// before the answer: a client that has the answer knows the roster as it is now.
 func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
 	c, err := x.load(ctx, e)
 	if err != nil {
@@ -92,11 +92,8 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 	case q.remove:
 		gone := Item{JID: q.jid}
 		x.save(e, c, &gone)
-		epoch := c.epoch
-		e.Then(func(ctx context.Context, e *mux.Event) {
-			x.push(e, &gone, epoch)
-			x.leave(ctx, e, &was)
-		})
+		x.push(e, &gone, c.epoch)
+		x.leave(ctx, e, &was)
 		return nil, nil
 	}
 	now := was
@@ -112,8 +109,7 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 		c.put(now)
 		e.Work.Write(x.store.Put(e.Account, now))
 	}
-	epoch := c.epoch
-	e.Then(func(_ context.Context, e *mux.Event) { x.push(e, &now, epoch) })
+	x.push(e, &now, c.epoch)
 	return nil, nil
 }
 

@@ -46,7 +46,7 @@ func TestRemove(t *testing.T) {
 				s := newScene(t, itemIn(state))
 				s.balcony.Send(setItem("<item jid='romeo@example.org' subscription='remove'/>"))
 				const push = "<iq type='set' to='{*}' id='{*}'><query xmlns='jabber:iq:roster' ver='{*}'><item jid='romeo@example.org' subscription='remove'/></query></iq>"
-				s.balcony.Expect("<iq type='result' from='juliet@example.net' to='juliet@example.net/balcony' id='s'/>", push)
+				s.balcony.Expect(push, "<iq type='result' from='juliet@example.net' to='juliet@example.net/balcony' id='s'/>")
 				s.closet.Expect(push)
 				for _, c := range []*muxtest.Client{s.balcony, s.chamber, s.closet} {
 					c.ExpectNone()
@@ -190,8 +190,8 @@ func TestCommitFails(t *testing.T) {
 		balcony.ExpectClosed("internal-server-error")
 		c.Release()
 		chamber.Send(getRoster(""), setItem("<item jid='a@example.org'/>"))
-		chamber.Expect(result("", ""), "<iq type='result' from='juliet@example.net' to='{*}' id='s'/>",
-			pushed(kept(t, store, juliet).Epoch+":1", "<item jid='a@example.org' subscription='none'/>"))
+		chamber.Expect(result("", ""), pushed(kept(t, store, juliet).Epoch+":1", "<item jid='a@example.org' subscription='none'/>"),
+			"<iq type='result' from='juliet@example.net' to='{*}' id='s'/>")
 	})
 }
 

@@ -163,8 +163,8 @@ func TestCatchUpOrder(t *testing.T) {
 		other.Send(getRoster(""))
 		other.Clear()
 		c.Send(getRoster(" ver='"+epoch+":0'"), setItem("<item jid='a@example.org' name='A'/>"))
-		c.Expect(unchanged, pushed(epoch+":1", "<item jid='a@example.org' subscription='none'/>"), "<iq type='result' from='juliet@example.net' to='{*}' id='s'/>",
-			pushed(epoch+":2", "<item jid='a@example.org' name='A' subscription='none'/>"))
+		c.Expect(unchanged, pushed(epoch+":1", "<item jid='a@example.org' subscription='none'/>"),
+			pushed(epoch+":2", "<item jid='a@example.org' name='A' subscription='none'/>"), "<iq type='result' from='juliet@example.net' to='{*}' id='s'/>")
 		other.Expect(pushed(epoch+":2", "<item jid='a@example.org' name='A' subscription='none'/>"))
 		other.ExpectNone()
 	})

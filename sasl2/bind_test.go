@@ -44,7 +44,7 @@ func TestOrder(t *testing.T) {
 		}
 		p.send("{secret}")
 		p.take()
-		if want := []string{"resume", "enable romeo@example.net", "active"}; !slices.Equal(*m.seen, want) {
+		if want := []string{"resume", "enable romeo@example.net", "active", "bind"}; !slices.Equal(*m.seen, want) {
 			t.Errorf("stepped %q, want %q", *m.seen, want)
 		}
 	})

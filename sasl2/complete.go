@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmlstream"
@@ -57,6 +58,7 @@ func (l *login) resume(q *mux.Resumption, replies []xmlstream.Marshaler) outcome
 		if q.Reply != nil {
 			all = append(all[:len(all):len(all)], q.Reply(s))
 		}
+		l.x.owner.Of(s).set(l.client)
 		return l.success(s.JID(), all, nil)
 	}
 	return outcome{
@@ -76,16 +78,18 @@ func (l *login) resume(q *mux.Resumption, replies []xmlstream.Marshaler) outcome
 func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 	o := outcome{Sets: mux.Authenticated, Account: l.account}
 	if l.req.bind == nil {
+		l.x.state.Of(l.st).client = l.client
 		o.Reply = l.success(l.account, replies, nil)
 		return o
 	}
 	client, owner := l.client, l.x.owner
 	o.Bind = &mux.BindOptions{
 		Resource: l.x.resource(l.account, client, l.req.bind.tag),
+		Bind2:    true,
 		Inline:   l.req.bind.inline,
 		// XEP-0386 §3.2: earlier sessions of the same installation end.
-		Replace: func(s *mux.Session) bool { return client != "" && owner.Of(s).client == client },
-		Kept:    func(_ context.Context, e *mux.Event) { owner.Of(e.Session).client = client },
+		Replace: func(s *mux.Session) bool { return client != "" && owner.Of(s).is(client) },
+		Kept:    func(_ context.Context, e *mux.Event) { owner.Of(e.Session).set(client) },
 	}
 	o.Bound = func(_ context.Context, e *mux.Event) xmlstream.Marshaler {
 		bound := []byte("<bound xmlns='" + NSBind + "'>")
@@ -124,13 +128,40 @@ func (l *login) success(who mux.Address, replies []xmlstream.Marshaler, bound []
 	return mux.Raw(append(b, "</success>"...))
 }
 
-// owner is whose session it is. It is touched in the account's turns only, and by
-// the codec when nothing else does.
-type owner struct{ client string }
+// attached notes whose session it is that was bound or resumed after SASL2, by the
+// older ways.
+func (x *Extension) attached(s *mux.Session) {
+	if state := x.state.Peek(s.Stream()); state != nil {
+		x.owner.Of(s).set(state.client)
+	}
+}
+
+// owner is the client whose session it is, nil if that is not known. It is written
+// under the session's lock or in its account's turn, and read in either.
+type owner struct{ client atomic.Pointer[string] }
+
+func (o *owner) set(client string) {
+	if client != "" {
+		o.client.Store(&client)
+	}
+}
+
+func (o *owner) is(client string) bool {
+	p := o.client.Load()
+	return p != nil && *p == client
+}
 
 var ownerCodec = mux.Codec[owner]{
-	Encode: func(dst []byte, o *owner) []byte { return append(dst, o.client...) },
-	Decode: func(src []byte, o *owner) error { o.client = string(src); return nil },
+	Encode: func(dst []byte, o *owner) []byte {
+		if p := o.client.Load(); p != nil {
+			return append(dst, *p...)
+		}
+		return dst
+	},
+	Decode: func(src []byte, o *owner) error {
+		o.set(string(src))
+		return nil
+	},
 }
 
 // resource is the tag of the program, if it can be part of a resource, and a part

@@ -55,6 +55,7 @@ func Example() {
 	// Output:
 	// AtSelf iq get {urn:xmpp:cam:0}list: sasl2
 	// AtSelf iq set {urn:xmpp:cam:0}revoke: sasl2
+	// Lifecycle: sasl2
 	// Feature sasl2: sasl2
 	// Feature config-version: sasl2
 }

@@ -73,6 +73,9 @@ func (x *Extension) inline(ctx context.Context, b []byte, st *mux.Stream) []byte
 // value that are given.
 func (x *Extension) offered(ctx context.Context, st *mux.Stream, in mux.Inline, begin, value string) []byte {
 	if in.Offer == nil {
+		if in.Name.Local == "" {
+			return nil // stepped with every Bind 2
+		}
 		return append(xmlwrite.AppendAttrValue([]byte(begin), value), "'/>"...)
 	}
 	p := in.Offer(ctx, st)

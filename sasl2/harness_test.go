@@ -220,6 +220,13 @@ func (p *peer) raw() string {
 	return s
 }
 
+// output is all that the server has sent.
+func (p *peer) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all.String()
+}
+
 func (p *peer) expect(want string) {
 	p.t.Helper()
 	if got := p.take(); got != expand(want) {
@@ -304,10 +311,8 @@ func play(t *testing.T, list []transcript) {
 // members are inline members like those of other extensions: a resumption, a
 // feature with an answer, and two of one feature without.
 type members struct {
-	offer bool
-	keep  time.Duration
-	seen  *[]string // what was stepped, in order
-	names []string  // sessions that were bound
+	keep time.Duration
+	seen *[]string // what was stepped, in order
 }
 
 func (*members) Name() string { return "members" }
@@ -346,6 +351,10 @@ func (m *members) Register(r *mux.Registry) error {
 				return nil, nil
 			}})
 	}
+	r.Inline(mux.Inline{At: mux.InBind, Step: func(context.Context, *mux.InlineEvent) (xmlstream.Marshaler, error) {
+		note("bind")
+		return nil, nil
+	}})
 	r.Lifecycle(mux.Lifecycle{Detached: func(*mux.Session) time.Duration { return m.keep }})
 	return nil
 }

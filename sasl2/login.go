@@ -35,9 +35,8 @@ type login struct {
 	token      *issued
 }
 
-// outcome and step are short for what package mux calls them.
+// outcome is short for what package mux calls it.
 type outcome = mux.Outcome
-type step = func(ctx context.Context, st *mux.Stream, el *mux.Stanza) (outcome, error)
 
 // authenticate begins a login (XEP-0388 §2.3).
 func (x *Extension) authenticate(ctx context.Context, st *mux.Stream, el *mux.Stanza) (outcome, error) {

@@ -87,7 +87,7 @@ func DeviceOf(c Client, generation int64, now time.Time) Device {
 // sessionsOf are the sessions of a client.
 func (x *Extension) sessionsOf(e *mux.Event, id string) (list []*mux.Session) {
 	for _, s := range e.Sessions() {
-		if x.owner.Of(s).client == id && s.State() <= mux.Hibernating {
+		if x.owner.Of(s).is(id) && s.State() <= mux.Hibernating {
 			list = append(list, s)
 		}
 	}

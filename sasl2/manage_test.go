@@ -39,7 +39,7 @@ func TestClientList(t *testing.T) {
 			p.send(askList)
 			_, got, ok := strings.Cut(p.take(), "<clients xmlns='urn:xmpp:cam:0'>")
 			if !ok {
-				t.Fatalf("no list: %s", p.all.String())
+				t.Fatalf("no list: %s", p.output())
 			}
 			got, _, _ = strings.Cut(got, "</clients>")
 			return got
@@ -132,6 +132,28 @@ func TestRevoke(t *testing.T) {
 		if n := len(m.Sessions(romeo)); n != 1 {
 			t.Errorf("%d sessions", n)
 		}
+	})
+}
+
+// TestOlderBind: a session that was bound in the older way after SASL2 is the
+// client's, too.
+func TestOlderBind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		site := fasts(t)
+		p := site.connect()
+		defer p.stop()
+		p.run("C: {romeo}\nC: {plain}{agent}{end}\n" + success +
+			"C: <iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>x</resource></bind></iq>\n" +
+			"S: <iq to='romeo@example.net/x' type='result' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>romeo@example.net/x</jid></bind></iq>\n")
+		list, err := site.x.Devices(t.Context(), site.host.Mux(), romeo)
+		if err != nil || len(list) != 1 || !list[0].Connected {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		if err := site.x.Revoke(t.Context(), site.host.Mux(), romeo, list[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		p.expect("{error not-authorized}")
 	})
 }
 

@@ -157,6 +157,7 @@ type Extension struct {
 type streamState struct {
 	offered bool   // authentication was
 	version string // of all that was, see XEP-0509
+	client  string // has logged in, and is going to bind or resume by itself
 }
 
 // New returns the extension. tokens may be nil: then there are no tokens, and
@@ -195,6 +196,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 		Name: "sasl2", Needs: mux.Secure, Forbids: mux.Authenticated,
 		List: x.list, Owns: []xml.Name{authenticateName}, Step: x.authenticate,
 	})
+	r.Lifecycle(mux.Lifecycle{Attached: x.attached})
 	if !x.opt.NoPipelining {
 		r.Feature(mux.Feature{Name: "config-version", Needs: mux.Secure, Forbids: mux.Authenticated, Last: x.version})
 	}

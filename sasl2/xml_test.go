@@ -34,7 +34,7 @@ func TestOutputIsXML(t *testing.T) {
 				p.send("</stream:stream>")
 				time.Sleep(time.Minute)
 				p.stop()
-				sent = p.all.String()
+				sent = p.output()
 			})
 			cmd := exec.Command(path, "--nonet", "--noout", "-")
 			cmd.Stdin = strings.NewReader(sent)
@@ -63,7 +63,7 @@ func TestAgentNotShown(t *testing.T) {
 		if err != nil || len(list) != 1 || len(list[0].ID) != 24 {
 			t.Errorf("kept %+v, %v", list, err)
 		}
-		if all := p.all.String(); strings.Contains(strings.ToLower(all), "d4565fa7") {
+		if all := p.output(); strings.Contains(strings.ToLower(all), "d4565fa7") {
 			t.Errorf("sent %s", all)
 		}
 	})

@@ -17,6 +17,19 @@ type Options struct {
 	// policy is the only one.
 	Secret  [32]byte
 	Classes []Class
+	// HashSets lists for which hashes real accounts have keys, a set repeated in
+	// proportion to how many have it: by it, accounts that do not exist are told
+	// what they could be upgraded with, and cost their time with PLAIN. None means
+	// that all have keys for the hashes of the policy.
+	HashSets [][]Hash
+	// LenientY and DisableListHash are about [ServerConfig.LenientY] and
+	// [ServerConfig.ListHash], which is sent unless it is disabled, for clients
+	// that fail on an attribute they do not know.
+	LenientY, DisableListHash bool
+	// ExporterTLS12 offers the channel binding tls-exporter on TLS 1.2 too, if both
+	// ends have the extended master secret (RFC 9266 §3). Clients that do not know
+	// that may expect it never to be there.
+	ExporterTLS12 bool
 	// DisablePlain stops offering PLAIN. It is on by default, for tools that
 	// know nothing else; the caller has to keep it inside TLS.
 	DisablePlain bool
@@ -45,6 +58,9 @@ func New(store Store, o *Options) *Authenticator {
 		a.o = *o
 	}
 	a.o.Policy = a.o.Policy.normal()
+	a.o.HashSets = slices.DeleteFunc(slices.Clone(a.o.HashSets), func(set []Hash) bool {
+		return len(set) == 0 || slices.ContainsFunc(set, func(h Hash) bool { return h.Size() == 0 })
+	})
 	if a.o.Pool == nil {
 		a.o.Pool = NewPool(0, 0)
 	}
@@ -59,7 +75,8 @@ func New(store Store, o *Options) *Authenticator {
 	return a
 }
 
-// Mechanisms returns the names of the mechanisms on offer, best first.
+// Mechanisms returns the names of the mechanisms without channel binding, best
+// first. With TLS, take those of [Authenticator.On].
 func (a *Authenticator) Mechanisms() []string {
 	var names []string
 	for _, h := range a.o.Policy.Hashes {
@@ -73,21 +90,42 @@ func (a *Authenticator) Mechanisms() []string {
 
 var errMechanism = errors.New("mechanism not on offer")
 
-// Start begins an exchange with a mechanism, whose name is compared exactly,
-// for the accounts of host, which is the prepared domainpart of their JIDs.
-// The error is a [*Failure] with invalid-mechanism.
+// Start begins an exchange with a mechanism of [Authenticator.Mechanisms], whose
+// name is compared exactly, for the accounts of host, which is the prepared
+// domainpart of their JIDs. The error is a [*Failure] with invalid-mechanism.
 func (a *Authenticator) Start(mechanism, host string) (*Exchange, error) {
 	if !slices.Contains(a.Mechanisms(), mechanism) {
 		return nil, fail(InvalidMechanism, errMechanism)
 	}
+	h, _ := ParseMechanism(mechanism)
+	return a.start(mechanism, host, h, ServerConfig{}), nil
+}
+
+// start begins an exchange with SCRAM, or with PLAIN if there is no hash.
+func (a *Authenticator) start(mechanism, host string, h Hash, config ServerConfig) *Exchange {
 	e := &Exchange{a: a, host: host, mechanism: mechanism}
-	if h, ok := ParseMechanism(mechanism); ok {
-		run := &scramRun{e: e, hash: h, server: NewServer(h, ServerConfig{Nonce: a.o.Nonce})}
-		e.next = run.first
-	} else {
+	if h == 0 {
 		e.next = e.plain
+		return e
 	}
-	return e, nil
+	config.Nonce = a.o.Nonce
+	run := &scramRun{e: e, hash: h, server: NewServer(h, config)}
+	e.next = run.first
+	return e
+}
+
+// decoyHashes are the hashes for which an account that does not exist seems to
+// have keys.
+func (a *Authenticator) decoyHashes(account string) []Hash {
+	n := len(a.o.HashSets)
+	if n == 0 {
+		n = 1
+	}
+	i := a.decoys.draw("hashes", account, n) // in any case, for the time it takes
+	if i < len(a.o.HashSets) {
+		return a.o.HashSets[i]
+	}
+	return a.o.Policy.Hashes
 }
 
 // Reasons for refusal that must not be told.

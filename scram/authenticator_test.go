@@ -12,7 +12,7 @@ import (
 
 const host = "example.net"
 
-var quick = scram.Policy{Iterations: scram.MinIterations}
+var quick = scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterations}
 
 // bed is an authenticator over a memory with some accounts: user, whose
 // password is pencil and who has all keys; old, with pencil and a key for
@@ -27,6 +27,7 @@ func newBed(t testing.TB, o scram.Options) bed {
 	if o.Policy.Iterations == 0 {
 		o.Policy.Iterations = scram.MinIterations
 	}
+	o.Policy.Floor = scram.MinIterations
 	b := bed{store: new(scram.Memory)}
 	all := scram.Credentials{Keys: []scram.Key{mustKey(t, keySHA1), mustKey(t, keySHA256), mustKey(t, keySHA512)}}
 	off := all
@@ -308,6 +309,13 @@ func (s *brokenStore) Update(ctx context.Context, account string, from int64, c 
 		return 0, s.updateErr
 	}
 	return s.Store.Update(ctx, account, from, c)
+}
+
+func (s *brokenStore) AddKey(ctx context.Context, account string, from int64, k scram.Key) error {
+	if s.updateErr != nil {
+		return s.updateErr
+	}
+	return s.Store.AddKey(ctx, account, from, k)
 }
 
 // TestStoreDown: SA-12, at each look-up and for everybody.

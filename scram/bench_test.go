@@ -1,6 +1,8 @@
 package scram_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"strings"
 	"testing"
 
@@ -57,6 +59,49 @@ func BenchmarkExchange(b *testing.B) {
 				wantCondition(b, err, c.want)
 			}
 		})
+	}
+}
+
+// BenchmarkOffer is what a connection costs before the exchange: the data of its
+// bindings, and the hash of the list.
+func BenchmarkOffer(b *testing.B) {
+	bed := newBed(b, scram.Options{})
+	c := connect(b, issue(b, x509.ECDSAWithSHA256), tls.VersionTLS13).server
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := bed.On(c).Start("SCRAM-SHA-256-PLUS", host); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEnumeration is a wrong password for accounts of all kinds: for one
+// mechanism they must take the same time (auth-register scenario 13).
+func BenchmarkEnumeration(b *testing.B) {
+	store := new(scram.Memory)
+	all, err := scram.NewCredentials("pencil", quick)
+	if err != nil {
+		b.Fatal(err)
+	}
+	off := all
+	off.Disabled = true
+	for name, c := range map[string]scram.Credentials{"real": all, "offx": off, "oldx": {Keys: all.Keys[2:]}, "none": {}} {
+		if _, err := store.Create(b.Context(), name+"@"+host, c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	a := scram.New(store, &scram.Options{Policy: quick, Secret: [32]byte{1}})
+	for _, mechanism := range []string{"SCRAM-SHA-256", "PLAIN"} {
+		for _, name := range []string{"real", "nobo", "offx", "oldx", "none"} {
+			if mechanism == "PLAIN" && name == "oldx" {
+				continue // costs another hash, as unknown accounts do by Options.HashSets
+			}
+			b.Run(mechanism+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					guess(b, a, mechanism, name)
+				}
+			})
+		}
 	}
 }
 

@@ -66,6 +66,11 @@ func exported(cs *tls.ConnectionState) ([]byte, error) {
 	if cs.Version < tls.VersionTLS13 {
 		return nil, fmt.Errorf("%w: %s before TLS 1.3", ErrBinding, TLSExporter)
 	}
+	return export(cs)
+}
+
+// export is that on any version; it fails where it must not be used.
+func export(cs *tls.ConnectionState) ([]byte, error) {
 	// The context is there and empty, which is not the same as none before 1.3.
 	data, err := cs.ExportKeyingMaterial("EXPORTER-Channel-Binding", []byte{}, 32)
 	if err != nil {

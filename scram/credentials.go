@@ -12,7 +12,7 @@ type Credentials struct {
 	// Keys holds at most one key for each hash function. An account without
 	// keys exists but cannot log in by password.
 	Keys []Key
-	// Generation is different after every write. It is set by the store; a
+	// Generation is different after every Update. It is set by the store; a
 	// name that was removed and created again does not get an old one back.
 	// Compare for equality only.
 	Generation int64
@@ -54,16 +54,19 @@ func (c Credentials) Clone() Credentials {
 // Defaults of [Policy].
 const (
 	DefaultIterations = 100_000
-	DefaultSaltLength = 16 // octets
+	DefaultFloor      = 10_000 // XEP-0438 §6.2
+	DefaultSaltLength = 16     // octets
 )
 
 // Policy says how keys are derived from passwords. The zero value is ready to
 // use.
 type Policy struct {
 	// Iterations of PBKDF2 for each hash; 0 means DefaultIterations. Values
-	// outside MinIterations to MaxIterations are moved to the nearer end;
-	// 10,000 is a sensible least one (XEP-0438 §6.2).
+	// outside Floor to MaxIterations are moved to the nearer end.
 	Iterations int
+	// Floor is the least number of iterations; 0 means DefaultFloor. Below
+	// MinIterations it cannot be.
+	Floor int
 	// SaltLength in octets; 0 means DefaultSaltLength, which is also the
 	// least; more than MaxSalt is cut to that.
 	SaltLength int
@@ -76,7 +79,10 @@ func (p Policy) normal() Policy {
 	if p.Iterations == 0 {
 		p.Iterations = DefaultIterations
 	}
-	p.Iterations = min(max(p.Iterations, MinIterations), MaxIterations)
+	if p.Floor == 0 {
+		p.Floor = DefaultFloor
+	}
+	p.Iterations = min(max(p.Iterations, p.Floor, MinIterations), MaxIterations)
 	p.SaltLength = min(max(p.SaltLength, DefaultSaltLength), MaxSalt)
 	var known []Hash
 	for _, h := range hashes {

@@ -54,8 +54,7 @@ func NewDecoys(secret [32]byte, classes []Class) *Decoys {
 func (d *Decoys) Key(h Hash, account string) Key {
 	// One class for all hashes of an account: real keys of one account are
 	// made together, and a name whose hashes differ would stand out.
-	draw := binary.BigEndian.Uint64(d.stream("class", 0, account, 8))
-	c := d.classes[draw%uint64(len(d.classes))]
+	c := d.classes[d.draw("class", account, len(d.classes))]
 	return Key{
 		Hash:       h,
 		Salt:       d.stream("salt", h, account, c.SaltLength),
@@ -63,6 +62,11 @@ func (d *Decoys) Key(h Hash, account string) Key {
 		StoredKey:  d.stream("stored key", h, account, h.Size()),
 		ServerKey:  d.stream("server key", h, account, h.Size()),
 	}
+}
+
+// draw returns a number below n, the same at every time.
+func (d *Decoys) draw(label, account string, n int) int {
+	return int(binary.BigEndian.Uint64(d.stream(label, 0, account, 8)) % uint64(n))
 }
 
 // stream returns n octets of HMAC(secret, label, mechanism, account, block).

@@ -18,6 +18,7 @@ type Exchange struct {
 
 	account    string
 	generation int64
+	binding    string
 }
 
 // stepFunc is what is done with the next message. It sets Exchange.next if
@@ -62,6 +63,11 @@ func (e *Exchange) Account() string { return e.account }
 // the end of the exchange. It is 0 as long as Account is empty.
 func (e *Exchange) Generation() int64 { return e.generation }
 
+// ChannelBinding returns the type of the channel binding that the login is bound
+// to: the client has proved its password to this end of this very connection. It
+// is the empty string if there is none, and as long as Account is empty.
+func (e *Exchange) ChannelBinding() string { return e.binding }
+
 // name returns the account that a username means on this host. A name that
 // cannot be anybody's is refused at once, since that tells nothing.
 func (e *Exchange) name(username string) (string, error) {
@@ -104,6 +110,7 @@ type scramRun struct {
 	server     *Server
 	account    string
 	authzid    string
+	binding    string
 	generation int64
 	refusal    error // why the account cannot log in whatever the proof; nil if it can
 }
@@ -114,7 +121,7 @@ func (r *scramRun) first(ctx context.Context, in []byte) ([]byte, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	r.authzid = m.Authzid
+	r.authzid, r.binding = m.Authzid, m.Binding
 	if r.account, err = r.e.name(m.Username); err != nil {
 		return nil, false, err
 	}
@@ -152,5 +159,9 @@ func (r *scramRun) final(ctx context.Context, in []byte) ([]byte, bool, error) {
 	if err := r.e.a.confirm(ctx, r.account, r.generation); err != nil {
 		return nil, false, err
 	}
-	return out, true, r.e.finish(r.account, r.generation, r.authzid)
+	if err := r.e.finish(r.account, r.generation, r.authzid); err != nil {
+		return nil, false, err
+	}
+	r.e.binding = r.binding
+	return out, true, nil
 }

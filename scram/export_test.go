@@ -1,6 +1,10 @@
 package scram
 
-import "golang.org/x/text/secure/precis"
+import (
+	"hash"
+
+	"golang.org/x/text/secure/precis"
+)
 
 // SASLprep is tested alone against another implementation.
 var SASLprep = saslprep
@@ -10,3 +14,38 @@ var IsPreparedASCII = isPreparedASCII
 
 // UsernameCaseMapped is that profile.
 var UsernameCaseMapped = precis.UsernameCaseMapped
+
+// Work is how much was hashed.
+type Work struct{ States, Sums, Octets int }
+
+// Count returns how much f hashes with keys and secrets of accounts. Nothing else
+// may run meanwhile.
+func Count(f func()) (w Work) {
+	all := states
+	defer func() { states = all }()
+	for i, fresh := range all {
+		if fresh != nil {
+			states[i] = func() hash.Hash {
+				w.States++
+				return &counting{fresh(), &w}
+			}
+		}
+	}
+	f()
+	return w
+}
+
+type counting struct {
+	hash.Hash
+	w *Work
+}
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.w.Octets += len(p)
+	return c.Hash.Write(p)
+}
+
+func (c *counting) Sum(p []byte) []byte {
+	c.w.Sums++
+	return c.Hash.Sum(p)
+}

@@ -78,6 +78,37 @@ func FuzzClientFinal(f *testing.F) {
 	})
 }
 
+// FuzzPlus: without the password, a mechanism with channel binding accepts what the
+// computed exchange sends and nothing else, whatever comes first.
+func FuzzPlus(f *testing.F) {
+	v := plusVectors[2]
+	f.Add([]byte(v.first), []byte(v.final))
+	for _, first := range []string{"n,,n=user,r=12345678", "y,,n=user,r=12345678", "p=tls-unique,,n=u,r=12345678", "p=,,n=u,r=12345678", "p=tls-exporter,a=u@example.net,n=u,r=12345678,h=x"} {
+		f.Add([]byte(first), []byte(v.final))
+	}
+	k := mustKey(f, v.key)
+	config := scram.ServerConfig{Plus: true, PlusAdvertised: true, Bindings: []scram.Binding{{Type: scram.TLSExporter, Data: v.data}},
+		ListHash: v.h, TLSVersion: v.t, Nonce: fixedNonce(v.serverNonce)}
+	f.Fuzz(func(t *testing.T, first, final []byte) {
+		s := scram.NewServer(k.Hash, config)
+		m, err := s.First(first)
+		if err != nil {
+			wantCondition(t, err, scram.MalformedRequest)
+			return
+		}
+		if m.Flag != 'p' || m.Binding != scram.TLSExporter {
+			t.Fatalf("%q was accepted", first)
+		}
+		if _, err := s.Challenge(k); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Final(final)
+		if right := string(first) == v.first && string(final) == v.final; right != (err == nil) {
+			t.Fatalf("%q, %q: got %v", first, final, err)
+		}
+	})
+}
+
 func FuzzPlain(f *testing.F) {
 	for _, s := range []string{"\x00user\x00pencil", "a\x00b\x00c", "\x00\x00", "\x00a\x00b\x00", "\x00\xff\x00x"} {
 		f.Add([]byte(s))

@@ -45,13 +45,17 @@ func NewKey(h Hash, prepared string, salt []byte, iterations int) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("scram: derive key: %w", err)
 	}
-	clientKey := mac(h, salted, clientKeyLabel)
-	k.StoredKey = digest(h, clientKey)
-	k.ServerKey = mac(h, salted, serverKeyLabel)
-	// RFC 5802 §9: these two stand in for the password.
-	clear(salted)
-	clear(clientKey)
+	k.setSalted(salted)
+	clear(salted) // RFC 5802 §9: it stands in for the password
 	return k, nil
+}
+
+// setSalted makes the keys that are kept of a SaltedPassword (RFC 5802 §3).
+func (k *Key) setSalted(salted []byte) {
+	clientKey := mac(k.Hash, salted, clientKeyLabel)
+	k.StoredKey = digest(k.Hash, clientKey)
+	k.ServerKey = mac(k.Hash, salted, serverKeyLabel)
+	clear(clientKey) // RFC 5802 §9, as well
 }
 
 // RFC 5802 §3.

@@ -87,6 +87,19 @@ func TestNewKeyBounds(t *testing.T) {
 	}
 }
 
+// TestFloor: SC-16, what an operator may choose at the least.
+func TestFloor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ iterations, floor, want int }{
+		{1, 0, 10_000}, {9999, 0, 10_000}, {12_000, 0, 12_000}, {1, 1, 4096}, {5000, 4096, 5000}, {1, 20_000, 20_000}, {4096, -1, 4096},
+	} {
+		got, err := scram.NewCredentials("pencil", scram.Policy{Iterations: c.iterations, Floor: c.floor, Hashes: []scram.Hash{scram.SHA1}})
+		if err != nil || got.Keys[0].Iterations != c.want {
+			t.Errorf("%d with floor %d: got %v, %v, want %d", c.iterations, c.floor, got.Keys, err, c.want)
+		}
+	}
+}
+
 func TestNewCredentials(t *testing.T) {
 	t.Parallel()
 	c, err := scram.NewCredentials("pa\u00a0ss", scram.Policy{Iterations: 1})
@@ -99,7 +112,7 @@ func TestNewCredentials(t *testing.T) {
 	salts := make(map[string]bool)
 	for _, k := range c.Keys {
 		salts[string(k.Salt)] = true
-		if k.Iterations != scram.MinIterations || len(k.Salt) != scram.DefaultSaltLength {
+		if k.Iterations != scram.DefaultFloor || len(k.Salt) != scram.DefaultSaltLength {
 			t.Errorf("got %v with a salt of %d octets", k, len(k.Salt))
 		}
 		if ok, err := k.Matches("pa ss"); err != nil || !ok {

@@ -2,6 +2,7 @@ package scram
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -49,6 +50,26 @@ func (m *Memory) Update(ctx context.Context, account string, from int64, c Crede
 	}
 	c.Created = old.Created
 	return m.put(account, c), nil
+}
+
+// AddKey implements [Store].
+func (m *Memory) AddKey(ctx context.Context, account string, from int64, k Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.accounts[account]
+	if !ok {
+		return ErrNoAccount
+	}
+	if _, has := c.Key(k.Hash); has || c.Generation != from {
+		return ErrConflict
+	}
+	c.Keys = append(slices.Clone(c.Keys), k.clone())
+	c.Updated = time.Now()
+	m.accounts[account] = c
+	return nil
 }
 
 // Create implements [Accounts].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -82,7 +83,7 @@ func (a *Authenticator) verify(ctx context.Context, account, prepared string) (i
 // match compares a password to the strongest key of an account, and to that
 // of a decoy where there is none, which takes the same time (XEP-0438 §6.3).
 func (a *Authenticator) match(ctx context.Context, c Credentials, account, prepared string) error {
-	decoy := a.decoys.Key(a.o.Policy.Hashes[0], account)
+	decoy := a.decoys.Key(slices.Max(a.decoyHashes(account)), account)
 	key, real := c.Strongest()
 	if !real {
 		key = decoy

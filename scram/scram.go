@@ -1,20 +1,28 @@
 // Package scram implements the SASL mechanisms SCRAM-SHA-1 (RFC 5802),
-// SCRAM-SHA-256 (RFC 7677), SCRAM-SHA-512 and PLAIN (RFC 4616) for servers,
-// with the credentials they check, following XEP-0438: Best Practices for
-// Password Hashing and Storage, version 0.2.0.
+// SCRAM-SHA-256 (RFC 7677) and SCRAM-SHA-512, their variants with channel
+// binding (-PLUS; RFC 5929, RFC 9266, XEP-0440 version 1.0.0), and PLAIN (RFC
+// 4616), for servers and clients. The credentials that servers check follow
+// XEP-0438: Best Practices for Password Hashing and Storage, version 0.2.0. What a
+// server lists is protected by XEP-0474: SASL SCRAM Downgrade Protection, version
+// 0.5.0, and XEP-0515, version 0.1.0; XEP-0480: SASL Upgrade Tasks, version
+// 0.2.0, add keys for stronger hashes.
 //
-// It knows neither XML nor networks, so it serves any protocol with SASL.
-// The -PLUS variants (channel binding) and the client's side are not part of
-// it.
+// It knows neither XML nor networks, so it serves any protocol with SASL; only
+// [Features] and [Mechanisms] are for clients over mellium's sessions.
 //
 // # Use
 //
-// [New] makes an [Authenticator] over a [Store]; [Authenticator.Start] begins
-// one [Exchange], which is fed the decoded messages of the client until it is
-// done and then names the account. Below it lie pure parts that perform no
-// I/O: [Server] is the state machine of one SCRAM exchange, [Key] what is
-// kept of a password, [PreparePassword] and [PrepareName] the preparation of
-// what people type, [Decoys] the records of accounts that do not exist.
+// [New] makes an [Authenticator] over a [Store]; [Authenticator.On] says what it
+// offers on a connection, and [Offer.Start] begins one [Exchange], which is fed
+// the decoded messages of the client until it is done and then names the account.
+// Where there is no TLS, or somebody else ends it, [Authenticator.Start] does.
+// The client's side is [Choose] and [NewClient].
+//
+// Below it lie pure parts that perform no I/O: [Server] is the state machine of
+// one SCRAM exchange, [Key] what is kept of a password, [BindingData] and
+// [ListHash] what channel binding and the protection of lists compare,
+// [PreparePassword] and [PrepareName] the preparation of what people type,
+// [Decoys] the records of accounts that do not exist.
 //
 // # Security
 //
@@ -26,13 +34,15 @@
 // An exchange does not tell whether an account exists: unknown users get a
 // salt and an iteration count that stay the same at every try, the same work
 // is done for them to the end, and then the same not-authorized. For that
-// [Options.Secret] must be kept across restarts and [Options.Classes] must
-// describe the real records.
+// [Options.Secret] must be kept across restarts, and [Options.Classes] and
+// [Options.HashSets] must describe the real records: a login with PLAIN takes the
+// time of the strongest key an account has, and for unknown users that of one
+// drawn from there.
 //
-// One difference remains: PLAIN takes the time of the strongest key an account
-// has, and that of the policy's strongest hash for unknown users, so accounts
-// that still lack that hash can be told apart by time until their first login
-// with PLAIN has filled it in.
+// Channel binding is of use if clients insist on it. A client that claims that it
+// could bind if only the server could ('y') is refused where the server can, since
+// somebody has shortened the list in between; [Options.LenientY] gives that up for
+// clients that know none of the types on offer and are wrong about it.
 //
 // PLAIN shows the server the password; offer it inside TLS only. This package
 // cannot see the transport and leaves that check, as well as the limits on
@@ -107,16 +117,11 @@ func (h Hash) Size() int {
 	return 0
 }
 
+// states make the states of hash functions.
+var states = [...]func() hash.Hash{SHA1: sha1.New, SHA256: sha256.New, SHA512: sha512.New}
+
 // new returns a hash state; h must be valid.
-func (h Hash) new() hash.Hash {
-	switch h {
-	case SHA1:
-		return sha1.New()
-	case SHA256:
-		return sha256.New()
-	}
-	return sha512.New()
-}
+func (h Hash) new() hash.Hash { return states[h]() }
 
 // ParseMechanism returns the hash of the SCRAM mechanism of that name and
 // whether there is one. Names are compared exactly (RFC 6120 §6.3.3); those

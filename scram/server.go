@@ -12,18 +12,33 @@ import (
 // ServerConfig is what a [Server] has to know about its stream. The zero
 // value is ready to use.
 type ServerConfig struct {
+	// Plus says that the mechanism is the one with channel binding.
+	Plus bool
+	// Bindings are the channel bindings that were advertised on this stream. A
+	// client must use one of them with Plus, and none without.
+	Bindings []Binding
 	// PlusAdvertised says that a mechanism with channel binding was listed on
 	// this stream. A client that claims to have seen none ('y') is refused
 	// then: somebody shortened the list (RFC 5802 §6).
 	PlusAdvertised bool
+	// LenientY lets such a client in nevertheless, for one that says so only
+	// because it knows none of the bindings advertised. Nobody notices then that
+	// a list was shortened, unless the client checks ListHash.
+	LenientY bool
+	// ListHash is the attribute h of the server-first-message, which protects
+	// what was listed; see the function of that name. Empty sends none.
+	ListHash string
+	// TLSVersion is the attribute t (XEP-0515), see [TLSVersionText]. It is sent
+	// with ListHash only. Empty sends none, which is right where somebody else
+	// ends TLS.
+	TLSVersion string
 	// Nonce returns the server's part of the nonce: printable ASCII without
 	// comma, never the same twice. Nil means 18 random octets in base64;
 	// anything else is for tests.
 	Nonce func() string
 }
 
-// Server is the server's side of one SCRAM exchange without channel binding,
-// and performs no I/O. Three calls follow each other: [Server.First] takes
+// Server is the server's side of one SCRAM exchange, and performs no I/O. Three calls follow each other: [Server.First] takes
 // the client-first-message and names the user, [Server.Challenge] takes the
 // key found for that user and makes the server-first-message, [Server.Final]
 // takes the client-final-message and makes the server-final-message. After an
@@ -34,6 +49,7 @@ type Server struct {
 	config ServerConfig
 	state  serverState
 	first  ClientFirst
+	bound  []byte // data of the channel binding that the client chose
 	nonce  string
 	reply  string // server-first-message
 	key    Key
@@ -52,6 +68,8 @@ const (
 var (
 	errOrder       = errors.New("message out of turn")
 	errPlus        = errors.New("channel binding with a mechanism that has none")
+	errNoPlus      = errors.New("no channel binding with a mechanism that is about it")
+	errUnoffered   = errors.New("channel binding of a type that was not advertised")
 	errDowngrade   = errors.New("client saw no -PLUS mechanism though one was listed")
 	errBadBinding  = errors.New("channel binding differs")
 	errBadNonce    = errors.New("nonce differs")
@@ -60,7 +78,8 @@ var (
 	errNonceSource = errors.New("nonce source returned no nonce")
 )
 
-// NewServer returns the server's side of an exchange with that hash.
+// NewServer returns the server's side of an exchange with that hash. What the
+// configuration refers to must not be modified until its end.
 func NewServer(h Hash, c ServerConfig) *Server {
 	if c.Nonce == nil {
 		c.Nonce = randomNonce
@@ -86,14 +105,35 @@ func (s *Server) First(in []byte) (ClientFirst, error) {
 		s.wipe()
 		return ClientFirst{}, err
 	}
-	switch {
-	case m.Flag == 'p':
-		return ClientFirst{}, s.end(MalformedRequest, errPlus) // RFC 5801 §5, RFC 5802 §6
-	case m.Flag == 'y' && s.config.PlusAdvertised:
-		return ClientFirst{}, s.end(MalformedRequest, errDowngrade) // RFC 5802 §6
+	if err := s.checkFlag(m); err != nil {
+		return ClientFirst{}, s.end(MalformedRequest, err)
 	}
 	s.first, s.state = m, awaitKey
 	return m, nil
+}
+
+// checkFlag checks what the client says of channel binding, and finds the data of
+// the one that it uses (RFC 5801 §5, RFC 5802 §6). There is no falling back from
+// one that cannot be used to none.
+func (s *Server) checkFlag(m ClientFirst) error {
+	c := &s.config
+	switch {
+	case c.Plus && m.Flag != 'p':
+		return errNoPlus
+	case !c.Plus && m.Flag == 'p':
+		return errPlus
+	case m.Flag == 'y' && c.PlusAdvertised && !c.LenientY:
+		return errDowngrade
+	case m.Flag != 'p':
+		return nil
+	}
+	for _, b := range c.Bindings {
+		if b.Type == m.Binding && len(b.Data) > 0 {
+			s.bound = b.Data
+			return nil
+		}
+	}
+	return errUnoffered
 }
 
 // Challenge returns the server-first-message for a key of this exchange's
@@ -118,6 +158,12 @@ func (s *Server) Challenge(k Key) ([]byte, error) {
 	s.key = k.clone()
 	s.nonce = s.first.Nonce + part
 	s.reply = "r=" + s.nonce + ",s=" + base64.StdEncoding.EncodeToString(k.Salt) + ",i=" + strconv.Itoa(k.Iterations)
+	if s.config.ListHash != "" { // XEP-0474 §6.1, XEP-0515 §4.1
+		s.reply += ",h=" + s.config.ListHash
+		if s.config.TLSVersion != "" {
+			s.reply += ",t=" + s.config.TLSVersion
+		}
+	}
 	s.state = awaitFinal
 	return []byte(s.reply), nil
 }
@@ -141,7 +187,7 @@ func (s *Server) Final(in []byte) ([]byte, error) {
 	proven := s.key.verify(signed, m.proof)
 	signature := s.key.serverSignature(signed)
 	switch {
-	case !equal(m.binding, []byte(s.first.header)):
+	case !equal(m.binding, slices.Concat([]byte(s.first.header), s.bound)):
 		return nil, s.end(NotAuthorized, errBadBinding) // RFC 5802 §6
 	case !equal([]byte(m.nonce), []byte(s.nonce)):
 		return nil, s.end(NotAuthorized, errBadNonce) // RFC 5802 §5.1

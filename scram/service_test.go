@@ -17,7 +17,7 @@ const (
 
 // cheap are options with which keys cost little.
 func cheap() *scram.ServiceOptions {
-	return &scram.ServiceOptions{Policy: scram.Policy{Iterations: scram.MinIterations}}
+	return &scram.ServiceOptions{Policy: scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterations}}
 }
 
 // hooked is a store that does something before it does what it is asked for.

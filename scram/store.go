@@ -25,6 +25,11 @@ type Store interface {
 	// changes nothing and returns ErrConflict, or ErrNoAccount. Generation,
 	// Created and Updated of c are not used. It does not retain c.
 	Update(ctx context.Context, account string, from int64, c Credentials) (generation int64, err error)
+	// AddKey adds a key of the password that the account has, if its generation is
+	// still from and it has no key for that hash; the generation stays. Otherwise
+	// it changes nothing and returns ErrConflict, or ErrNoAccount. It does not
+	// retain k. An Update from the same generation replaces the key like others.
+	AddKey(ctx context.Context, account string, from int64, k Key) error
 }
 
 // Accounts is what a store offers beyond [Store] to those who register and

@@ -43,7 +43,7 @@ func TestBadStreams(t *testing.T) {
 	in := func(content string) string {
 		return strings.Replace(header, "'jabber:client'", "'"+content+"'", 1)
 	}
-	long := "<message><body>" + strings.Repeat("x", 21<<10) + "</body></message>"
+	long := "<message><body>" + strings.Repeat("x", 41<<10) + "</body></message>"
 	tests := []struct {
 		name  string
 		phase phase
@@ -91,11 +91,13 @@ func TestBadStreams(t *testing.T) {
 		{"overlong UTF-8", withSession, "<message><body>\xc0\xaf</body></message>", "unsupported-encoding", ""},
 		{"surrogate", withSession, "<message><body>\xed\xa0\x80</body></message>", "unsupported-encoding", ""},
 		{"oversized", withSession, long, "policy-violation", tooBig},
-		{"never ending", withSession, "<message " + strings.Repeat(" ", 21<<10), "policy-violation", tooBig},
+		{"never ending", withSession, "<message " + strings.Repeat(" ", 41<<10), "policy-violation", tooBig},
+		{"oversized and no stanza", withSession, "<x xmlns='urn:example:unknown'>" + strings.Repeat("x", 21<<10) + "</x>", "policy-violation", tooBig},
+		{"oversized before bind", beforeBind, bindIQ[:len(bindIQ)-len("</iq>")] + strings.Repeat(" ", 21<<10) + "</iq>", "policy-violation", tooBig},
 		{"depth bomb", withSession, "<message>" + strings.Repeat("<x>", 64), "policy-violation", ""},
 		{"attribute bomb", withSession, "<message " + bomb("a%='' ", 65) + "/>", "policy-violation", ""},
 		{"namespace bomb", withSession, "<message " + bomb("xmlns:a%='urn:x' ", 65) + "/>", "policy-violation", ""},
-		{"element bomb", withSession, "<message>" + strings.Repeat("<a/>", 6000), "policy-violation", tooBig},
+		{"element bomb", withSession, "<message>" + strings.Repeat("<a/>", 10_000), "policy-violation", ""},
 		{"long name", withSession, "<" + strings.Repeat("n", 257), "policy-violation", ""},
 		{"text between stanzas", withSession, "hello", "bad-format", ""},
 		{"second stream header", withSession, "<stream:stream/>", "unsupported-stanza-type", ""},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -16,7 +17,9 @@ import (
 	"github.com/propolis-im/propolis/server"
 )
 
-const childEnv = "PROPOLIS_SERVER_CHILD"
+// What the environment tells a child: how long it bears peers that do not read, and
+// whether it authenticates by SCRAM.
+const childEnv, scramEnv = "PROPOLIS_SERVER_CHILD", "PROPOLIS_SERVER_SCRAM"
 
 // child serves until its input ends, if the program was started for that. A line
 // of input has it collect garbage and say so.
@@ -30,16 +33,29 @@ func child() bool {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	b, err := makeBinder(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	// The defaults, but for numbers that one machine which plays many exceeds.
 	s, err := launch(context.Background(), func(o *server.Options) {
 		o.Limits = server.NoLimits()
 		o.Limits.WriteStall = stall
+		if os.Getenv(scramEnv) != "" {
+			o.SASL = b
+		}
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(s.clear, s.direct)
+	bare, err := handshakes()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(s.clear, s.direct, bare)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		debug.FreeOSMemory()
 		fmt.Println("collected")
@@ -56,16 +72,17 @@ func child() bool {
 // process is a server in a process of its own, whose memory can be measured.
 type process struct {
 	site
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	bare string // address of a listener for handshakes alone
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
 }
 
 // startProcess starts a server with that limit for peers that do not read.
-func startProcess(t testing.TB, stall time.Duration) *process {
+func startProcess(t testing.TB, stall time.Duration, env ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), childEnv+"="+stall.String())
+	p.cmd.Env = append(append(os.Environ(), childEnv+"="+stall.String()), env...)
 	p.cmd.Stderr = os.Stderr
 	var err error
 	p.in, err = p.cmd.StdinPipe()
@@ -83,10 +100,11 @@ func startProcess(t testing.TB, stall time.Duration) *process {
 		}
 	})
 	line := p.line(t)
-	var ok bool
-	if p.clear, p.direct, ok = strings.Cut(line, " "); !ok {
+	addresses := strings.Fields(line)
+	if len(addresses) != 3 {
 		t.Fatalf("server process says %q", line)
 	}
+	p.clear, p.direct, p.bare = addresses[0], addresses[1], addresses[2]
 	return p
 }
 
@@ -117,4 +135,20 @@ func (p *process) rss(t testing.TB) int {
 	pages, err := strconv.Atoi(fields[1])
 	must(t, err)
 	return pages * os.Getpagesize()
+}
+
+// processorTime is what the process has used (proc(5), schedstat of each thread).
+func (p *process) processorTime(t testing.TB) (sum time.Duration) {
+	t.Helper()
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/task/*/schedstat")
+	must(t, err)
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		must(t, err)
+		used, _, _ := strings.Cut(string(text), " ")
+		n, err := strconv.ParseInt(used, 10, 64)
+		must(t, err)
+		sum += time.Duration(n)
+	}
+	return sum
 }

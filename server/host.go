@@ -2,8 +2,8 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"mellium.im/xmpp/stanza"
 
@@ -21,8 +21,7 @@ const knownAccounts = 50_000
 
 // host is the mux.Host of the server.
 type host struct {
-	domains  map[string]bool
-	list     []string // the same, in the order given
+	served   atomic.Pointer[domains]
 	accounts Accounts
 
 	mu    sync.RWMutex
@@ -31,26 +30,18 @@ type host struct {
 
 var _ mux.Host = (*host)(nil)
 
-func newHost(domains []string, a Accounts) (*host, error) {
-	h := &host{domains: make(map[string]bool), accounts: a, known: make(map[mux.Address]struct{})}
-	for _, d := range domains {
-		addr, err := mux.ParseAddress(d)
-		if err != nil || addr.Domain() != addr.String() {
-			return nil, fmt.Errorf("server: %q is no domain", d)
-		}
-		if !h.domains[addr.Domain()] {
-			h.list = append(h.list, addr.Domain())
-		}
-		h.domains[addr.Domain()] = true
+func newHost(names []string, a Accounts) (*host, error) {
+	served, err := newDomains(names)
+	if err != nil {
+		return nil, err
 	}
-	if len(h.domains) == 0 {
-		return nil, fmt.Errorf("server: no domain to serve")
-	}
+	h := &host{accounts: a, known: make(map[mux.Address]struct{})}
+	h.served.Store(served)
 	return h, nil
 }
 
 // Local implements mux.Host.
-func (h *host) Local(domain string) bool { return h.domains[domain] }
+func (h *host) Local(domain string) bool { return h.served.Load().has[domain] }
 
 // Account implements mux.Host.
 func (h *host) Account(a mux.Address) (exists, known bool) {

@@ -51,6 +51,9 @@ type Limits struct {
 	// (core-im LIM-11). Above it every attempt is delayed by FailureDelay, 5 s.
 	FailuresPerAddress int
 	FailureDelay       time.Duration
+	// FailuresPerStream is how many attempts to log in may fail before the stream
+	// ends, 3; from 2 to 5 (RFC 6120 §6.4.5).
+	FailuresPerStream int
 	// Connections bounds all TCP connections; 20000.
 	Connections int
 	// RecipientsPerMinute bounds the bare addresses, beside its own and its
@@ -61,7 +64,8 @@ type Limits struct {
 	RecipientsPerMinute int
 
 	// StanzaBytes bounds a stanza after authentication, PreAuthBytes an element
-	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2).
+	// before it; 256 KiB and 32 KiB (core-im LIM-1, LIM-2). A stanza that is up to twice
+	// as large is refused, anything larger ends the stream.
 	StanzaBytes, PreAuthBytes int
 	// ComponentBytes bounds a stanza of a component; 512 KiB (core-im LIM-3).
 	ComponentBytes int
@@ -117,6 +121,7 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.ConnectionsPerAddress, 100)
 	n(&d.NewPerMinute, 60)
 	n(&d.FailuresPerAddress, 30)
+	n(&d.FailuresPerStream, 3)
 	n(&d.Connections, 20000)
 	n(&d.RecipientsPerMinute, 200)
 	size(&d.StanzaBytes, 256<<10)

@@ -66,6 +66,7 @@ func (c *conn) serve() {
 // receive reads stanzas until the stream ends.
 func (c *conn) receive() error {
 	ctx := c.srv.ctx
+	c.admitSize()
 	for {
 		if c.in.empty() {
 			if err := c.await(); err != nil {
@@ -89,6 +90,9 @@ func (c *conn) receive() error {
 		case xmlscan.Element:
 			s := mux.FromScanner(c.sc, c.in.bytes()[:n])
 			c.in.consume(n)
+			if err := c.tooBig(s); err != nil {
+				return err
+			}
 			c.srv.counters.Stanza(s.Kind())
 			if err := c.st.Receive(ctx, s); err != nil {
 				return err

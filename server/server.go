@@ -43,7 +43,7 @@ type Server struct {
 	host      *host
 	mux       *mux.Mux
 	neg       *negotiate.Negotiator
-	tls       *tls.Config
+	tls       *tls.Config // nil without TLS
 	directTLS *tls.Config
 	budget    *netio.Budget
 	admit     *admission
@@ -51,6 +51,8 @@ type Server struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	readers sync.WaitGroup
+
+	setting sync.Mutex // held by SetDomains, so that calls are one after another
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
@@ -84,7 +86,7 @@ func New(o *Options, exts ...mux.Extension) (*Server, error) {
 	if mo.MaxQueue == 0 {
 		mo.MaxQueue = s.lim.WriteBuffer
 	}
-	all := append([]mux.Extension{hostExtension{s.host}, &recipientLimit{max: s.lim.RecipientsPerMinute}, negotiate.Extension()}, exts...)
+	all := append([]mux.Extension{hostExtension{s.host}, sizeLimit{s.lim.StanzaBytes}, &recipientLimit{max: s.lim.RecipientsPerMinute}, negotiate.Extension()}, exts...)
 	if s.mux, err = mux.New(s.host, &mo, all...); err != nil {
 		return nil, err
 	}
@@ -109,35 +111,16 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// tlsConfigs makes what handshakes use (RFC 7590 §3, XEP-0368 §3).
-func (s *Server) tlsConfigs() {
-	if s.opt.Certificate == nil {
-		return
-	}
-	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificate}
-	s.directTLS = s.tls.Clone()
-	s.directTLS.NextProtos = []string{"xmpp-client"}
-}
-
-// certificate also tells the connection which certificate its peer sees.
-func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	cert, err := s.opt.Certificate(hello)
-	if c, ok := hello.Context().Value(connKey{}).(*conn); ok && err == nil {
-		c.cert = cert
-	}
-	return cert, err
-}
-
 // negotiation is how streams are negotiated.
 func (s *Server) negotiation() *negotiate.Options {
 	return &negotiate.Options{
-		Domains: func() []string { return s.host.list },
+		Domains: func() []string { return s.host.served.Load().list },
 		SASL:    s.opt.SASL,
 		Timeout: s.lim.Negotiation, TLSTimeout: min(tlsHandshake, s.lim.Negotiation),
-		OnFailure: s.loginFailed,
-		PreAuth:   negotiate.Limits{MaxBytes: s.lim.PreAuthBytes},
-		PostAuth:  negotiate.Limits{MaxBytes: s.lim.StanzaBytes, Idle: s.lim.Idle},
-		Logger:    s.log,
+		MaxFailures: s.lim.FailuresPerStream, OnFailure: s.loginFailed,
+		PreAuth:  negotiate.Limits{MaxBytes: s.lim.PreAuthBytes},
+		PostAuth: negotiate.Limits{MaxBytes: s.lim.StanzaBytes, Idle: s.lim.Idle},
+		Logger:   s.log,
 	}
 }
 

@@ -101,6 +101,31 @@ func (a *Accounts) Update(ctx context.Context, account string, from int64, c scr
 	})
 }
 
+// AddKey implements [scram.Store].
+func (a *Accounts) AddKey(ctx context.Context, account string, from int64, k scram.Key) error {
+	_, err := a.change(ctx, "upgrade", account, func(ctx context.Context, tx *Tx) (int64, error, error) {
+		current, err := generationOf(ctx, tx, account)
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case current == 0:
+			return 0, scram.ErrNoAccount, nil
+		case current != from:
+			return 0, scram.ErrConflict, nil
+		}
+		var has bool
+		err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM credential_key WHERE account = ? AND mechanism = ?)", account, k.Hash.Mechanism()).Scan(&has)
+		if err != nil || has {
+			return 0, scram.ErrConflict, err // err goes first
+		}
+		if _, err := tx.Exec(ctx, "UPDATE credential SET updated = ? WHERE account = ?", time.Now().UnixMicro(), account); err != nil {
+			return 0, nil, err
+		}
+		return 0, nil, writeKeys(ctx, tx, account, []scram.Key{k})
+	})
+	return err
+}
+
 // Create implements [scram.Accounts].
 func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentials) (generation int64, err error) {
 	return a.change(ctx, "create", account, func(ctx context.Context, tx *Tx) (int64, error, error) {

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
@@ -82,27 +84,57 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// TestHashSets: what unknown accounts seem to have is drawn from what others do.
+func TestHashSets(t *testing.T) {
+	t.Parallel()
+	a := temp(t, nil).Accounts()
+	got, err := a.HashSets(t.Context())
+	must(t, err)
+	if len(got) != 0 {
+		t.Errorf("no keys: got sets %v", got)
+	}
+	key := credentials(16, 4096).Keys[0]
+	for i, hashes := range [][]scram.Hash{{scram.SHA1}, {scram.SHA512, scram.SHA1}, {}, {scram.SHA512, scram.SHA1}} {
+		var c scram.Credentials
+		for _, h := range hashes {
+			key.Hash = h
+			c.Keys = append(c.Keys, key)
+		}
+		_, err := a.Create(t.Context(), fmt.Sprintf("%d@example.net", i), c)
+		must(t, err)
+	}
+	got, err = a.HashSets(t.Context())
+	must(t, err)
+	count := make(map[string]int)
+	for _, set := range got {
+		count[fmt.Sprint(set)]++
+	}
+	if one, two := count["[SHA-1]"], count["[SHA-1 SHA-512]"]; one+two != slots || one < slots/4 || two < slots/2 {
+		t.Errorf("got %v", count)
+	}
+}
+
 func TestShares(t *testing.T) {
 	t.Parallel()
-	var many []counted
+	var many []counted[scram.Class]
 	for i := range 2 * slots {
-		many = append(many, counted{scram.Class{SaltLength: 16, Iterations: 5000 + i}, int64(i) + 1})
+		many = append(many, counted[scram.Class]{scram.Class{SaltLength: 16, Iterations: 5000 + i}, int64(i) + 1})
 	}
 	class := func(i int) scram.Class { return scram.Class{SaltLength: 16, Iterations: i} }
 	tests := []struct {
 		name string
-		all  []counted
+		all  []counted[scram.Class]
 		want map[scram.Class]int // some of them
 	}{
-		{"one", []counted{{class(5000), 3}}, map[scram.Class]int{class(5000): slots}},
-		{"rare", []counted{{class(5000), 1}, {class(6000), 1 << 40}}, map[scram.Class]int{class(5000): 1, class(6000): slots - 1}},
-		{"even", []counted{{class(5000), 9}, {class(6000), 9}}, map[scram.Class]int{class(5000): slots / 2, class(6000): slots / 2}},
+		{"one", []counted[scram.Class]{{class(5000), 3}}, map[scram.Class]int{class(5000): slots}},
+		{"rare", []counted[scram.Class]{{class(5000), 1}, {class(6000), 1 << 40}}, map[scram.Class]int{class(5000): 1, class(6000): slots - 1}},
+		{"even", []counted[scram.Class]{{class(5000), 9}, {class(6000), 9}}, map[scram.Class]int{class(5000): slots / 2, class(6000): slots / 2}},
 		{"many", many, map[scram.Class]int{class(5000): 0, class(5000 + 2*slots - 1): 1, class(5000 + slots): 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := shares(tt.all)
+			got := shares(tt.all, func(a, b scram.Class) int { return a.Iterations - b.Iterations })
 			count := make(map[scram.Class]int)
 			for _, c := range got {
 				count[c]++
@@ -153,6 +185,9 @@ func TestRemoveAccount(t *testing.T) {
 			d.Blocklists().Add(a, []mux.Address{romeo}),
 			d.Private().Set(a, xml.Name{Space: "x:y", Local: "a"}, "<a xmlns='x:y'/>"),
 			d.VCards().Set(a, "<vCard xmlns='vcard-temp'/>"),
+			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
+			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
+			d.Offline().Add(a, offline.Message{ID: "x"}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
 			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),

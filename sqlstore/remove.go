@@ -20,6 +20,8 @@ var removals = []string{
 	"DELETE FROM private_xml WHERE account = ?",
 	"DELETE FROM vcard WHERE account = ?",
 	"DELETE FROM client WHERE account = ?",
+	"DELETE FROM archive_prefs WHERE account = ?",
+	removeOffline,
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,
@@ -37,6 +39,9 @@ func (d *DB) RemoveAccountData(account mux.Address) mux.Write {
 }
 
 func removeData(ctx context.Context, tx *Tx, account string) error {
+	if err := removeArchive(ctx, tx, account); err != nil {
+		return err
+	}
 	for _, query := range removals {
 		if _, err := tx.Exec(ctx, query, account); err != nil {
 			return err

@@ -42,6 +42,7 @@ type DB struct {
 	epoch string
 
 	load, credentials *sql.Stmt // the reads of a login
+	archive           [archiveReads]*sql.Stmt
 
 	closing sync.Once
 	closed  error // result of the first Close
@@ -95,6 +96,11 @@ func Open(ctx context.Context, path string, o *Options) (_ *DB, err error) {
 	if d.credentials, err = d.read.PrepareContext(ctx, loadCredentials); err != nil {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
+	for i, query := range archiveQueries {
+		if d.archive[i], err = d.read.PrepareContext(ctx, query); err != nil {
+			return nil, fmt.Errorf("sqlstore: %w", err)
+		}
+	}
 	d.w.start(&transaction{db: d.write}, options)
 	if d.epoch, err = d.renewEpoch(ctx, kept); err != nil {
 		d.w.stop()
@@ -138,7 +144,7 @@ func (d *DB) Close() error {
 // release closes what is open of the files. The lock goes last.
 func (d *DB) release() error {
 	var errs []error
-	for _, s := range []*sql.Stmt{d.load, d.credentials} {
+	for _, s := range append([]*sql.Stmt{d.load, d.credentials}, d.archive[:]...) {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}

@@ -3,10 +3,12 @@ package sqlstore
 import (
 	"testing"
 
+	archivetest "github.com/propolis-im/propolis/archive/storetest"
 	blocktest "github.com/propolis-im/propolis/blocking/storetest"
 	lasttest "github.com/propolis-im/propolis/lastactivity/storetest"
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
+	offlinetest "github.com/propolis-im/propolis/offline/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
 	sasl2test "github.com/propolis-im/propolis/sasl2/storetest"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
@@ -55,6 +57,23 @@ func TestClients(t *testing.T) {
 	sasl2test.Test(t, func(t *testing.T) sasl2test.Store {
 		d := temp(t, nil)
 		return sasl2test.Store{Store: d.Clients(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestArchives(t *testing.T) {
+	t.Parallel()
+	archivetest.Test(t, func(t *testing.T) archivetest.Store {
+		d := temp(t, nil)
+		a := d.Archives()
+		return archivetest.Store{Store: a, PrefsStore: a, Lister: a, Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	offlinetest.Test(t, func(t *testing.T) offlinetest.Store {
+		d := temp(t, nil)
+		return offlinetest.Store{Store: d.Offline(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
 	})
 }
 

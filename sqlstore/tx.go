@@ -26,6 +26,7 @@ type Tx struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	err   error // the first error of Exec in this submission
+	tails map[string]*tail
 }
 
 // maxStmts bounds the statements kept prepared; there are about twenty.
@@ -161,7 +162,7 @@ func (t *transaction) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.tx = &Tx{conn: conn, stmts: make(map[string]*sql.Stmt)}
+		t.tx = &Tx{conn: conn, stmts: make(map[string]*sql.Stmt), tails: make(map[string]*tail)}
 	}
 	if _, err := t.tx.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		t.discard()
@@ -207,6 +208,7 @@ func (t *transaction) one(ctx context.Context, b *batch, i int) (err error) {
 // rollback ends the transaction. If SQLite has done so itself, or cannot, the
 // connection is replaced, so that the next transaction starts clean.
 func (t *transaction) rollback(ctx context.Context) {
+	clear(t.tx.tails)
 	if _, err := t.tx.Exec(ctx, "ROLLBACK"); err != nil {
 		t.discard()
 	}

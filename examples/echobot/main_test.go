@@ -114,7 +114,7 @@ func startServer(t *testing.T, accounts ...string) (addr string, roots *x509.Cer
 	t.Helper()
 	cert, roots := certificate(t)
 	var store scram.Memory
-	policy := scram.Policy{Iterations: scram.MinIterations}
+	policy := scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterations}
 	exist := known{}
 	for _, a := range accounts {
 		c, err := scram.NewCredentials(password, policy)

@@ -20,6 +20,8 @@ type operatorAccounts struct {
 	committer mux.Committer
 	sasl2     *sasl2.Extension // of the server that runs
 	mux       *mux.Mux         // nil while no server runs
+	// expire ends saved sessions of an account, for when no server runs.
+	expire func(ctx context.Context, account string) error
 }
 
 var _ control.Accounts = (*operatorAccounts)(nil)
@@ -34,7 +36,7 @@ func (o *operatorAccounts) Add(ctx context.Context, account, password string) er
 	return err
 }
 
-// maxTries is how often SetPassword begins again when somebody else was faster.
+// maxTries is how often update begins again when somebody else was faster.
 const maxTries = 5
 
 // SetPassword implements control.Accounts. Sessions end, since whoever has the
@@ -44,25 +46,49 @@ func (o *operatorAccounts) SetPassword(ctx context.Context, account, password st
 	if err != nil {
 		return err
 	}
+	if err := o.update(ctx, account, func(old *scram.Credentials) { old.Keys = c.Keys }); err != nil {
+		return err
+	}
+	return o.endSessions(ctx, account, true)
+}
+
+// SetDisabled implements control.Accounts. Nothing but logins and sessions ends: to
+// others the account is what it was (core-im LC-14).
+func (o *operatorAccounts) SetDisabled(ctx context.Context, account string, disabled bool) error {
+	if err := o.update(ctx, account, func(old *scram.Credentials) { old.Disabled = disabled }); err != nil || !disabled {
+		return err
+	}
+	return o.endSessions(ctx, account, false)
+}
+
+// update changes credentials, whoever else does so at the same time.
+func (o *operatorAccounts) update(ctx context.Context, account string, change func(*scram.Credentials)) error {
 	for range maxTries {
-		old, err := o.store.Credentials(ctx, account)
+		c, err := o.store.Credentials(ctx, account)
 		if err != nil {
 			return err
 		}
-		c.Disabled = old.Disabled
-		_, err = o.store.Update(ctx, account, old.Generation, c)
-		if errors.Is(err, scram.ErrConflict) {
-			continue
-		}
-		if err != nil || o.mux == nil {
+		change(&c)
+		if _, err = o.store.Update(ctx, account, c.Generation, c); !errors.Is(err, scram.ErrConflict) {
 			return err
 		}
-		return o.turn(ctx, account, func(ctx context.Context, e *mux.Event) error {
-			e.EndSessions(ctx, nil)
-			return mux.Emit(ctx, e, mux.CredentialsChanged{})
-		})
 	}
 	return scram.ErrConflict
+}
+
+// endSessions ends those there are, kept and saved ones too, and if the
+// credentials are others now tells who keeps what was derived from them.
+func (o *operatorAccounts) endSessions(ctx context.Context, account string, changed bool) error {
+	if o.mux == nil {
+		return o.expire(ctx, account)
+	}
+	return o.turn(ctx, account, func(ctx context.Context, e *mux.Event) error {
+		e.EndSessions(ctx, nil)
+		if !changed {
+			return nil
+		}
+		return mux.Emit(ctx, e, mux.CredentialsChanged{})
+	})
 }
 
 // Remove implements control.Accounts.
@@ -105,7 +131,8 @@ func openAccounts(ctx context.Context, cfg *config.Config) (control.Accounts, io
 	if err != nil {
 		return nil, nil, err
 	}
-	return control.Serving(&operatorAccounts{store: s.accounts, clients: s.clients, committer: s.committer}, cfg.Domains), closer(s.close), nil
+	a := &operatorAccounts{store: s.accounts, clients: s.clients, committer: s.committer, expire: s.expire}
+	return control.Serving(a, func() []string { return cfg.Domains }), closer(s.close), nil
 }
 
 type closer func() error

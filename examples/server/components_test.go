@@ -49,7 +49,7 @@ func startComponents(t *testing.T) string {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- run(ctx, cfg, w)
+		done <- run(ctx, cfg, func() (*config.Config, error) { return cfg, nil }, w)
 		_ = w.Close() // never fails
 	}()
 	t.Cleanup(func() {

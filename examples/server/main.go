@@ -31,6 +31,9 @@ const help = `Usage: server [FLAG]...                        run the server
                                                  from standard input or asked for
        server [FLAG]... user passwd NAME@DOMAIN  set its password
        server [FLAG]... user del NAME@DOMAIN     remove it with all that it has
+       server [FLAG]... user disable NAME@DOMAIN end its sessions and refuse logins; what it
+                                                 has stays
+       server [FLAG]... user enable NAME@DOMAIN  allow logins again
        server [FLAG]... user list                list all accounts
        server [FLAG]... user clients NAME@DOMAIN list the apps that have logged in
        server [FLAG]... user revoke NAME@DOMAIN CLIENT
@@ -54,7 +57,8 @@ func main() {
 
 // command runs the program and returns its exit status.
 func command(ctx context.Context, args, environ []string, stdin *os.File, stdout, stderr io.Writer) int {
-	cfg, args, err := config.Load(args, environ)
+	given := args
+	cfg, args, err := config.Load(given, environ)
 	if errors.Is(err, flag.ErrHelp) {
 		if err := writeHelp(stdout); err != nil {
 			return fail(stderr, failure, err)
@@ -65,7 +69,11 @@ func command(ctx context.Context, args, environ []string, stdin *os.File, stdout
 		return fail(stderr, usage, err)
 	}
 	if len(args) == 0 {
-		if err := run(ctx, cfg, stderr); err != nil {
+		load := func() (*config.Config, error) {
+			cfg, _, err := config.Load(given, environ)
+			return cfg, err
+		}
+		if err := run(ctx, cfg, load, stderr); err != nil {
 			return fail(stderr, failure, err)
 		}
 		return success

@@ -12,15 +12,13 @@ import (
 )
 
 // fastSASL lets package sasl2 authenticate with package scram.
-type fastSASL struct {
-	sasl
-	accounts accountStore
-}
+type fastSASL struct{ sasl }
 
 var (
 	_ sasl2.SASL     = fastSASL{}
 	_ sasl2.Binder   = fastSASL{}
 	_ sasl2.Statuser = fastSASL{}
+	_ sasl2.Upgrader = fastSASL{}
 )
 
 // Start implements sasl2.SASL.
@@ -35,15 +33,18 @@ func (s fastSASL) Binding(st *mux.Stream, typ string) ([]byte, error) {
 
 // Status implements sasl2.Statuser.
 func (s fastSASL) Status(ctx context.Context, account string) (generation int64, disabled, exists bool, err error) {
-	return status(ctx, s.accounts, account)
+	return s.auth.Status(ctx, account)
 }
 
-func status(ctx context.Context, accounts scram.Store, account string) (generation int64, disabled, exists bool, err error) {
-	c, err := accounts.Credentials(ctx, account)
-	if errors.Is(err, scram.ErrNoAccount) {
-		return 0, false, false, nil
-	}
-	return c.Generation, c.Disabled, err == nil, err
+// Upgrades implements sasl2.Upgrader.
+func (s fastSASL) Upgrades(ctx context.Context, account string) ([]string, error) {
+	return s.auth.Upgrades(ctx, account)
+}
+
+// BeginUpgrade implements sasl2.Upgrader.
+func (s fastSASL) BeginUpgrade(ctx context.Context, account string, generation int64, task string) (
+	salt []byte, iterations int, finish func(ctx context.Context, saltedPassword []byte) error, err error) {
+	return s.auth.BeginUpgrade(ctx, account, generation, task)
 }
 
 // Clients implements control.Accounts.
@@ -52,14 +53,11 @@ func (o *operatorAccounts) Clients(ctx context.Context, account string) ([]contr
 	if err != nil {
 		return nil, err
 	}
-	generation, _, exists, err := status(ctx, o.store, account)
-	switch {
-	case err != nil:
+	c, err := o.store.Credentials(ctx, account)
+	if err != nil {
 		return nil, err
-	case !exists:
-		return nil, scram.ErrNoAccount
 	}
-	devices, err := o.devices(ctx, a, generation)
+	devices, err := o.devices(ctx, a, c.Generation)
 	if err != nil {
 		return nil, err
 	}

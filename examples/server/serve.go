@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
@@ -23,7 +24,7 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
-	"github.com/propolis-im/propolis/negotiate"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
@@ -47,8 +48,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	if err != nil {
 		return nil, nil, err
 	}
+	sets, err := st.accounts.HashSets(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	pool := scram.NewPool(0, 0)
-	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, DisablePlain: !cfg.SASLPlain, Pool: pool, Logger: log})
+	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
+		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
 	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
@@ -62,12 +68,21 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
-	limits, limiter := (*server.Limits)(nil), register.Limiter(nil)
+	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
+		from, to := contacts.Subscription(ctx, e, contact)
+		return from || to
+	}
+	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
+	limits, limiter := new(server.Limits), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
 	}
+	if cfg.SASLYLenient {
+		// Those clients try every mechanism with channel binding first, in vain.
+		limits.FailuresPerStream = 5
+	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
-	fast := sasl2.New(fastSASL{sasl{auth}, st.accounts}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
@@ -78,8 +93,10 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		present,
-		carbons.New(&carbons.Options{Occupant: present.Occupant}),
-		disco.New(&disco.Options{Name: "Propolis", MaySee: maySee, Waits: waits}),
+		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
+		archives,
+		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
+		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: maySee, Waits: waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
@@ -92,20 +109,10 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	return srv, fast, err
 }
 
-// sasl lets package negotiate authenticate with package scram.
-type sasl struct{ auth *scram.Authenticator }
-
-// Mechanisms implements negotiate.SASL.
-func (s sasl) Mechanisms(*mux.Stream) []string { return s.auth.Mechanisms() }
-
-// Start implements negotiate.SASL.
-func (s sasl) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchange, error) {
-	return s.auth.Start(mechanism, domain)
-}
-
 // run runs the server until ctx is done, and returns nil after a clean
-// shutdown. Log and the line that says ready go to stderr.
-func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) {
+// shutdown. Log and the line that says ready go to stderr; load reads the settings
+// again.
+func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), stderr io.Writer) (err error) {
 	log := newLogger(stderr, cfg.LogLevel)
 	if err := errors.Join(cfg.Unavailable(), cfg.MakeData()); err != nil {
 		return err
@@ -122,11 +129,15 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
+	warnEndPoint(ctx, cert, log)
 	st, err := openStores(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
+	if err := st.check(ctx, log); err != nil {
+		return err
+	}
 	var act activity
 	srv, fast, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
@@ -136,7 +147,8 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	operator, err := lock.Listen(control.Serving(&operatorAccounts{st.accounts, st.clients, st.committer, fast, srv.Mux()}, cfg.Domains), log)
+	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, mux: srv.Mux()}
+	operator, err := lock.Listen(control.Serving(people, srv.Domains), log)
 	if err != nil {
 		return err
 	}
@@ -144,7 +156,8 @@ func run(ctx context.Context, cfg *config.Config, stderr io.Writer) (err error) 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	go cert.ReloadOn(ctx, hup, log)
+	again := &reloader{load: load, cfg: cfg, cert: cert, srv: srv, log: log}
+	go again.on(ctx, hup)
 
 	failed := make(chan error, 3)
 	ready, listenErr := listen(cfg, srv, failed)
@@ -187,12 +200,17 @@ func listen(cfg *config.Config, srv *server.Server, failed chan<- error) (string
 // certificate opens the certificate of the settings, or one of the server's own
 // making.
 func certificate(cfg *config.Config) (*selfsigned.Certificate, error) {
-	if cfg.TLSCert != "" {
-		return selfsigned.Open(cfg.TLSCert, cfg.TLSKey)
-	}
-	certFile, keyFile, err := selfsigned.Ensure(cfg.Data, selfsigned.Names(cfg.Domains, cfg.LocalClients()))
+	certFile, keyFile, err := certificateFiles(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return selfsigned.Open(certFile, keyFile)
+}
+
+// certificateFiles are its files, made if they have to be.
+func certificateFiles(cfg *config.Config) (certFile, keyFile string, err error) {
+	if cfg.TLSCert != "" {
+		return cfg.TLSCert, cfg.TLSKey, nil
+	}
+	return selfsigned.Ensure(cfg.Data, selfsigned.Names(cfg.Domains, cfg.LocalClients()))
 }

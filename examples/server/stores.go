@@ -4,15 +4,19 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
@@ -28,6 +32,13 @@ type accountStore interface {
 	Exists(ctx context.Context, account mux.Address) (bool, error)
 	List(ctx context.Context, domain string) ([]string, error)
 	Classes(ctx context.Context) ([]scram.Class, error)
+	HashSets(ctx context.Context) ([][]scram.Hash, error)
+}
+
+// archives are the stores of package archive.
+type archives interface {
+	archive.Store
+	archive.PrefsStore
 }
 
 // stores are the stores of all extensions.
@@ -39,12 +50,17 @@ type stores struct {
 	private   private.Store
 	vcards    vcard.Store
 	clients   sasl2.Store
+	archives  archives
+	offline   offline.Store
 	sessions  mux.SessionStore
 	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
 	secret    [32]byte      // for scram.Options
 	tokens    [32]byte      // for sasl2.Options
 	close     func() error
+
+	// addresses reports those that are prepared differently now; nil if none are kept.
+	addresses func(ctx context.Context, report func(account, stored, now string)) error
 }
 
 // openStores opens what the settings say.
@@ -53,6 +69,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
 			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
+			archives: &archive.Memory{}, offline: &offline.Memory{},
 			close: func() error { return nil },
 		}
 		_, _ = rand.Read(s.secret[:]) // never fails
@@ -66,7 +83,8 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
 		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
-		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close,
+		archives: db.Archives(), offline: db.Offline(),
+		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
 	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {
 		secret, err := db.Secret(ctx, name, len(key))
@@ -76,6 +94,42 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		copy(key[:], secret)
 	}
 	return s, nil
+}
+
+// check tells the operator of accounts and contacts whose stored names nobody can be
+// known by any more, because a newer version of this program has newer Unicode data.
+func (s *stores) check(ctx context.Context, log *slog.Logger) error {
+	if s.addresses == nil {
+		return nil
+	}
+	return s.addresses(ctx, func(account, stored, now string) {
+		if now == "" {
+			now = "(refused)"
+		}
+		log.LogAttrs(ctx, slog.LevelWarn, "a stored address has another form now; it is left as it is",
+			slog.String("account", account), slog.String("stored", stored), slog.String("now", now))
+	})
+}
+
+// expire ends the window in which an account's saved sessions can be resumed. The
+// server disposes of them when it starts: what a client has not received is kept for
+// it elsewhere.
+func (s *stores) expire(ctx context.Context, account string) error {
+	saved, err := s.sessions.Load(ctx)
+	if err != nil {
+		return err
+	}
+	var writes []mux.Write
+	for _, one := range saved {
+		if one.JID.Bare().String() == account {
+			one.Until = time.Now()
+			writes = append(writes, s.sessions.Save(one))
+		}
+	}
+	if len(writes) > 0 {
+		s.committer.Submit(writes) // closing the store waits for it
+	}
+	return nil
 }
 
 // memoryAccounts is scram.Memory with a list.
@@ -134,3 +188,6 @@ func (m *memoryAccounts) List(_ context.Context, domain string) ([]string, error
 
 // Classes says nothing: the policy describes all keys.
 func (m *memoryAccounts) Classes(context.Context) ([]scram.Class, error) { return nil, nil }
+
+// HashSets says nothing either: all accounts are made by the policy.
+func (m *memoryAccounts) HashSets(context.Context) ([][]scram.Hash, error) { return nil, nil }

@@ -35,6 +35,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"names are exact", testNames},
 		{"update", testUpdate},
 		{"update from an old generation", testConflict},
+		{"add a key", testAddKey},
 		{"no keys", testNoKeys},
 		{"remove then create again", testRemove},
 		{"values are copied", testCopies},
@@ -42,6 +43,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"context ended", testContext},
 		{"concurrent updates", testConcurrentUpdate},
 		{"concurrent creates", testConcurrentCreate},
+		{"concurrent additions", testConcurrentAdd},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -193,6 +195,33 @@ func testConflict(t *testing.T, s Store) {
 	}
 }
 
+// testAddKey: only the hash that was missing, and only for the password it is of.
+func testAddKey(t *testing.T, s Store) {
+	wantError(t, "AddKey without an account", s.AddKey(t.Context(), account, 1, key(scram.SHA1, 1)), scram.ErrNoAccount)
+	from := create(t, s, account, scram.Credentials{Keys: []scram.Key{key(scram.SHA1, 1)}, Disabled: true})
+	create(t, s, "romeo@example.net", scram.Credentials{})
+	wantError(t, "AddKey for a hash that is there", s.AddKey(t.Context(), account, from, key(scram.SHA1, 2)), scram.ErrConflict)
+	for _, old := range []int64{0, from + 1000} {
+		wantError(t, "AddKey from another generation", s.AddKey(t.Context(), account, old, key(scram.SHA256, 2)), scram.ErrConflict)
+	}
+	given := key(scram.SHA256, 2)
+	if err := s.AddKey(t.Context(), account, from, given); err != nil {
+		t.Fatalf("AddKey: %v", err)
+	}
+	given.StoredKey[0] ^= 0xff
+	got := lookup(t, s, account)
+	wantKeys(t, got, scram.Credentials{Keys: []scram.Key{key(scram.SHA1, 1), key(scram.SHA256, 2)}})
+	if got.Generation != from || !got.Disabled {
+		t.Errorf("AddKey changed more: generation %d after %d, disabled %v", got.Generation, from, got.Disabled)
+	}
+	wantKeys(t, lookup(t, s, "romeo@example.net"), scram.Credentials{})
+	if _, err := s.Update(t.Context(), account, from, sample(3)); err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+	wantError(t, "AddKey after a change", s.AddKey(t.Context(), account, from, key(scram.SHA512, 2)), scram.ErrConflict)
+	wantKeys(t, lookup(t, s, account), sample(3))
+}
+
 func testNoKeys(t *testing.T, s Store) {
 	from := create(t, s, account, scram.Credentials{})
 	wantKeys(t, lookup(t, s, account), scram.Credentials{})
@@ -276,6 +305,7 @@ func testContext(t *testing.T, s Store) {
 	_, err = s.Create(ctx, "romeo@example.net", sample(2))
 	wantError(t, "Create", err, context.Canceled)
 	wantError(t, "Remove", s.Remove(ctx, account), context.Canceled)
+	wantError(t, "AddKey", s.AddKey(ctx, "romeo@example.net", from, key(scram.SHA1, 2)), context.Canceled)
 	wantKeys(t, lookup(t, s, account), sample(1))
 }
 
@@ -334,6 +364,19 @@ func testConcurrentCreate(t *testing.T, s Store) {
 		wantKeys(t, lookup(t, s, account), sample(won[0]))
 		if err := s.Remove(t.Context(), account); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func testConcurrentAdd(t *testing.T, s Store) {
+	from := create(t, s, account, scram.Credentials{})
+	for _, h := range scram.Hashes() {
+		won := race(t, scram.ErrConflict, func(i byte) error { return s.AddKey(t.Context(), account, from, key(h, i)) })
+		if len(won) != 1 {
+			t.Fatalf("%d keys for one hash were added, want 1", len(won))
+		}
+		if got, ok := lookup(t, s, account).Key(h); !ok || !got.Equal(key(h, won[0])) {
+			t.Errorf("key for %v: got %v", h, got)
 		}
 	}
 }

@@ -2,7 +2,10 @@
 
 package clienttest
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestSlixmpp: services, messages both ways and in order, roster, presence.
 func TestSlixmpp(t *testing.T) {
@@ -59,16 +62,53 @@ func TestMechanisms(t *testing.T) {
 	}
 }
 
-// TestSlixmppUnmodified leaves the choice of the mechanism to slixmpp, which
-// tries those with channel binding first, with a type that nobody offers on TLS
-// 1.3, and must still arrive at one that works.
+// TestSlixmppUnmodified leaves the choice of the mechanism to slixmpp, which binds
+// to tls-unique whatever the server offers. On TLS 1.2 that works; on TLS 1.3, which
+// has no such binding, it must be refused, and so must its claim that the server
+// cannot bind, unless the operator is lenient.
 func TestSlixmppUnmodified(t *testing.T) {
 	s := startServer(t)
 	for _, via := range s.transports() {
 		t.Run(via.name, func(t *testing.T) {
-			slixmpp(t, s, via, "login-unmodified", alice).done(t, limit)
+			slixmpp(t, s, via, "login-unmodified", alice, "1.2").done(t, limit)
+			if !s.remote {
+				if got := s.loggedIn(t, alice); !strings.HasSuffix(got, "-PLUS") {
+					t.Errorf("on TLS 1.2 it logged in with %s", got)
+				}
+				slixmpp(t, s, via, "login-unmodified", alice, "1.3").expect(t, "failed: "+alice+": login ended with ", limit)
+			}
 		})
 	}
+}
+
+// TestSlixmppLenient lets the same client in.
+func TestSlixmppLenient(t *testing.T) {
+	s := startServer(t, "-sasl-y-lenient", "on")
+	s.ownServerOnly(t)
+	for _, via := range s.transports() {
+		t.Run(via.name, func(t *testing.T) {
+			slixmpp(t, s, via, "login-unmodified", alice, "1.3").done(t, limit)
+		})
+	}
+}
+
+// loggedIn is the mechanism of an account's last login, by the server's log.
+func (s *server) loggedIn(t *testing.T, account string) string {
+	t.Helper()
+	text, _ := s.text()
+	_, line, found := cutLast(text, "msg=authenticated account="+account+" mechanism=")
+	if !found {
+		t.Fatalf("%s has not logged in:\n%s", account, s.tail())
+	}
+	mechanism, _, _ := strings.Cut(line, "\n")
+	return mechanism
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // TestPlainOff: with -sasl-plain off a client that knows PLAIN only is refused,

@@ -85,6 +85,9 @@ class Client {
     await this.login();
     await this.get(xml("query", "jabber:iq:roster"));
     await this.xmpp.send(xml("presence"));
+    // What others send next must not overtake it: it may wait a while in our own
+    // network stack, behind an acknowledgement of stream management.
+    await this.expectPresence(undefined, bare(this.account));
     return this;
   }
 

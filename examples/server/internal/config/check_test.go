@@ -81,11 +81,13 @@ func TestWarnings(t *testing.T) {
 		{"default", nil, nil},
 		{"no limits on loopback", []string{"-limits", "off"}, nil},
 		{"all off", []string{"-http", "off", "-c2s", "off"}, nil},
-		{"public", []string{"-c2s", ":5222", "-limits", "off"}, []string{"invite", "-limits"}},
+		{"public", []string{"-c2s", ":5222", "-limits", "off"}, []string{"invite", "-contact", "-limits"}},
+		{"reachable", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "abuse=mailto:a@example.org", "-contact", "admin=mailto:a@example.org"}, nil},
+		{"only one to reach", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "admin=mailto:a@example.org"}, []string{"-contact"}},
 		{"federation", []string{"-s2s", "localhost:5269"}, []string{"-s2s"}},
 		{"web", []string{"-http", "localhost:8080", "-registration", "closed"}, []string{"-http"}},
 		{"components", []string{"-component", "localhost:5347", "-component-secret", "chat.example.net=x"}, nil},
-		{"components from outside", []string{"-component", ":5347", "-component-secret", "chat.example.net=x", "-registration", "closed"}, []string{"-component"}},
+		{"components from outside", []string{"-component", ":5347", "-component-secret", "chat.example.net=x", "-registration", "closed"}, []string{"-component", "-contact"}},
 		{"readable data", []string{"-data", readable}, []string{"mode 0755"}},
 	} {
 		got := load(t, append([]string{"-data", private}, tt.args...)...).Warnings()
@@ -130,7 +132,7 @@ func TestWriteHelp(t *testing.T) {
 	text := b.String()
 	for _, name := range []string{
 		"domain", "data", "store", "c2s", "c2s-tls", "http", "s2s", "tls-cert", "tls-key",
-		"component", "component-secret", "registration", "sasl-plain", "limits", "config", "log-level",
+		"component", "component-secret", "registration", "contact", "sasl-plain", "sasl-y-lenient", "limits", "config", "log-level",
 	} {
 		if !strings.Contains(text, "  -"+name+" ") {
 			t.Errorf("-%s is missing in\n%s", name, text)

@@ -13,7 +13,19 @@ type Component struct{ Domain, SecretFile string }
 
 // repeatable reports whether all values of a setting in one source count, not the
 // last one only.
-func (s *setting) repeatable() bool { return s.name == "component-secret" }
+func (s *setting) repeatable() bool { return s.separator() != "" }
+
+// separator is what stands between several values of a repeatable setting in one;
+// empty for others.
+func (s *setting) separator() string {
+	switch s.name {
+	case "component-secret":
+		return ","
+	case "contact": // a URI may have commas, and no spaces
+		return " "
+	}
+	return ""
+}
 
 // combined joins the values of repeatable settings of a source.
 func combined(source []entry) []entry {
@@ -24,7 +36,7 @@ func combined(source []entry) []entry {
 			out = append(out, e)
 			continue
 		}
-		out[i].value += "," + e.value
+		out[i].value += e.setting.separator() + e.value
 	}
 	return out
 }

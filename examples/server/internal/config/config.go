@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+
+	"github.com/propolis-im/propolis/disco"
 )
 
 // Values of Config.Store that are not the address of a database.
@@ -51,8 +53,10 @@ type Config struct {
 	// its own.
 	TLSCert, TLSKey string
 
+	Contacts     disco.Contacts // where to reach those who run the server
 	Registration Registration
 	SASLPlain    bool
+	SASLYLenient bool
 	Limits       bool
 	LogLevel     slog.Level
 }
@@ -158,8 +162,14 @@ func (c *Config) Warnings() []string {
 	if c.Component != "" && !IsLoopback(c.Component) {
 		w = append(w, "-component can be reached from outside and is not encrypted: use the loopback interface or a tunnel")
 	}
+	if !c.allLoopback() && (len(c.Contacts.Abuse) == 0 || len(c.Contacts.Admin) == 0) {
+		w = append(w, "people cannot find out how to reach you: set -contact abuse=URI and -contact admin=URI")
+	}
 	if !c.Limits && !c.allLoopback() {
 		w = append(w, "-limits is off and the server can be reached from outside: passwords can be guessed at full speed")
+	}
+	if c.SASLYLenient {
+		w = append(w, "-sasl-y-lenient is on: when somebody on the way cuts the offer of channel binding short, the server does not notice")
 	}
 	if info, err := os.Stat(c.Data); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		w = append(w, fmt.Sprintf("the data directory %s is open to other users of this machine (mode %04o, want 0700)", c.Data, info.Mode().Perm()))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 )
 
@@ -69,11 +70,21 @@ func TestValues(t *testing.T) {
 		{"certificate", []string{"-tls-cert", "c.pem", "-tls-key", "k.pem"}, nil, "", func(c *config.Config) {
 			c.TLSCert, c.TLSKey = "c.pem", "k.pem"
 		}},
-		{"switches", []string{"-sasl-plain", "off", "-limits", "off"}, nil, "", func(c *config.Config) { c.SASLPlain, c.Limits = false, false }},
+		{"switches", []string{"-sasl-plain", "off", "-sasl-y-lenient", "on", "-limits", "off"}, nil, "", func(c *config.Config) { c.SASLPlain, c.SASLYLenient, c.Limits = false, true, false }},
 		{"log level", []string{"-log-level", "debug"}, nil, "", func(c *config.Config) { c.LogLevel = slog.LevelDebug }},
 		{"last flag", []string{"-limits", "off", "-limits", "on", "-domain", "a.example", "-domain", "b.example"}, nil, "", func(c *config.Config) {
 			c.Domains = []string{"b.example"}
 		}},
+		{"contacts", []string{"-contact", "abuse=mailto:a@example.org  abuse=xmpp:a@example.org", "-contact", "status=https://example.org/?a=b"},
+			[]string{"PROPOLIS_CONTACT=admin=mailto:b@example.org"}, "contact = sales=mailto:c@example.org", func(c *config.Config) {
+				c.Contacts.Abuse = []string{"mailto:a@example.org", "xmpp:a@example.org"}
+				c.Contacts.Status = []string{"https://example.org/?a=b"}
+			}},
+		{"contacts in lines", nil, nil, "contact = admin=mailto:a@example.org\ncontact = support=mailto:b@example.org feedback=mailto:c@example.org\ncontact = security=mailto:d@example.org", func(c *config.Config) {
+			c.Contacts = disco.Contacts{Admin: []string{"mailto:a@example.org"}, Support: []string{"mailto:b@example.org"},
+				Feedback: []string{"mailto:c@example.org"}, Security: []string{"mailto:d@example.org"}}
+		}},
+		{"contacts taken back", []string{"-contact", ""}, nil, "contact = admin=mailto:a@example.org", func(*config.Config) {}},
 		{"environment", nil, []string{"PROPOLIS_C2S_TLS=off", "PROPOLIS_DATA=/a=b"}, "", func(c *config.Config) {
 			c.C2STLS, c.Data = "", "/a=b"
 		}},
@@ -184,6 +195,9 @@ func TestErrors(t *testing.T) {
 		{"component of nobody", []string{"-component", "localhost:0"}, nil, "", "-component and -component-secret go together: give both or none"},
 		{"component without a listener", []string{"-component-secret", "a.example=x"}, nil, "", "-component and -component-secret go together: give both or none"},
 		{"component at a served domain", []string{"-component", "localhost:0", "-component-secret", "localhost=x"}, nil, "", "-component-secret: localhost is a domain of -domain"},
+		{"unknown kind of contact", []string{"-contact", "boss=mailto:a@b"}, nil, "", `-contact: "boss=mailto:a@b": want KIND=URI, where KIND is abuse, admin, feedback, sales, security, status or support`},
+		{"contact without kind", []string{"-contact", "mailto:a@b"}, nil, "", `-contact: "mailto:a@b": want KIND=URI, where KIND is abuse, admin, feedback, sales, security, status or support`},
+		{"contact that is no URI", nil, nil, "contact = abuse=a@example.org", `FILE:1: contact: "abuse=a@example.org": want an absolute URI such as mailto:abuse@example.org`},
 		{"certificate alone", []string{"-tls-cert", "c.pem"}, nil, "", "-tls-cert and -tls-key go together: give both or none"},
 		{"key alone", nil, nil, "tls-key = k.pem", "-tls-cert and -tls-key go together: give both or none"},
 	}

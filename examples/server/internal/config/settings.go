@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/net/idna"
 	"mellium.im/xmpp/jid"
+
+	"github.com/propolis-im/propolis/disco"
 )
 
 // defaultHTTP is what -http is unless it is given.
@@ -45,8 +47,12 @@ var settings = []setting{
 	{"tls-key", "FILE", "", "its key, PEM; SIGHUP reads both again",
 		optional(func(c *Config) *string { return &c.TLSKey })},
 	{"registration", "WHO", "", "open, invite or closed; by default open if every\nlistener is on the loopback interface, else invite\n(invite has no function yet: nobody can register)", setRegistration},
+	{"contact", "KIND=URI", "", "where to reach those who run the server, such as\nabuse=mailto:abuse@example.org; KIND is abuse, admin,\nfeedback, sales, security, status or support; may be\ngiven again, or several with spaces between",
+		setContacts},
 	{"sasl-plain", "on|off", "on", "PLAIN inside TLS, for old clients",
 		onOff(func(c *Config) *bool { return &c.SASLPlain })},
+	{"sasl-y-lenient", "on|off", off, "let in clients that take this server for one without\nchannel binding, as slixmpp 1.8 does on TLS 1.3; then\nnobody notices that the offer was cut short on the way",
+		onOff(func(c *Config) *bool { return &c.SASLYLenient })},
 	{"limits", "on|off", "on", "rate limits for each address and account; off is for\ntests and measurements on the loopback interface",
 		onOff(func(c *Config) *bool { return &c.Limits })},
 	{"config", "FILE", "", "file with lines NAME = VALUE of the names above;\n# begins a comment", setNothing},
@@ -131,6 +137,27 @@ func setLogLevel(c *Config, value string) error {
 		return fmt.Errorf("%q: want debug, info, warn or error", value)
 	}
 	c.LogLevel = level
+	return nil
+}
+
+// setContacts takes a list KIND=URI apart, with spaces between (XEP-0157 §3).
+func setContacts(c *Config, value string) error {
+	c.Contacts = disco.Contacts{}
+	kinds := map[string]*[]string{
+		"abuse": &c.Contacts.Abuse, "admin": &c.Contacts.Admin, "feedback": &c.Contacts.Feedback, "sales": &c.Contacts.Sales,
+		"security": &c.Contacts.Security, "status": &c.Contacts.Status, "support": &c.Contacts.Support,
+	}
+	for _, contact := range strings.Fields(value) {
+		kind, uri, ok := strings.Cut(contact, "=")
+		list := kinds[kind]
+		if !ok || list == nil {
+			return fmt.Errorf("%q: want KIND=URI, where KIND is abuse, admin, feedback, sales, security, status or support", contact)
+		}
+		if err := (&disco.Contacts{Abuse: []string{uri}}).Check(); err != nil {
+			return fmt.Errorf("%q: want an absolute URI such as mailto:abuse@example.org", contact)
+		}
+		*list = append(*list, uri)
+	}
 	return nil
 }
 

@@ -40,6 +40,16 @@ func (c *Client) Remove(ctx context.Context, account string) error {
 	return err
 }
 
+// SetDisabled implements [Accounts].
+func (c *Client) SetDisabled(ctx context.Context, account string, disabled bool) error {
+	op := opEnable
+	if disabled {
+		op = opDisable
+	}
+	_, err := c.call(ctx, request{Op: op, Account: account})
+	return err
+}
+
 // List implements [Accounts].
 func (c *Client) List(ctx context.Context) (names []string, err error) {
 	lines, err := c.call(ctx, request{Op: opList})

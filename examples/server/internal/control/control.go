@@ -31,6 +31,9 @@ type Accounts interface {
 	// Remove deletes an account with all that belongs to it, or returns
 	// [scram.ErrNoAccount].
 	Remove(ctx context.Context, account string) error
+	// SetDisabled refuses or allows logins, and ends sessions when it refuses them,
+	// or returns [scram.ErrNoAccount]. What belongs to the account stays.
+	SetDisabled(ctx context.Context, account string, disabled bool) error
 	// Clients returns the clients of an account, or [scram.ErrNoAccount].
 	Clients(ctx context.Context, account string) ([]ClientInfo, error)
 	// Revoke takes a client's access away, or returns [scram.ErrNoAccount] or
@@ -95,19 +98,19 @@ func (e *remoteError) Unwrap() error { return codes[e.code] }
 
 // Serving returns accounts that refuses to add any at a domain other than the
 // given ones.
-func Serving(accounts Accounts, domains []string) Accounts {
+func Serving(accounts Accounts, domains func() []string) Accounts {
 	return &serving{accounts, domains}
 }
 
 type serving struct {
 	Accounts
-	domains []string
+	domains func() []string
 }
 
 func (s *serving) Add(ctx context.Context, account, password string) error {
 	_, domain, _ := strings.Cut(account, "@")
-	if !slices.Contains(s.domains, domain) {
-		return fmt.Errorf("%s: %w here; those served are %s", domain, ErrDomain, strings.Join(s.domains, ", "))
+	if served := s.domains(); !slices.Contains(served, domain) {
+		return fmt.Errorf("%s: %w here; those served are %s", domain, ErrDomain, strings.Join(served, ", "))
 	}
 	return s.Accounts.Add(ctx, account, password)
 }

@@ -23,6 +23,7 @@ import (
 type memory struct {
 	mu       sync.Mutex
 	accounts map[string]string
+	disabled map[string]bool
 	before   func() // if not nil, is called by Add
 	clients  []ClientInfo
 }
@@ -80,6 +81,19 @@ func (m *memory) Remove(_ context.Context, account string) error {
 		return scram.ErrNoAccount
 	}
 	delete(m.accounts, account)
+	return nil
+}
+
+func (m *memory) SetDisabled(_ context.Context, account string, disabled bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.accounts[account]; !ok {
+		return scram.ErrNoAccount
+	}
+	if m.disabled == nil {
+		m.disabled = map[string]bool{}
+	}
+	m.disabled[account] = disabled
 	return nil
 }
 
@@ -146,7 +160,8 @@ func TestAccounts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log buffer
-			start(t, dir, Serving(&memory{accounts: map[string]string{}}, []string{"example.org", "bücher.example"}), &log)
+			m := &memory{accounts: map[string]string{}}
+			start(t, dir, Serving(m, func() []string { return []string{"example.org", "bücher.example"} }), &log)
 			c, ctx := NewClient(dir), t.Context()
 			check := func(what string, err, want error) {
 				t.Helper()
@@ -162,6 +177,13 @@ func TestAccounts(t *testing.T) {
 			check("passwd", c.SetPassword(ctx, "alice@example.org", "another"), nil)
 			check("passwd of nobody", c.SetPassword(ctx, "nobody@example.org", secret), scram.ErrNoAccount)
 			check("passwd too long", c.SetPassword(ctx, "alice@example.org", strings.Repeat("\x01", 1025)), scram.ErrPassword)
+			for _, disabled := range []bool{true, false} {
+				check("disable or enable", c.SetDisabled(ctx, "alice@example.org", disabled), nil)
+				if m.disabled["alice@example.org"] != disabled {
+					t.Errorf("disabled %t, want %t", !disabled, disabled)
+				}
+			}
+			check("disable nobody", c.SetDisabled(ctx, "nobody@example.org", true), scram.ErrNoAccount)
 			check("remove of nobody", c.Remove(ctx, "nobody@example.org"), scram.ErrNoAccount)
 			names, err := c.List(ctx)
 			slices.Sort(names)

@@ -142,6 +142,8 @@ func (s *Server) do(ctx context.Context, r request) (list []reply, err error) {
 		return nil, s.accounts.SetPassword(ctx, r.Account, r.Password)
 	case opRemove:
 		return nil, s.accounts.Remove(ctx, r.Account)
+	case opDisable, opEnable:
+		return nil, s.accounts.SetDisabled(ctx, r.Account, r.Op == opDisable)
 	case opRevoke:
 		return nil, s.accounts.Revoke(ctx, r.Account, r.Client)
 	case opClients:

@@ -18,6 +18,8 @@ const (
 	opAdd     = "add"
 	opPasswd  = "passwd"
 	opRemove  = "remove"
+	opDisable = "disable"
+	opEnable  = "enable"
 	opList    = "list"
 	opClients = "clients"
 	opRevoke  = "revoke"
@@ -60,7 +62,7 @@ func parseRequest(line []byte) (request, error) {
 	switch r.Op {
 	case opAdd, opPasswd:
 		account, password = true, true
-	case opRemove, opClients:
+	case opRemove, opDisable, opEnable, opClients:
 		account = true
 	case opRevoke:
 		account, client = true, true

@@ -23,6 +23,8 @@ func TestParseRequest(t *testing.T) {
 		{"revoke", `{"op":"revoke","account":"a@b","client":"x"}`, request{Op: "revoke", Account: "a@b", Client: "x"}, true},
 		{"revoke without client", `{"op":"revoke","account":"a@b"}`, request{}, false},
 		{"clients with client", `{"op":"clients","account":"a@b","client":"x"}`, request{}, false},
+		{"disable", `{"op":"disable","account":"a@b"}`, request{Op: "disable", Account: "a@b"}, true},
+		{"enable without account", `{"op":"enable"}`, request{}, false},
 		{"list", `{"op":"list"}`, request{Op: "list"}, true},
 		{"nothing", ``, request{}, false},
 		{"no object", `"add"`, request{}, false},

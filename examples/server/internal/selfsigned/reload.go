@@ -1,11 +1,9 @@
 package selfsigned
 
 import (
-	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
-	"log/slog"
-	"os"
 	"sync/atomic"
 )
 
@@ -41,18 +39,5 @@ func (c *Certificate) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, er
 	return c.current.Load(), nil
 }
 
-// ReloadOn reloads at every signal, normally SIGHUP, until ctx is done.
-func (c *Certificate) ReloadOn(ctx context.Context, signals <-chan os.Signal, log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-			if err := c.Reload(); err != nil {
-				log.LogAttrs(ctx, slog.LevelError, "keeping the old certificate", slog.Any("err", err))
-				continue
-			}
-			log.LogAttrs(ctx, slog.LevelInfo, "certificate read again", slog.String("file", c.certFile))
-		}
-	}
-}
+// Leaf is the certificate itself, without the rest of its chain.
+func (c *Certificate) Leaf() *x509.Certificate { return c.current.Load().Leaf }

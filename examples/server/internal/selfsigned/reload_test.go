@@ -2,14 +2,10 @@ package selfsigned
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -60,42 +56,4 @@ func TestOpenMissing(t *testing.T) {
 	if c, err := Open(filepath.Join(t.TempDir(), "c.pem"), "k.pem"); err == nil || c != nil {
 		t.Errorf("%v, %v; want an error", c, err)
 	}
-}
-
-func TestReloadOn(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		certFile, keyFile, err := Ensure(dir, names)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := Open(certFile, keyFile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var log bytes.Buffer
-		ctx, cancel := context.WithCancel(t.Context())
-		signals := make(chan os.Signal, 1)
-		go c.ReloadOn(ctx, signals, slog.New(slog.NewTextHandler(&log, nil)))
-
-		first := current(t, c)
-		mustEnsure(t, dir, names[:1], time.Now())
-		signals <- syscall.SIGHUP
-		synctest.Wait()
-		second := current(t, c)
-		if bytes.Equal(first, second) {
-			t.Error("the certificate is the old one")
-		}
-		if err := os.Remove(keyFile); err != nil {
-			t.Fatal(err)
-		}
-		signals <- syscall.SIGHUP
-		synctest.Wait()
-		if !bytes.Equal(second, current(t, c)) || !bytes.Contains(log.Bytes(), []byte("level=ERROR")) {
-			t.Errorf("log %q; want an error, and the certificate kept", log.String())
-		}
-		cancel()
-		synctest.Wait()
-	})
 }

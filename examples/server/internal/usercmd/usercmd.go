@@ -3,6 +3,8 @@
 //	user add NAME@DOMAIN
 //	user passwd NAME@DOMAIN
 //	user del NAME@DOMAIN
+//	user disable NAME@DOMAIN
+//	user enable NAME@DOMAIN
 //	user list
 //	user clients NAME@DOMAIN
 //	user revoke NAME@DOMAIN CLIENT
@@ -71,13 +73,15 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
+const wanted = "want add, passwd, del, disable, enable, list, clients or revoke"
+
 // work is what is done to accounts once everything it needs is known.
 type work func(context.Context, control.Accounts) error
 
 // prepare checks the arguments and gets the password.
 func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	if len(args) == 0 {
-		return nil, &usageError{"want add, passwd, del, list, clients or revoke"}
+		return nil, &usageError{wanted}
 	}
 	verb, args := args[0], args[1:]
 	if verb == "list" {
@@ -89,8 +93,8 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	if verb == "revoke" {
 		return c.prepareRevoke(args)
 	}
-	if !slices.Contains([]string{"add", "passwd", "del", "clients"}, verb) {
-		return nil, &usageError{fmt.Sprintf("%q: want add, passwd, del, list, clients or revoke", verb)}
+	if !slices.Contains([]string{"add", "passwd", "del", "disable", "enable", "clients"}, verb) {
+		return nil, &usageError{fmt.Sprintf("%q: %s", verb, wanted)}
 	}
 	if len(args) != 1 {
 		return nil, &usageError{verb + " wants one account, NAME@DOMAIN"}
@@ -99,12 +103,16 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if verb == "clients" {
+	switch verb {
+	case "clients":
 		return func(ctx context.Context, a control.Accounts) error { return c.clients(ctx, a, account) }, nil
-	}
-	if verb == "del" {
+	case "del":
 		return c.change(account, "removed", func(ctx context.Context, a control.Accounts) error {
 			return a.Remove(ctx, account)
+		}), nil
+	case "disable", "enable":
+		return c.change(account, verb+"d", func(ctx context.Context, a control.Accounts) error {
+			return a.SetDisabled(ctx, account, verb == "disable")
 		}), nil
 	}
 	password, err := c.password(ctx, account)

@@ -49,6 +49,18 @@ func (s *store) Remove(_ context.Context, account string) error {
 	return s.failure
 }
 
+func (s *store) SetDisabled(_ context.Context, account string, disabled bool) error {
+	if _, ok := s.accounts[account]; !ok {
+		return scram.ErrNoAccount
+	}
+	if disabled {
+		s.accounts[account] = "disabled"
+	} else {
+		s.accounts[account] = "enabled"
+	}
+	return s.failure
+}
+
 func (s *store) Clients(_ context.Context, account string) ([]control.ClientInfo, error) {
 	if _, ok := s.accounts[account]; !ok {
 		return nil, scram.ErrNoAccount
@@ -140,6 +152,9 @@ func TestRun(t *testing.T) {
 		{"passwd of nobody", "passwd nobody@example.org", good + "\n", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
 		{"del", "del alice@example.org", "", result{0, "alice@example.org removed\n", ""}, "gone"},
 		{"del of nobody", "del nobody@example.org", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
+		{"disable", "disable alice@example.org", "", result{0, "alice@example.org disabled\n", ""}, "disabled"},
+		{"enable", "enable ALICE@example.org", "", result{0, "alice@example.org enabled\n", ""}, "enabled"},
+		{"disable nobody", "disable nobody@example.org", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
 		{"no password", "add carol@example.org", "", result{1, "", "user: the password is empty\n"}, "old"},
 		{"empty password", "add carol@example.org", "\n" + good, result{1, "", "user: the password is empty\n"}, "old"},
 		{"forbidden password", "add carol@example.org", "a\x01bcdefgh\n", result{1, "", "user: password not acceptable: it has forbidden characters or none\n"}, "old"},
@@ -148,8 +163,8 @@ func TestRun(t *testing.T) {
 		{"bad name", "add a&b@example.org", good, result{1, "", "user: \"a&b@example.org\": username not acceptable: forbidden character\n"}, "old"},
 		{"name for new accounts only", "del straße@example.org", "", result{1, "", "user: there is no account straße@example.org\n"}, "old"},
 		{"ambiguous name", "add straße@example.org", good, result{1, "", "user: \"straße@example.org\": username not acceptable: older software would take it for another name\n"}, "old"},
-		{"no verb", "", "", result{2, "", "user: want add, passwd, del, list, clients or revoke\n"}, "old"},
-		{"unknown verb", "rename", "", result{2, "", "user: \"rename\": want add, passwd, del, list, clients or revoke\n"}, "old"},
+		{"no verb", "", "", result{2, "", "user: want add, passwd, del, disable, enable, list, clients or revoke\n"}, "old"},
+		{"unknown verb", "rename", "", result{2, "", "user: \"rename\": want add, passwd, del, disable, enable, list, clients or revoke\n"}, "old"},
 		{"no account", "add", "", result{2, "", "user: add wants one account, NAME@DOMAIN\n"}, "old"},
 		{"two accounts", "del a@b c@d", "", result{2, "", "user: del wants one account, NAME@DOMAIN\n"}, "old"},
 		{"list of something", "list x", "", result{2, "", "user: list wants no argument\n"}, "old"},
@@ -171,7 +186,7 @@ func TestRun(t *testing.T) {
 			t.Parallel()
 			for _, way := range []string{"direct", "server"} {
 				s := &store{accounts: map[string]string{"alice@example.org": "old", "bob@example.org": "old"}}
-				accounts := control.Serving(s, []string{"example.org"})
+				accounts := control.Serving(s, func() []string { return []string{"example.org"} })
 				data := filepath.Join(t.TempDir(), "data")
 				open := func() (control.Accounts, io.Closer, error) { return accounts, s, nil }
 				if way == "server" {

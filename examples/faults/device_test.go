@@ -1,0 +1,425 @@
+package faults
+
+import (
+	"encoding/xml"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/mux/muxtest"
+)
+
+const (
+	nsSM      = "urn:xmpp:sm:3"
+	nsCarbons = "urn:xmpp:carbons:2"
+	nsForward = "urn:xmpp:forward:0"
+	nsMAM     = "urn:xmpp:mam:2"
+)
+
+// message is one that a device has sent.
+type message struct {
+	id       string
+	from     *device
+	to       string // bare or full
+	at       time.Time
+	accepted bool // its sender was told that the server has it
+	unsure   bool // its sender will never know
+	bounced  bool
+	seen     map[*device][]sighting
+}
+
+// sighting is that a device has seen a message.
+type sighting struct {
+	in  *attachment
+	pos uint32 // how many stanzas it had taken then
+	how string
+}
+
+// attachment is one session of a device, over all its connections.
+type attachment struct {
+	acks  []ack
+	ended bool // it was not resumed
+}
+
+// ack is an acknowledgement that the server has got.
+type ack struct {
+	h  uint32
+	at time.Time
+}
+
+// sure is up to which stanza the server certainly knows; after a kill what it was
+// told last may not have become durable.
+func (a *attachment) sure(killed bool, now time.Time) (h uint32) {
+	for _, k := range a.acks {
+		if !killed || now.Sub(k.at) > time.Second {
+			h = k.h
+		}
+	}
+	return h
+}
+
+// device is a client of an account.
+type device struct {
+	w        *world
+	account  string
+	resource string
+	managed  bool // uses Stream Management
+	copies   bool // uses carbons
+	reads    bool // reads its archive in place of what is stored
+	priority int
+
+	c       *muxtest.Client // nil while there is no connection
+	broken  bool            // the server has ended it
+	s       *attachment
+	enabled bool
+	token   string
+	in, out uint32     // stanzas taken and sent since it was enabled
+	unacked []*message // sent, in order; nil for other stanzas
+	steady  time.Time  // since when nothing is missed, zero for not at all
+	last    string     // of the archive
+	queries int
+}
+
+func (d *device) full() string { return d.account + "/" + d.resource }
+
+func (d *device) String() string { return d.full() }
+
+// login begins a new session.
+func (d *device) login() {
+	d.w.note("%s logs in", d)
+	d.fail()
+	d.s = &attachment{}
+	d.in, d.out, d.enabled, d.token, d.unacked = 0, 0, false, "", nil
+	d.c = d.w.host.Connect(d.w.t, d.full())
+	if d.copies {
+		d.c.Send("<iq type='set' id='c'><enable xmlns='" + nsCarbons + "'/></iq>")
+	}
+	if d.reads {
+		d.sync()
+	}
+	if d.managed {
+		d.c.Send("<enable xmlns='" + nsSM + "' resume='true'/>")
+		d.take(-1)
+	}
+	d.send("<presence><priority>"+strconv.Itoa(d.priority)+"</priority></presence>", nil)
+	d.take(-1)
+	d.steady = time.Now()
+}
+
+// fail gives up the session: what is not acknowledged may come again, and what was
+// sent last may have been handled or not.
+func (d *device) fail() {
+	if d.s != nil {
+		d.s.ended = true
+	}
+	for _, m := range d.unacked {
+		if m != nil && !m.accepted {
+			m.unsure = true
+		}
+	}
+	d.unacked, d.token, d.enabled, d.steady = nil, "", false, time.Time{}
+}
+
+// send sends a stanza, which is a message or nil.
+func (d *device) send(raw string, m *message) {
+	if d.enabled {
+		d.out++
+		d.unacked = append(d.unacked, m)
+	}
+	d.c.Send(raw)
+}
+
+// say sends a message.
+func (d *device) say(to string) {
+	w := d.w
+	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, to: to, at: time.Now(), seen: make(map[*device][]sighting)}
+	w.messages = append(w.messages, m)
+	w.note("%s sends %s to %s", d, m.id, to)
+	d.send(m.raw(), m)
+	if !d.enabled {
+		m.accepted = !w.commit.holding && !d.over()
+		m.unsure = !m.accepted
+	}
+}
+
+func (m *message) raw() string {
+	return "<message to='" + m.to + "' type='chat' id='" + m.id + "'><body>" + m.id + "</body></message>"
+}
+
+// cut breaks the connection: of what is under way the device takes n elements more.
+func (d *device) cut(n int) {
+	d.take(n)
+	if d.c == nil {
+		return
+	}
+	d.w.note("%s is cut off", d)
+	d.c.Drop()
+	d.c.Clear()
+	d.c = nil
+	if !d.enabled || d.token == "" {
+		d.fail()
+	}
+}
+
+// lost: the server has gone.
+func (d *device) lost(killed bool) {
+	if d.c == nil {
+		d.forgetAcks(killed)
+		return
+	}
+	if !killed || !d.enabled {
+		d.take(-1) // a server that stops has its connections write; without Stream Management nobody knows what is lost
+	}
+	if d.c != nil {
+		d.c.Clear()
+	}
+	d.c, d.broken = nil, false
+	d.forgetAcks(killed)
+	if !d.enabled || d.token == "" {
+		d.fail()
+	}
+}
+
+// forgetAcks drops acknowledgements that a killed server may not remember.
+func (d *device) forgetAcks(killed bool) {
+	if d.s == nil || !killed {
+		return
+	}
+	h := d.s.sure(true, time.Now())
+	d.s.acks = []ack{{h: h}}
+}
+
+// resume goes on where the connection broke, or logs in.
+func (d *device) resume() {
+	if d.token == "" {
+		d.login()
+		return
+	}
+	d.w.note("%s resumes with h=%d", d, d.in)
+	d.c = d.w.host.Dial(d.w.t, d.account)
+	d.c.Send("<resume xmlns='" + nsSM + "' previd='" + d.token + "' h='" + utoa(d.in) + "'/>")
+	el, ok := d.next()
+	if !ok {
+		d.w.t.Errorf("%s: no answer to resume", d)
+		return
+	}
+	d.s.acks = append(d.s.acks, ack{d.in, time.Now()})
+	if el.Name().Local != "resumed" {
+		d.w.note("%s is refused: %s", d, el.Append(nil, ""))
+		d.s.acks = d.s.acks[:len(d.s.acks)-1]
+		if h := el.Attr("h"); h != "" {
+			d.acked(h)
+		}
+		d.c.Drop()
+		d.login()
+		return
+	}
+	d.acked(el.Attr("h"))
+	again := d.unacked
+	d.w.note("%s is resumed, sends %d again", d, len(again))
+	for _, m := range again {
+		if m == nil {
+			d.c.Send("<presence><priority>" + strconv.Itoa(d.priority) + "</priority></presence>")
+			continue
+		}
+		d.c.Send(m.raw())
+	}
+}
+
+// acked: the server has handled h of our stanzas.
+func (d *device) acked(text string) {
+	h := atou(text)
+	first := d.out - uint32(len(d.unacked))
+	n := h - first
+	if n > uint32(len(d.unacked)) {
+		d.w.t.Errorf("%s: h is %d, of %d sent %d were acknowledged before", d, h, d.out, first)
+		return
+	}
+	for _, m := range d.unacked[:n] {
+		if m != nil {
+			m.accepted = true
+		}
+	}
+	d.unacked = d.unacked[n:]
+}
+
+func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func atou(s string) uint32 {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		panic(err)
+	}
+	return uint32(n)
+}
+
+// next takes one element.
+func (d *device) next() (*mux.Stanza, bool) {
+	if d.c == nil || len(d.c.Arrived()) == 0 {
+		return nil, false
+	}
+	raw := d.c.Next()
+	if strings.HasPrefix(raw, "</") || raw == muxtest.Dropped || strings.HasPrefix(raw, "<stream:error") {
+		d.w.note("%s: %s", d, raw)
+		d.broken = true
+		return nil, false
+	}
+	el, err := mux.Parse([]byte(raw))
+	if err != nil {
+		d.w.t.Errorf("%s got %q: %v", d, raw, err)
+		return nil, false
+	}
+	return el, true
+}
+
+// take takes n elements, or all. At the end of them it may find that the connection
+// is.
+func (d *device) take(n int) {
+	for ; n != 0; n-- {
+		el, ok := d.next()
+		if !ok {
+			break
+		}
+		d.got(el)
+	}
+	if d.broken && d.c != nil {
+		d.w.note("%s finds its connection broken", d)
+		d.c.Clear()
+		d.c, d.broken = nil, false
+		if !d.enabled || d.token == "" {
+			d.fail()
+		}
+	}
+}
+
+func name(space, local string) xml.Name { return xml.Name{Space: space, Local: local} }
+
+// got looks at an element.
+func (d *device) got(el *mux.Stanza) {
+	if el.Kind() == mux.Nonza {
+		d.nonza(el)
+		return
+	}
+	if d.enabled {
+		d.in++
+	}
+	if el.Kind() != mux.Message {
+		return
+	}
+	if el.Type() == "error" {
+		d.w.bounce(d, el)
+		return
+	}
+	inner, how := el, "direct"
+	for _, c := range []struct{ space, local string }{{nsCarbons, "sent"}, {nsCarbons, "received"}, {nsMAM, "result"}} {
+		outer, ok := el.Child(name(c.space, c.local))
+		if !ok {
+			continue
+		}
+		how = c.local
+		if how == "result" {
+			d.last = outer.Attr("id")
+		}
+		inner = forwarded(outer)
+	}
+	if inner == nil || !inner.Has(name(mux.NSClient, "body")) {
+		return
+	}
+	if how == "direct" && inner.Has(name("urn:xmpp:delay", "delay")) {
+		how = "late"
+	}
+	d.w.sees(d, inner.ID(), how)
+}
+
+func forwarded(c mux.Child) *mux.Stanza {
+	el, err := c.Element()
+	if err != nil {
+		return nil
+	}
+	f, ok := el.Child(name(nsForward, "forwarded"))
+	if !ok {
+		return nil
+	}
+	fe, err := f.Element()
+	if err != nil {
+		return nil
+	}
+	m, ok := fe.Child(name(mux.NSClient, "message"))
+	if !ok {
+		return nil
+	}
+	inner, err := m.Element()
+	if err != nil {
+		return nil
+	}
+	return inner
+}
+
+func (d *device) nonza(el *mux.Stanza) {
+	if el.Name().Space != nsSM {
+		return
+	}
+	switch el.Name().Local {
+	case "enabled":
+		d.enabled, d.token = true, el.Attr("id")
+	case "r":
+		d.acknowledge()
+	case "a":
+		d.acked(el.Attr("h"))
+	default:
+		d.w.t.Errorf("%s got %s", d, el.Append(nil, ""))
+	}
+}
+
+// acknowledge says what was taken.
+func (d *device) acknowledge() {
+	if !d.enabled {
+		return
+	}
+	if d.over() {
+		return // it reaches nobody any more
+	}
+	d.c.Send("<a xmlns='" + nsSM + "' h='" + utoa(d.in) + "'/>")
+	d.s.acks = append(d.s.acks, ack{d.in, time.Now()})
+}
+
+// over reports whether the server has ended the connection, although the device has
+// not got as far yet.
+func (d *device) over() bool {
+	for _, raw := range d.c.Arrived() {
+		if raw == muxtest.Dropped || strings.HasPrefix(raw, "</") {
+			return true
+		}
+	}
+	return false
+}
+
+// ask wants to know what the server has.
+func (d *device) ask() {
+	if d.enabled {
+		d.c.Send("<r xmlns='" + nsSM + "'/>")
+	}
+}
+
+// sync reads the archive from where it was read last.
+func (d *device) sync() {
+	if d.c == nil || !d.w.cfg.archive {
+		return
+	}
+	for {
+		d.queries++
+		before := d.last
+		page := "<max>50</max>"
+		if before != "" {
+			page += "<after>" + before + "</after>"
+		}
+		d.send("<iq type='set' id='q"+strconv.Itoa(d.queries)+"'><query xmlns='"+nsMAM+"' queryid='q'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>"+nsMAM+"</value></field></x><set xmlns='http://jabber.org/protocol/rsm'>"+page+"</set></query></iq>", nil)
+		d.w.settle()
+		d.take(-1)
+		if d.last == before {
+			return
+		}
+	}
+}

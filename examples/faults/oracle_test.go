@@ -1,0 +1,189 @@
+package faults
+
+import (
+	"time"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// sees notes that a device has seen a message, and that this is no double it could
+// not help: one is allowed only if it was seen before in a session that was not
+// resumed, and not acknowledged there (INV-2, INV-3). What is read from an archive is
+// compared with what was seen before by its ID, which is what archives are for.
+func (w *world) sees(d *device, id, how string) {
+	m := w.find(id)
+	if m == nil {
+		w.t.Errorf("%s has seen %s, which nobody has sent", d, id)
+		return
+	}
+	pos := d.in
+	w.note("%s sees %s (%s) at %d", d, id, how, pos)
+	if how != "result" {
+		for _, s := range m.seen[d] {
+			switch {
+			case s.how == "result":
+				// It was read from the archive before: what is under way then may
+				// come, too, but not what is stored for those who are away.
+			case s.in == d.s:
+				w.t.Errorf("%s sees %s twice in one session (%s, %s)", d, id, s.how, how)
+			case !s.in.ended:
+				w.t.Errorf("%s sees %s twice, in sessions that both live (%s, %s)", d, id, s.how, how)
+			case s.pos <= s.in.sure(false, time.Now()):
+				w.t.Errorf("%s sees %s twice (%s, %s), although it was acknowledged: at %d, of %d", d, id, s.how, how, s.pos, s.in.sure(false, time.Now()))
+			}
+		}
+	}
+	m.seen[d] = append(m.seen[d], sighting{in: d.s, pos: pos, how: how})
+}
+
+func (w *world) find(id string) *message {
+	for _, m := range w.messages {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// bounce notes that a message came back.
+func (w *world) bounce(d *device, el *mux.Stanza) {
+	m := w.find(el.ID())
+	if m == nil {
+		return
+	}
+	w.note("%s comes back to %s", m.id, d)
+	if m.bounced && m.from == d {
+		return // an error that was not acknowledged may come again
+	}
+	m.bounced = true
+}
+
+// arrived reports whether anybody who was to get a message has it.
+func (w *world) arrived(m *message) bool {
+	to := mux.MustParseAddress(m.to).Bare().String()
+	for d, seen := range m.seen {
+		if d.account == to && len(seen) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// finish brings everybody together and asks whether anything is missing.
+func (w *world) finish() {
+	w.commit.Release()
+	w.commit.holding = false
+	w.settle()
+	for _, d := range w.devices {
+		if d.c == nil {
+			d.resume()
+		}
+	}
+	w.exchange()
+	time.Sleep(3 * time.Second)
+	w.exchange()
+	// Whoever has not come back is away for good now.
+	time.Sleep(2 * w.cfg.window)
+	w.exchange()
+	for _, d := range w.devices {
+		if d.c == nil {
+			d.resume()
+		}
+	}
+	w.exchange()
+	for _, d := range w.devices {
+		if d.reads {
+			d.sync()
+		}
+	}
+	w.exchange()
+	w.check()
+}
+
+// exchange has everybody take what is there and acknowledge it.
+func (w *world) exchange() {
+	for range 3 {
+		for _, d := range w.devices {
+			if d.c == nil {
+				continue
+			}
+			if d.take(-1); d.c == nil {
+				continue
+			}
+			if d.enabled {
+				d.acknowledge()
+			}
+			d.ask()
+		}
+		w.settle()
+	}
+	for _, d := range w.devices {
+		d.take(-1)
+	}
+}
+
+func (w *world) check() {
+	for _, m := range w.messages {
+		switch {
+		case m.unsure, !m.accepted && m.from.c == nil:
+			continue
+		case !m.accepted:
+			w.t.Errorf("%s was never acknowledged to %s", m.id, m.from)
+		case !w.arrived(m) && !m.bounced:
+			w.t.Errorf("%s from %s to %s was accepted and is lost", m.id, m.from, m.to)
+		}
+		w.checkEntitled(m)
+	}
+	w.checkOrder()
+	if n := w.sm.Stats(); n.Queued != 0 {
+		w.t.Errorf("%d stanzas are kept although all is acknowledged", n.Queued)
+	}
+}
+
+// checkEntitled: a device that was there all the time, with copies, has each message
+// of its account once.
+func (w *world) checkEntitled(m *message) {
+	to := mux.MustParseAddress(m.to).Bare().String()
+	for _, d := range w.devices {
+		if d == m.from || !d.copies || d.priority < 0 || d.steady.IsZero() || !m.at.After(d.steady) || m.bounced {
+			continue
+		}
+		if d.account != to && d.account != m.from.account {
+			continue
+		}
+		live := 0
+		for _, s := range m.seen[d] {
+			if s.how != "result" {
+				live++
+			}
+		}
+		if live != 1 {
+			w.t.Errorf("%s, which was there all the time, has seen %s from %s to %s %d times", d, m.id, m.from, m.to, live)
+		}
+	}
+}
+
+// checkOrder: in one session the messages of one sender come in the order in which
+// they were sent.
+func (w *world) checkOrder() {
+	type pair struct {
+		in   *attachment
+		from *device
+		to   string
+	}
+	last := make(map[pair]uint32)
+	for _, m := range w.messages {
+		for _, seen := range m.seen {
+			for _, s := range seen {
+				if s.how != "direct" {
+					continue
+				}
+				p := pair{s.in, m.from, m.to}
+				if s.pos < last[p] {
+					w.t.Errorf("%s overtook an earlier message of %s", m.id, m.from)
+				}
+				last[p] = s.pos
+			}
+		}
+	}
+}

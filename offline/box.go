@@ -1,0 +1,191 @@
+package offline
+
+import (
+	"context"
+	"sync"
+
+	"github.com/propolis-im/propolis/mux"
+)
+
+// box is what is on the way of an account's messages. They stay stored until they
+// have arrived; meanwhile no other session gets them.
+type box struct {
+	mu       sync.Mutex            // guards what follows; nothing else is locked in it
+	flying   map[int64]sent        // by Seq
+	arrived  []int64               // of those, what is to be removed
+	removing bool                  // a turn is on its way to do so
+	feeding  map[*mux.Session]bool // sessions that are being sent what is stored
+	returned bool                  // something came back since a session was last chosen
+}
+
+// sent is a message on its way.
+type sent struct {
+	s    *mux.Session // nil if that is not known, after a restart
+	size int
+}
+
+// withBox calls f for the account's box, which is made if need be and is not
+// forgotten meanwhile.
+func (x *Extension) withBox(account mux.Address, f func(b *box)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b := x.boxes[account]
+	if b == nil {
+		b = &box{flying: make(map[int64]sent), feeding: make(map[*mux.Session]bool)}
+		x.boxes[account] = b
+	}
+	f(b)
+}
+
+// known is the account's box, nil if it has none.
+func (x *Extension) known(account mux.Address) *box {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.boxes[account]
+}
+
+// tidy forgets a box in which there is nothing.
+func (x *Extension) tidy(account mux.Address) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b := x.boxes[account]
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.flying) == 0 && len(b.feeding) == 0 && !b.removing {
+		delete(x.boxes, account)
+	}
+}
+
+// begin reports whether a session is to be sent what is stored: not if it is being
+// sent it, or another one that is connected.
+func (b *box) begin(s *mux.Session) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for other := range b.feeding {
+		if other == s || other.Stream() != nil {
+			return false
+		}
+	}
+	b.feeding[s] = true
+	return true
+}
+
+func (b *box) end(s *mux.Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.feeding, s)
+}
+
+// take notes that a session gets a message; false if one has it.
+func (b *box) take(seq int64, s *mux.Session, size int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, has := b.flying[seq]; has {
+		return false
+	}
+	b.flying[seq] = sent{s, size}
+	return true
+}
+
+// back notes that a message did not arrive.
+func (b *box) back(seq int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.flying, seq)
+	b.returned = true
+}
+
+// closed notes that a session is gone, and reports whether it leaves something to be
+// sent to another.
+func (b *box) closed(s *mux.Session) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left := b.feeding[s]
+	delete(b.feeding, s)
+	for seq, f := range b.flying {
+		if f.s == s && !b.isArrived(seq) {
+			delete(b.flying, seq)
+			left = true
+		}
+	}
+	left = left || b.returned
+	b.returned = false
+	return left
+}
+
+func (b *box) isArrived(seq int64) bool {
+	for _, a := range b.arrived {
+		if a == seq {
+			return true
+		}
+	}
+	return false
+}
+
+// arrived notes that a client has a message. All that have arrived until a turn of the
+// account comes round are removed together.
+func (x *Extension) arrived(account mux.Address, b *box, seq int64) {
+	b.mu.Lock()
+	b.arrived = append(b.arrived, seq)
+	first := !b.removing
+	b.removing = true
+	b.mu.Unlock()
+	if m := x.m.Load(); first && m != nil {
+		m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
+	}
+}
+
+// remove removes what has arrived.
+func (x *Extension) remove(e *mux.Event, b *box) {
+	account := e.Account
+	seqs, size := b.takeArrived()
+	e.Work.Write(x.store.Remove(account, Removal{Seqs: seqs}))
+	if u, known := x.usage.get(account); known && size >= 0 && u.Messages >= len(seqs) && u.Bytes >= size {
+		x.usage.set(account, Usage{u.Messages - len(seqs), u.Bytes - size})
+	} else {
+		x.usage.forget(account)
+	}
+	m := e.Mux()
+	e.Work.After(func(err error) {
+		if b.removed(seqs, err) {
+			m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
+			return
+		}
+		x.tidy(account)
+	})
+}
+
+// takeArrived are those to be removed, and their octets, -1 if not known.
+func (b *box) takeArrived() (seqs []int64, size int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seqs, b.arrived = b.arrived, nil
+	for _, seq := range seqs {
+		if n := b.flying[seq].size; n == 0 {
+			size = -1
+		} else if size >= 0 {
+			size += n
+		}
+	}
+	return seqs, size
+}
+
+// removed notes how a removal ended, and reports whether there is more to remove. What
+// could not be removed is tried again with what arrives next.
+func (b *box) removed(seqs []int64, err error) (more bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.arrived = append(seqs, b.arrived...)
+		b.removing = false
+		return false
+	}
+	for _, seq := range seqs {
+		delete(b.flying, seq)
+	}
+	b.removing = len(b.arrived) > 0
+	return b.removing
+}
