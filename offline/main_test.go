@@ -40,6 +40,8 @@ func play(t *testing.T, pattern string, archived bool, o offline.Options) {
 	})
 }
 
-func TestAlone(t *testing.T) { play(t, "testdata/alone-*.xmpp", false, offline.Options{MaxMessages: 4}) }
+func TestAlone(t *testing.T) {
+	play(t, "testdata/alone-*.xmpp", false, offline.Options{MaxMessages: 4})
+}
 
 func TestWithArchive(t *testing.T) { play(t, "testdata/archive-*.xmpp", true, offline.Options{}) }
