@@ -131,32 +131,31 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Outbound(mux.Hold, x.outbound)
 	r.Inbound(mux.Hold, x.inbound)
 	r.Lifecycle(mux.Lifecycle{Detached: x.detached})
-	r.Nonza(activeName, says(activeMark))
-	r.Nonza(inactiveName, says(inactiveMark))
+	r.Nonza(activeName, x.says(false))
+	r.Nonza(inactiveName, x.says(true))
 	// XEP-0352 §4.1: not before authentication.
 	r.Feature(mux.Feature{Name: "csi", Needs: mux.Authenticated,
 		List: func(context.Context, *mux.Stream) xmlstream.Marshaler { return mux.Raw("<csi xmlns='" + NS + "'/>") }})
 	// XEP-0386 §3.2: a session may begin so. One member advertises for both.
-	r.Inline(mux.Inline{Name: inactiveName, At: mux.InBind, Step: begins(inactiveMark)})
-	r.Inline(mux.Inline{Name: activeName, At: mux.InBind, Step: begins(activeMark),
+	r.Inline(mux.Inline{Name: inactiveName, At: mux.InBind, Step: x.begins(true)})
+	r.Inline(mux.Inline{Name: activeName, At: mux.InBind, Step: x.begins(false),
 		Offer: func(context.Context, *mux.Stream) xmlstream.Marshaler { return nil }})
 	return nil
 }
 
 // says is the handler of an element with which the client says how it is. There is no
-// answer (XEP-0352 §4.2). It is passed down the session's chain, so that it takes
-// effect between what is sent before and after it.
-func says(mark *mux.Stanza) mux.Handler {
+// answer (XEP-0352 §4.2).
+func (x *Extension) says(inactive bool) mux.Handler {
 	return func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
-		e.Session.Put(mux.Item{Stanza: mark, Flags: mux.Service})
+		x.key.Of(e.Session).says(inactive)
 		return mux.Done, nil
 	}
 }
 
 // begins is the same inside Bind 2, likewise without an answer.
-func begins(mark *mux.Stanza) func(context.Context, *mux.InlineEvent) (xmlstream.Marshaler, error) {
+func (x *Extension) begins(inactive bool) func(context.Context, *mux.InlineEvent) (xmlstream.Marshaler, error) {
 	return func(_ context.Context, e *mux.InlineEvent) (xmlstream.Marshaler, error) {
-		e.Session.Put(mux.Item{Stanza: mark, Flags: mux.Service})
+		x.key.Of(e.Session).says(inactive)
 		return nil, nil
 	}
 }
@@ -165,4 +164,4 @@ func begins(mark *mux.Stanza) func(context.Context, *mux.InlineEvent) (xmlstream
 // nothing else since; also while it is not connected. It may be called anywhere, with
 // or without the session's lock: by what would otherwise wake the client, such as
 // requests for acknowledgements (XEP-0198 §8.2).
-func (x *Extension) Inactive(s *mux.Session) bool { return x.key.Of(s).inactive.Load() }
+func (x *Extension) Inactive(s *mux.Session) bool { return x.key.Of(s).is(inactive) }

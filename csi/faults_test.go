@@ -248,3 +248,31 @@ func TestCrash(t *testing.T) {
 		wantIDs(t, c, "resumed", "6", "r")
 	})
 }
+
+// TestEndWithoutTracker: CSI-14: what a policy holds is not lost with a session that
+// cannot be resumed, however it ends.
+func TestEndWithoutTracker(t *testing.T) {
+	t.Parallel()
+	for _, clean := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			x := new(keeper)
+			hold := csi.PolicyFunc(func(*mux.Item) csi.Decision { return csi.Decision{Action: csi.Hold} })
+			h, s, c, org := phone(t, csi.Options{Policy: hold}, x)
+			org.Send(says("a", "1"), shows("a", "2"), says("b", "3"))
+			if clean {
+				c.Close()
+			} else {
+				c.Drop()
+			}
+			if got := fmt.Sprint(x.ids); got != "[1 3]" {
+				t.Errorf("kept %s", got)
+			}
+			if n := s.Stats(); n.Holding != 0 || n.Flushed[csi.ByEnd].Stanzas != 3 {
+				t.Errorf("%+v", n)
+			}
+			if got := h.Routed("example.org"); len(got) > 0 {
+				t.Errorf("sent back %q", got)
+			}
+		})
+	}
+}

@@ -19,7 +19,7 @@ var errSaved = errors.New("csi: saved state cannot be read")
 // encode writes what is held. It runs under the session's lock.
 func encode(dst []byte, st *state) []byte {
 	h := st.held
-	if h == nil || !st.inactive.Load() && h.queue.n == 0 {
+	if h == nil || !st.is(inactive) && h.queue.n == 0 {
 		return dst
 	}
 	h.saved = h.queue.n > 0
@@ -61,7 +61,7 @@ func decode(src []byte, st *state) error {
 	}
 	h.saved = n > 0
 	st.held = h
-	st.inactive.Store(true)
+	st.set(inactive|wants, true)
 	return nil
 }
 

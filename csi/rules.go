@@ -22,8 +22,8 @@ type Rules struct {
 	// empty Local stands for all of a namespace.
 	Quiet []xml.Name
 	// Room reports whether a message of a chat room that has a body and no subject is
-	// important, such as when it mentions the user; nil for always. It is called like
-	// [Policy] says.
+	// important, such as when it mentions the user; nil for always. The conditions of
+	// [Policy] hold for it.
 	Room func(it *mux.Item) bool
 }
 

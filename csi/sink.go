@@ -1,35 +1,10 @@
 package csi
 
 import (
-	"sync/atomic"
 	"time"
-
-	"mellium.im/xmpp/stanza"
 
 	"github.com/propolis-im/propolis/mux"
 )
-
-// state is what is kept for each session, touched under its lock. It is the session's
-// outbound sink as well, and holds the inbound one, so that an active session costs
-// nothing more.
-type state struct {
-	x        *Extension
-	s        *mux.Session
-	next     mux.Sink
-	in       inbound
-	held     *held       // of an inactive client; nil for an active one with nothing left
-	inactive atomic.Bool // changed under the lock
-}
-
-// held is what an inactive client costs.
-type held struct {
-	queue queue
-	awake time.Time // until then everything is sent
-	probe string    // id of the server's last ping that was not answered
-	timer *time.Timer
-	saved bool     // the session store has some of it
-	raw   [][]byte // what was saved, until the mux has started
-}
 
 var (
 	_ mux.Sink    = (*outbound)(nil)
@@ -44,24 +19,6 @@ func (x *Extension) outbound(s *mux.Session, next mux.Sink) mux.Sink {
 	st := x.key.Of(s)
 	st.x, st.s, st.next = x, s, next
 	return (*outbound)(st)
-}
-
-// Marks are put into the chain in place of a stanza, and go no further. So what they
-// ask for happens between what was put before and after them, also behind a feed, and
-// the kernel deals with what is too much.
-var (
-	activeMark   = mark("active")   // the client is active
-	inactiveMark = mark("inactive") // the client is inactive
-	spokeMark    = mark("spoke")    // the client has said something
-	agedMark     = mark("aged")     // something has been held for long
-)
-
-func mark(local string) *mux.Stanza {
-	s, err := mux.Parse([]byte("<" + local + " xmlns='" + NS + "'/>"))
-	if err != nil {
-		panic(err) // cannot be: it is a constant
-	}
-	return s
 }
 
 // Put implements [mux.Sink].
@@ -80,11 +37,18 @@ func (k *outbound) Put(it *mux.Item) error {
 // are no reason to send what is held (CSI-22).
 func (st *state) nonza(it *mux.Item) error {
 	switch it.Stanza {
-	case activeMark:
-		return st.activate()
-	case inactiveMark:
-		st.deactivate()
+	case stateMark:
+		st.set(stateDue, false)
+		if st.set(wasActive, false) {
+			if err := st.activate(); err != nil {
+				return err
+			}
+		}
+		if st.is(wants) {
+			st.deactivate()
+		}
 	case spokeMark:
+		st.set(spokeDue, false)
 		return st.spoke()
 	case agedMark:
 		return st.aged()
@@ -94,55 +58,21 @@ func (st *state) nonza(it *mux.Item) error {
 	return nil
 }
 
-// activate sends what is held, and has the client asked what it has (smacks CSI-7,
-// SM-40). For a client that is active already it does nothing (CSI-10).
-func (st *state) activate() error {
-	if !st.inactive.Swap(false) {
-		return nil
-	}
-	if err := st.flush(ByActive, mux.Address{}); err != nil {
-		return err
-	}
-	if a, ok := st.next.(mux.Asker); ok {
-		a.Ask()
-	}
-	return nil
-}
-
-// deactivate begins to hold; what is held already stays (smacks CSI-10).
-func (st *state) deactivate() {
-	if !st.inactive.Swap(true) && st.held == nil {
-		st.held = new(held)
-	}
-}
-
-// spoke is what a stanza of an inactive client leads to: its radio is awake (smacks
-// CSI-22).
-func (st *state) spoke() error {
-	if !st.inactive.Load() {
-		return nil
-	}
-	st.wake()
-	return st.flush(ByClient, mux.Address{})
-}
-
-// wake has the next stanzas sent at once, if there is somebody to get them.
-func (st *state) wake() {
-	if st.x.opt.Awake > 0 && st.s.Stream() != nil {
-		st.held.awake = time.Now().Add(st.x.opt.Awake)
-	}
-}
-
 // put decides about a stanza for a client that is inactive or was until now.
 func (st *state) put(it *mux.Item) error {
-	if !st.inactive.Load() { // what could not be sent when it became active comes first
+	if !st.is(inactive) { // what could not be sent when it became active comes first
 		if err := st.flush(ByActive, mux.Address{}); err != nil {
 			return err
 		}
 		return st.next.Put(it)
 	}
-	if st.notesProbe(it) {
+	switch {
+	case st.notesProbe(it):
 		return st.next.Put(it)
+	case it.Row != 0:
+		// It has waited behind a feed, and whoever tracks has it in its store already:
+		// held, it would be in two places.
+		return st.pass(it, ByClient)
 	}
 	d := st.x.decide(it)
 	switch {
@@ -235,7 +165,7 @@ func (st *state) flush(why Reason, sender mux.Address) error {
 		h.saved = false
 		st.saveLater() // else a crash would bring back what is sent now
 	}
-	if err == nil && !st.inactive.Load() {
+	if err == nil && !st.is(inactive) {
 		h.disarm()
 		st.held = nil
 	}
@@ -246,7 +176,7 @@ func (st *state) flush(why Reason, sender mux.Address) error {
 // gets what was held behind the replay.
 func (k *outbound) Drain() error {
 	st := (*state)(k)
-	st.inactive.Store(false)
+	st.set(inactive|wants|wasActive, false) // whatever the stream before has said
 	return st.flush(ByResume, mux.Address{})
 }
 
@@ -265,55 +195,4 @@ func (k *outbound) Unacked() []mux.Item {
 	}) // takes all
 	st.x.stats.flushed(ByEnd, int64(len(left)))
 	return left
-}
-
-// inbound is the sink on a session's way in.
-type inbound struct {
-	st   *state
-	next mux.Sink
-}
-
-func (x *Extension) inbound(s *mux.Session, next mux.Sink) mux.Sink {
-	st := x.key.Of(s)
-	st.in = inbound{st, next}
-	return &st.in
-}
-
-// Put implements [mux.Sink]; it runs outside of the session's lock.
-func (k *inbound) Put(it *mux.Item) error {
-	if k.st.inactive.Load() && !k.st.answersProbe(it) {
-		k.st.s.Put(mux.Item{Stanza: spokeMark, Flags: mux.Service})
-	}
-	return k.next.Put(it)
-}
-
-const nsPing = "urn:xmpp:ping"
-
-// notesProbe reports whether the server asks the client whether it is there, which is
-// no reason to send anything else (smacks CSI-22).
-func (st *state) notesProbe(it *mux.Item) bool {
-	s := it.Stanza
-	if s.Kind() != mux.IQ || it.Flags&mux.Service == 0 || s.Type() != string(stanza.GetIQ) {
-		return false
-	}
-	if c := s.Children(); len(c) != 1 || c[0].Name.Space != nsPing || s.From().Local() != "" {
-		return false
-	}
-	st.held.probe = s.ID()
-	return true
-}
-
-// answersProbe reports whether a stanza of the client answers that, in its result or
-// with an error.
-func (st *state) answersProbe(it *mux.Item) (answers bool) {
-	s := it.Stanza
-	if s.Kind() != mux.IQ || s.Type() != string(stanza.ResultIQ) && s.Type() != string(stanza.ErrorIQ) || s.To().Local() != "" {
-		return false
-	}
-	st.s.Sync(func() {
-		if h := st.held; h != nil && h.probe != "" && h.probe == s.ID() {
-			answers, h.probe = true, ""
-		}
-	})
-	return answers
 }

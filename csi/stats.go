@@ -69,7 +69,7 @@ func (x *Extension) Stats() Stats {
 }
 
 func (n *Stats) count(st *state) {
-	if st.inactive.Load() {
+	if st.is(inactive) {
 		n.Inactive++
 	}
 	if st.held != nil {
