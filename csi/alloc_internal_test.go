@@ -55,6 +55,14 @@ func TestActiveCost(t *testing.T) {
 	if n != 0 || end.n != 101 || k.held != nil {
 		t.Errorf("%v allocations, %d passed on", n, end.n)
 	}
+	k.in = inbound{(*state)(k), end}
+	if n := testing.AllocsPerRun(100, func() {
+		if err := k.in.Put(&it); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 || end.n != 202 {
+		t.Errorf("%v allocations on the way in", n)
+	}
 }
 
 // TestInactiveCost: the change from one presence of a contact to the next, or of a chat

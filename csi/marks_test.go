@@ -8,7 +8,6 @@ import (
 
 	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/mux"
-	"github.com/propolis-im/propolis/mux/muxtest"
 )
 
 // TestStaleMark: CSI-9: what a client has said on the stream before, behind something
@@ -76,22 +75,4 @@ func TestFloodOfMarks(t *testing.T) {
 		c.Send(active)
 		wantIDs(t, c, "1")
 	})
-}
-
-// TestReceiveCost: what a client sends costs no allocation more.
-func TestReceiveCost(t *testing.T) {
-	cost := func(exts ...mux.Extension) float64 {
-		h := muxtest.New(t, nil, exts...)
-		c := h.Connect(t, romeo)
-		s := parse(t, "<iq type='result' id='1'/>") // nobody has asked
-		return testing.AllocsPerRun(200, func() {
-			if err := c.Stream.Receive(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
-			c.Stream.Flush()
-		})
-	}
-	if without, with := cost(), cost(csi.New(nil)); with > without {
-		t.Errorf("%v allocations, %v without", with, without)
-	}
 }
