@@ -90,7 +90,7 @@ func TestMatrix(t *testing.T) {
 				t.Run(strings.Join([]string{state, way.name, x.name}, "/"), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						w := newWorld(t)
+						w := newWorld(t, nil)
 						if away {
 							w.phone.Send(inactive)
 						}

@@ -45,7 +45,7 @@ func TestHourOfNoise(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newWorld(t, nil)
 				if w.sent.Stats().Queued != 0 {
 					t.Fatal("something is counted already")
 				}
@@ -96,7 +96,7 @@ func TestRestartKeepsBoth(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
+			w := newWorld(t, nil)
 			presence, message := stimuli[0], stimuli[2]
 			message.send(w, "a", "1")
 			w.want("1")

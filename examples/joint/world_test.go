@@ -45,14 +45,15 @@ type world struct {
 	held        *csi.Extension
 	sent        *smacks.Extension
 	kept        *keeper
+	opt         *csi.Options
 	phone, desk *muxtest.Client
 	org         *muxtest.Client
 	token       string
 	count       int // stanzas the phone has got in its session
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, kept: new(keeper)}
+func newWorld(t *testing.T, o *csi.Options) *world {
+	w := &world{t: t, opt: o, kept: new(keeper)}
 	w.open()
 	w.others()
 	w.phone = w.h.Connect(t, phoneJID)
@@ -65,7 +66,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) extensions() []mux.Extension {
-	w.held, w.sent = csi.New(nil), smacks.New(&w.store, nil)
+	w.held, w.sent = csi.New(w.opt), smacks.New(&w.store, nil)
 	return []mux.Extension{w.kept, carbons.New(nil), w.sent, w.held}
 }
 
