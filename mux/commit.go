@@ -67,6 +67,9 @@ func (m *Mux) commitFailed(r *runner, w *Work, err error) {
 	for _, s := range w.touched {
 		s.Close(errServer) // what is lost may be in its sinks; what is not is disposed of
 	}
+	for _, s := range w.changed {
+		s.Close(errServer) // it could not be restored as it is
+	}
 	for _, a := range w.accounts {
 		t := newTask(callTask, m.newWork())
 		t.fn = func(ctx context.Context, e *Event) {

@@ -122,10 +122,16 @@ func (s *Session) leftover() []Item {
 // disposeWhenEnded disposes of a stanza once it is certain: one whose own Work has
 // not ended may never have been.
 func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *Item) {
-	if it.Work != e.Work && it.gate() == gateShut && it.Work.whenEnded(it.gen, func(error) {
-		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.dispose(ctx, e, s, it) })
-	}) {
-		return
+	again := func(error) {
+		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.disposeWhenEnded(ctx, e, s, it) })
+	}
+	for _, w := range [...]struct {
+		*Work
+		gen uint64
+	}{{it.Work, it.gen}, {it.also, it.alsoGen}} {
+		if w.Work != e.Work && w.gate(w.gen) == gateShut && w.whenEnded(w.gen, again) {
+			return
+		}
 	}
 	m.protect(func() { m.dispose(ctx, e, s, it) })
 }
@@ -134,7 +140,7 @@ func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *It
 // COMB-8).
 func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	last := it.Record.Lost()
-	if it.gate() == gateLost {
+	if it.Work.gate(it.gen) == gateLost {
 		return // it never was: its sender was not told otherwise
 	}
 	if it.Flags&Copy != 0 && it.Inner != nil && it.Record != nil {
@@ -169,7 +175,7 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	}
 	again := *it
 	again.Flags |= Replay
-	again.Origin = nil
+	again.Origin, again.also = nil, nil
 	inner.Item = &again
 	if it.Flags&Offline == 0 {
 		again.Work, again.gen = e.Work, e.Work.generation()

@@ -159,6 +159,9 @@ type Lifecycle struct {
 	// session should be kept for its return; the longest answer wins, 0 ends the
 	// session. Under the session's lock.
 	Detached func(s *Session) time.Duration
+	// Parting: the peer ends its stream properly, and all that it sent is finished;
+	// what it is still to be told is put into the wire now. Under the session's lock.
+	Parting func(s *Session)
 	// Saving: the session is going to be saved with w, to which more may be written
 	// that belongs to it. Under the session's lock; must not wait.
 	Saving func(s *Session, w *Work)

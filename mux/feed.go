@@ -121,20 +121,51 @@ func (s *Session) emit(it Item) {
 	}
 }
 
-// endFeed lets what waited behind the first feed go.
+// endFeed lets what waited behind the first feed go: in a turn, so that sinks can
+// keep durably what they make of it, before it is sent.
 func (s *Session) endFeed() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.feeds) == 0 {
-		return
+	waits := false
+	s.locked(func() {
+		if len(s.feeds) > 0 && len(s.feeds[0].waiting) > 0 {
+			waits = true
+			return
+		}
+		s.dropFeed()
+	})
+	if waits {
+		_ = s.m.Do(s.m.ctx, s.acct.addr, func(_ context.Context, e *Event) { s.passWaiting(e.Work) }) // a failed commit was dealt with
 	}
-	waiting := s.feeds[0].waiting
+}
+
+// dropFeed takes the first feed out, and returns what waited behind it; the lock is
+// held.
+func (s *Session) dropFeed() (waiting []Item) {
+	if len(s.feeds) == 0 {
+		return nil
+	}
+	waiting = s.feeds[0].waiting
 	s.feeds[0] = nil
 	if s.feeds = s.feeds[1:]; len(s.feeds) == 0 {
 		s.feeds = nil
 	}
+	return waiting
+}
+
+func (s *Session) passWaiting(w *Work) {
+	if s.m.committer == nil {
+		w = nil
+	} else {
+		w.touch(s)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.dropFeed()
+	s.putting = w
+	defer func() { s.putting = nil }()
 	for i := range waiting {
-		if err := s.out.Put(&waiting[i]); err != nil {
+		it := &waiting[i]
+		it.also, it.alsoGen = w, w.generation()
+		if err := s.out.Put(it); err != nil {
 			s.left = append(s.left, waiting[i:]...)
 			if st := s.stream.Load(); st != nil {
 				s.m.Go(s.acct.addr, func(context.Context, *Event) { st.Close(errPolicy) })
@@ -167,7 +198,7 @@ func (s *Session) settle() {
 func (s *Session) waitLow() bool {
 	for {
 		s.mu.Lock()
-		if len(s.feeds) == 0 {
+		if len(s.feeds) == 0 || s.m.ctx.Err() != nil {
 			s.feeding = false
 			s.mu.Unlock()
 			return false

@@ -37,8 +37,10 @@ type Item struct {
 	// affair.
 	Row uint64
 
-	gen   uint64 // of Work, when the item was made
-	loose bool   // nobody tracked when it was queued for writing
+	gen     uint64 // of Work, when the item was made
+	also    *Work  // it waits for this one, too
+	alsoGen uint64
+	loose   bool // nobody tracked when it was queued for writing
 }
 
 // Recipient is the address the item goes to.

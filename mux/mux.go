@@ -229,7 +229,11 @@ func (m *Mux) do(w *Work, account Address, f func(ctx context.Context, e *Event)
 
 // Go is Do without waiting; it may be called anywhere.
 func (m *Mux) Go(account Address, f func(ctx context.Context, e *Event)) {
-	w := m.newWork() // open at once, so that a shutdown waits for it
+	m.goIn(m.newWork(), account, f) // open at once, so that a shutdown waits for it
+}
+
+// goIn is Go in a Work that has begun.
+func (m *Mux) goIn(w *Work, account Address, f func(ctx context.Context, e *Event)) {
 	m.goes.Add(1)
 	go func() {
 		defer m.goes.Done()

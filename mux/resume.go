@@ -31,16 +31,20 @@ func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
 		s.lose(old)
 		return nil, ErrBusy
 	}
-	if err := s.take(st, q); err != nil {
-		s.flushNow() // last words, if the session has ended meanwhile
+	w := m.newWork()
+	if err := s.take(st, q, w); err != nil {
+		r := m.newRunner()
+		w.turnEnded(r)
+		r.touch(s) // last words, if the session has ended meanwhile
+		r.end()
 		return nil, err
 	}
 	if old != nil {
 		old.session.CompareAndSwap(s, nil)
 		old.Close(errConflicting)
 	}
-	s.flushNow()
-	m.Go(s.acct.addr, func(_ context.Context, e *Event) { e.Work.Save(s) })
+	s.flushNow() // up to the reply, if that has to wait
+	m.goIn(w, s.acct.addr, func(_ context.Context, e *Event) { e.Work.Save(s) })
 	if st.hasGone() {
 		s.detach(st, false)
 	}
@@ -100,8 +104,10 @@ func (s *Session) settled(ctx context.Context) bool {
 	}
 }
 
-// take is the take-over itself, under the session's lock.
-func (s *Session) take(st *Stream, q *Resumption) error {
+// take is the take-over itself, under the session's lock. The reply, and with it
+// all that follows, waits for w, which saves the session as it is from now on: a
+// crash must not know less of what was sent than the peer.
+func (s *Session) take(st *Stream, q *Resumption, w *Work) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.taking = nil
@@ -126,7 +132,7 @@ func (s *Session) take(st *Stream, q *Resumption) error {
 	st.SetState(Bound)
 	s.replaying = true
 	if q.Reply != nil {
-		s.m.protect(func() { s.reply(q) })
+		s.m.protect(func() { s.reply(q, w) })
 	}
 	s.m.protect(s.replay)
 	next := s.Wire()
@@ -146,7 +152,7 @@ func (s *Session) take(st *Stream, q *Resumption) error {
 	return nil
 }
 
-func (s *Session) reply(q *Resumption) {
+func (s *Session) reply(q *Resumption, w *Work) {
 	c, err := NewChild(q.Reply(s))
 	if err != nil {
 		s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "reply cannot be written", slog.Any("err", err))
@@ -156,7 +162,12 @@ func (s *Session) reply(q *Resumption) {
 	if err != nil {
 		return
 	}
-	s.logPut(s.Wire().Put(&Item{Stanza: el, Flags: Service}))
+	it := &Item{Stanza: el, Flags: Service}
+	if s.m.committer != nil {
+		it.Work, it.gen = w, w.generation()
+		w.touch(s)
+	}
+	s.logPut(s.Wire().Put(it))
 }
 
 // replay goes through the sinks from the wire inwards: what was sent before is

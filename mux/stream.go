@@ -288,6 +288,13 @@ func (st *Stream) finish() {
 	if s == nil {
 		return
 	}
+	s.locked(func() {
+		for _, l := range st.m.lifecycles {
+			if l.Parting != nil && s.stream.Load() == st && s.open() {
+				st.m.protect(func() { l.Parting(s) })
+			}
+		}
+	})
 	r := st.m.newRunner()
 	s.flush(r) // now, although others may be about to
 	r.end()

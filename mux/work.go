@@ -217,12 +217,20 @@ const (
 )
 
 func (it *Item) gate() gate {
-	w := it.Work
+	g := it.Work.gate(it.gen)
+	if g == gateOpen && it.also != nil {
+		return it.also.gate(it.alsoGen)
+	}
+	return g
+}
+
+// gate is that of an item which was made when w had that generation.
+func (w *Work) gate(gen uint64) gate {
 	switch {
-	case w == nil || w.gen.Load() != it.gen:
+	case w == nil || w.gen.Load() != gen:
 		return gateOpen
 	case w.failed.Load():
-		if w.gen.Load() != it.gen {
+		if w.gen.Load() != gen {
 			return gateOpen // it had ended well before it was used again
 		}
 		return gateLost

@@ -22,6 +22,9 @@ func (x *Extension) detached(s *mux.Session) time.Duration {
 	if st.phase != on || !st.resume || st.dead {
 		return 0
 	}
+	if x.store == nil && s.Stream() != nil {
+		return 0 // the process ends, and what it keeps with it
+	}
 	if st.waits = time.Now(); x.m != nil && s.Stream() == nil { // else all wait, for the server
 		s.Mux().Go(s.Account(), x.makeRoom)
 	}
@@ -67,32 +70,46 @@ func (x *Extension) makeRoom(ctx context.Context, e *mux.Event) {
 func (x *Extension) closed(_ context.Context, e *mux.Event) {
 	s := e.Session
 	var last *Last
+	st, kept := x.key.Of(s), false
 	s.Sync(func() {
-		st := x.key.Of(s)
 		st.disarm()
+		kept = st.durable.Load()
 		if st.phase == on && st.resume {
 			last = &Last{Account: s.Account(), Secret: st.secret, H: st.h(s.Handled()), Until: time.Now().Add(remembered)}
 		}
 	})
-	if last == nil {
-		return
+	if last != nil {
+		dropped := x.past.add(s.ID(), *last)
+		x.forget(e, dropped)
+		if n := st.begins.Load(); int32(n-s.Handled()) > 0 && int32(n-st.base) > 0 {
+			s.OnHandled(n, func() { x.past.handled(s.ID(), n-st.base) }) // what is in progress, when it is finished
+		}
 	}
-	dropped := x.past.add(s.ID(), *last)
+	if kept {
+		e.Work.Write(x.store.End(s.ID().String(), last))
+	}
+}
+
+// forget has the store forget sessions.
+func (x *Extension) forget(e *mux.Event, ids []mux.SessionID) {
 	if x.store == nil {
 		return
 	}
-	e.Work.Write(x.store.End(s.ID().String(), last))
-	for _, id := range dropped {
+	for _, id := range ids {
 		e.Work.Write(x.store.End(id.String(), nil))
 	}
 }
 
 // removed: of an account that was removed nothing is kept.
 func (x *Extension) removed(_ context.Context, e *mux.Event, _ mux.AccountRemoved) error {
-	for _, id := range x.past.forgetAccount(e.Account) {
-		if x.store != nil {
-			e.Work.Write(x.store.End(id.String(), nil))
-		}
-	}
+	x.forget(e, x.past.forgetAccount(e.Account))
 	return nil
+}
+
+// parting: the client ends its stream, and all that it sent is finished; it is told
+// so (smacks SM-37). Under the lock.
+func (x *Extension) parting(s *mux.Session) {
+	if st := x.key.Of(s); st.phase == on {
+		x.tell(s, st)
+	}
 }

@@ -39,7 +39,12 @@ func (m *Memory) change(session string, f func(s *Saved)) mux.Write {
 
 // Append implements [Store].
 func (m *Memory) Append(session string, e Entry) mux.Write {
+	old := e.Old
+	e.Old = 0
 	return m.change(session, func(s *Saved) {
+		if old != 0 {
+			s.Entries = slices.DeleteFunc(s.Entries, func(e Entry) bool { return e.Row == old })
+		}
 		i, found := slices.BinarySearchFunc(s.Entries, e.Row, func(e Entry, row uint64) int { return cmp.Compare(e.Row, row) })
 		if found {
 			s.Entries[i] = e
@@ -59,6 +64,22 @@ func (m *Memory) Note(session string, c Counters) mux.Write {
 		}
 		s.Entries = slices.Clone(s.Entries[n:])
 	})
+}
+
+// Arrived implements [Store].
+func (m *Memory) Arrived(tags []string) mux.Write {
+	return func(context.Context, mux.Tx) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, s := range m.m {
+			s.Entries = slices.Clone(s.Entries)
+			for i := range s.Entries {
+				e := &s.Entries[i]
+				e.Arrived = e.Arrived || e.Tag != "" && slices.Contains(tags, e.Tag)
+			}
+		}
+		return nil
+	}
 }
 
 // End implements [Store].

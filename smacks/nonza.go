@@ -144,76 +144,89 @@ func (x *Extension) enableInline(_ context.Context, e *mux.InlineEvent) (xmlstre
 // request answers with what is handled, at once, and once more when what came
 // before is (XEP-0198 §4; smacks SM-33).
 func (x *Extension) request(_ context.Context, e *mux.Event) (mux.Verdict, error) {
-	s := e.Session
-	if x.phaseOf(s) == off {
+	s, received := e.Session, e.Session.Received()
+	wait, early := false, false
+	s.Sync(func() {
+		st := x.key.Of(s)
+		switch {
+		case st.phase == off:
+			early = true
+		case st.phase == enabling:
+			st.owes = true
+		case x.tell(s, st) != received && (!st.tells || st.heard != received):
+			st.tells, st.heard, wait = true, received, true
+		}
+	})
+	if early {
 		return mux.Done, say(s, failed(unexpected)) // smacks SM-46
 	}
-	received := s.Received()
-	told := x.tell(s)
-	if told == received {
+	if !wait {
 		return mux.Done, nil
 	}
 	origin := e.Origin()
 	s.OnHandled(received, func() {
-		if s.Stream() == origin {
-			x.tell(s)
-		}
+		s.Sync(func() {
+			st := x.key.Of(s)
+			if st.tells && st.heard == received {
+				st.tells = false
+			}
+			if s.Stream() == origin {
+				x.tell(s, st)
+			}
+		})
 	})
 	return mux.Done, nil
 }
 
-func (x *Extension) phaseOf(s *mux.Session) (p phase) {
-	s.Sync(func() { p = x.key.Of(s).phase })
-	return p
-}
-
-// tell sends an acknowledgement, and returns up to which stanza.
-func (x *Extension) tell(s *mux.Session) (handled uint32) {
-	s.Sync(func() {
-		handled = s.Handled()
-		el := "<a xmlns='" + NS + "' h='" + utoa(x.key.Of(s).h(handled)) + "'/>"
-		ack, err := mux.Parse([]byte(el))
-		if err == nil {
-			_ = s.Wire().Put(&mux.Item{Stanza: ack, Flags: mux.Service}) // a broken stream is noticed elsewhere
-		}
-	})
+// tell sends an acknowledgement, and returns up to which stanza; the lock is held.
+func (x *Extension) tell(s *mux.Session, st *state) (handled uint32) {
+	handled = s.Handled()
+	el := "<a xmlns='" + NS + "' h='" + utoa(st.h(handled)) + "'/>"
+	ack, err := mux.Parse([]byte(el))
+	if err == nil {
+		_ = s.Wire().Put(&mux.Item{Stanza: ack, Flags: mux.Service}) // a broken stream is noticed elsewhere
+	}
 	return handled
 }
 
 func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
 
 // h is what the client is told of what was handled in the session. Stanzas from
-// before it was enabled may still be in progress.
+// before it was enabled may still be in progress. The lock is held.
 func (st *state) h(handled uint32) uint32 {
-	if n := handled - st.base; int32(n) > 0 {
-		return n
+	if !st.begun {
+		if int32(handled-st.base) < 0 {
+			return 0
+		}
+		st.begun = true
 	}
-	return 0
+	return handled - st.base
 }
 
 // ack takes the client's acknowledgement.
 func (x *Extension) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s := e.Session
-	h, ok := parseH(e.Stanza.Attr("h"))
-	if !ok {
-		return mux.Done, x.kill(s, stream.BadFormat) // smacks SM-27
-	}
-	var p phase
-	var out uint32
+	h, number := parseH(e.Stanza.Attr("h"))
+	p, out, ok := off, uint32(0), true
 	s.Sync(func() {
 		st := x.key.Of(s)
 		p, out = st.phase, st.queue.out()
-		if p == on {
+		if s.Stream() != e.Origin() {
+			return // it was said on a stream that the session has left (smacks SM-43)
+		}
+		if ok = number; ok && p == on {
 			ok = x.take(s, st, h)
 		}
 	})
 	switch {
 	case p == off:
-		return mux.Done, say(s, failed(unexpected))
-	case !ok:
-		return mux.Done, x.kill(s, tooHigh(h, out))
+		return mux.Done, say(s, failed(unexpected)) // smacks SM-46
+	case ok:
+		return mux.Done, nil
+	case !number:
+		return mux.Done, x.kill(s, stream.BadFormat) // smacks SM-27
 	}
-	return mux.Done, nil
+	return mux.Done, x.kill(s, tooHigh(h, out)) // smacks SM-38
 }
 
 // take drops what is acknowledged; the lock is held. It is false if that cannot be.
@@ -224,6 +237,7 @@ func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
 	}
 	if n > 0 {
 		st.queue.drop(int(n))
+		st.noted.Store(st.queue.acked)
 		st.stalled = 0
 		x.stats.acked.Add(int64(n))
 		x.noteLater(s, st)

@@ -1,6 +1,7 @@
 package smacks
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -51,18 +52,31 @@ func (p *past) add(id mux.SessionID, l Last) (dropped []mux.SessionID) {
 	return dropped
 }
 
+// handled notes that of a session that has ended more was handled.
+func (p *past) handled(id mux.SessionID, h uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l, ok := p.last[id]; ok {
+		l.H = h
+		p.last[id] = l
+	}
+}
+
 // trim forgets what is past its time, and what was forgotten from the order.
 func (p *past) trim(now time.Time, dropped *[]mux.SessionID) {
 	for len(p.order) > 0 {
 		id := p.order[0]
 		if l, there := p.last[id]; there {
 			if l.Until.After(now) {
-				return
+				break
 			}
 			p.forget(id)
 			*dropped = append(*dropped, id)
 		}
 		p.order = p.order[1:]
+	}
+	if len(p.order) > 2*len(p.last)+64 {
+		p.order = slices.DeleteFunc(p.order, func(id mux.SessionID) bool { _, there := p.last[id]; return !there })
 	}
 }
 

@@ -13,31 +13,28 @@ import (
 // what that leads to (smacks SM-28): the turns of a session's stanzas are in order,
 // and so are the writes made in them. Stanzas that lead to nothing lasting need no
 // note of their own: they count with the next, and are handled again after a crash.
-func (x *Extension) handles(_ context.Context, e *mux.Event) {
+func (x *Extension) handles(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s, n := e.Work.Origin()
-	if s == nil || !lasting(e.Stanza) {
-		return
+	if s == nil {
+		return mux.Pass, nil
 	}
 	st := x.key.Of(s)
-	if !st.durable.Load() {
-		return
+	st.begins.Store(n)
+	if st.durable.Load() && lasting(e.Stanza) {
+		e.Work.Write(x.store.Note(s.ID().String(), Counters{Handled: n, Acked: st.noted.Load()}))
 	}
-	e.Work.Write(x.store.Note(s.ID().String(), Counters{Handled: n}))
+	return mux.Pass, nil
 }
 
 // lasting reports whether what a stanza leads to must not happen twice.
 func lasting(s *mux.Stanza) bool {
 	switch s.Kind() {
-	case mux.Message:
-		return true
 	case mux.IQ:
 		return s.Type() == "set"
+	case mux.Presence:
+		return s.Type() != "probe" && s.Type() != "error"
 	}
-	switch s.Type() {
-	case "subscribe", "subscribed", "unsubscribe", "unsubscribed":
-		return true
-	}
-	return false
+	return true
 }
 
 // noteLater has the store know soon what is acknowledged: with the next stanza that
@@ -73,29 +70,34 @@ func (x *Extension) saving(s *mux.Session, w *mux.Work) {
 	}
 	st.noteDue = false
 	w.Write(x.store.Note(id, st.counters(s)))
+	if tags := x.arrivals.take(); len(tags) > 0 {
+		w.Write(x.store.Arrived(tags))
+	}
 }
 
-// saveEntries writes the entries that have no row yet, or an old number in it. Rows
-// are in the order of entries, so all behind one without get new ones.
+// saveEntries writes the entries that have no place in the store yet, or an old
+// number in it. Rows are in the order of entries, so all behind one without a place
+// get new ones.
 func (x *Extension) saveEntries(st *state, id string, w *mux.Work) {
 	q := &st.queue
 	moved := false
 	for i := range q.all() {
 		e := &q.all()[i]
-		moved = moved || e.row == 0
+		moved = moved || !e.placed()
 		if !moved && !e.stale {
 			continue
 		}
-		old := e.row
+		kept := saved(&e.item)
+		kept.Row, kept.Number, kept.Sent = e.row, q.acked+uint32(i)+1, true
 		if moved {
 			st.lastRow++
-			e.row = st.lastRow
+			kept.Row, kept.Old = st.lastRow, e.row
 		}
-		e.stale = false
-		w.Write(x.store.Append(id, Entry{Row: e.row, Number: q.acked + uint32(i) + 1, Sent: !st.floating, Item: e.item.AppendSaved(nil)}))
-		if moved && old != 0 {
-			q.through = max(q.through, old)
+		if st.floating {
+			kept.Number, kept.Sent = e.number, e.sent
 		}
+		e.row, e.stale = kept.Row, false
+		w.Write(x.store.Append(id, kept))
 	}
 }
 
@@ -106,6 +108,7 @@ func (x *Extension) restore(ctx context.Context, m *mux.Mux) error {
 		return fmt.Errorf("smacks: %w", err)
 	}
 	var orphans []string
+	filled := make(map[*mux.Session]bool)
 	for _, saved := range all {
 		id, ok := mux.ParseSessionID(saved.Session)
 		switch s := m.SessionByID(id); {
@@ -113,10 +116,12 @@ func (x *Extension) restore(ctx context.Context, m *mux.Mux) error {
 			x.past.add(id, *saved.Last)
 		case ok && s != nil:
 			x.refill(m, s, saved)
+			filled[s] = true
 		default:
 			orphans = append(orphans, saved.Session)
 		}
 	}
+	x.endOthers(m, filled)
 	for _, id := range orphans {
 		// Its session is not there, so neither is its account.
 		if err := m.Do(ctx, anywhere, func(_ context.Context, e *mux.Event) { e.Work.Write(x.store.End(id, nil)) }); err != nil {
@@ -126,31 +131,63 @@ func (x *Extension) restore(ctx context.Context, m *mux.Mux) error {
 	return nil
 }
 
+// endOthers ends sessions that were restored without what they had: nobody can go
+// on with them.
+func (x *Extension) endOthers(m *mux.Mux, filled map[*mux.Session]bool) {
+	for s := range m.AllSessions() {
+		on := false
+		s.Sync(func() {
+			st := x.key.Of(s)
+			on = st.phase != off && !filled[s]
+			st.dead = st.dead || on
+		})
+		if on {
+			x.opt.Logger.LogAttrs(context.Background(), slog.LevelError, "smacks: session was saved without its queue", slog.String("account", s.Account().String()))
+			s.Close(nil)
+		}
+	}
+}
+
 // anywhere is an address for turns that are about no account.
 var anywhere = mux.MustParseAddress("smacks.invalid")
 
 // refill fills the window of a restored session.
 func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
-	s.RestoreHandled(saved.Counters.Handled)
+	handled := saved.Counters.Handled
 	s.Sync(func() {
 		st := x.key.Of(s)
 		if st.phase != on {
 			return
 		}
+		if !st.begun && int32(handled-st.base) < 0 {
+			handled = st.base // what came before it was enabled is not the client's affair any more
+		}
 		st.queue.acked, st.queue.through = saved.Counters.Acked, saved.Counters.Through
+		st.noted.Store(saved.Counters.Acked)
 		st.lastRow = saved.Counters.Through
 		st.durable.Store(true)
 		for _, e := range saved.Entries {
-			st.lastRow = max(st.lastRow, e.Row)
+			if e.Row < waiting {
+				st.lastRow = max(st.lastRow, e.Row)
+			} else {
+				st.lastWait, st.unsaved = max(st.lastWait, e.Row-waiting), true
+			}
 			it, err := m.RestoreItem(e.Item)
 			if err != nil {
 				x.opt.Logger.LogAttrs(context.Background(), slog.LevelError, "smacks: kept stanza cannot be read",
 					slog.String("account", s.Account().String()), slog.Any("err", err))
 				continue
 			}
+			if it.Record != nil {
+				if e.Arrived {
+					it.Record.MarkArrived()
+				}
+				x.arrivals.watch(x, it.Record)
+			}
 			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
 		}
 		s.SetTracked(true)
 	})
+	s.RestoreHandled(handled)
 	x.stats.restored.Add(1)
 }

@@ -101,6 +101,7 @@ func (x *Extension) resumed(s *mux.Session, c *claim) xmlstream.Marshaler {
 	case st.plausible(c.h):
 		n, _ := acknowledged(c.h, st.queue.acked, st.queue.out())
 		st.queue.drop(int(n))
+		st.noted.Store(st.queue.acked)
 	}
 	if st.queue.acked != before || st.queue.len() == 0 {
 		st.stalled = 0

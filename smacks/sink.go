@@ -1,6 +1,9 @@
 package smacks
 
 import (
+	"context"
+	"time"
+
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -35,6 +38,9 @@ func (k *sink) Put(it *mux.Item) error {
 		}
 		return err
 	}
+	if it.Stanza.Kind() == mux.Message && it.Record.Shared() {
+		k.x.arrivals.watch(k.x, it.Record)
+	}
 	if st.phase != on {
 		return k.next.Put(it)
 	}
@@ -46,17 +52,20 @@ func (k *sink) Put(it *mux.Item) error {
 	e := entry{item: *it, row: it.Row}
 	k.keep(&e)
 	st.queue.push(e)
-	if err := k.next.Put(it); err != nil {
-		return err
-	}
+	_ = k.next.Put(it) // it is kept, and will be replayed
 	k.askLater()
 	return nil
 }
 
 // begin is the instant from which stanzas count (XEP-0198 §4). The lock is held.
 func (k *sink) begin() {
-	k.st.phase, k.st.live = on, true
+	st := k.st
+	st.phase, st.live = on, true
 	k.s.SetTracked(true)
+	if st.owes {
+		st.owes = false
+		k.x.tell(k.s, st)
+	}
 }
 
 // full reports whether one more is too much (core-im LIM-17). A session without a
@@ -76,28 +85,39 @@ func (k *sink) keep(e *entry) {
 	if !st.durable.Load() {
 		return
 	}
-	if e.row != 0 { // it waited, and has a number now
-		e.stale, st.unsaved = true, true
-		return
-	}
-	row := st.lastRow + 1
-	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), k.entry(e, row, st.queue.out()+1))) {
+	// While it is not known what was sent before, nothing has a number.
+	kept := saved(&e.item)
+	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out()+1, !st.floating
+	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.unsaved = true
+		if e.item.Flags&mux.Offline != 0 {
+			k.saveSoon()
+		}
 		return
 	}
-	st.lastRow, e.row = row, row
+	st.lastRow, e.row = kept.Row, kept.Row
 	if st.noteDue {
 		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
 		st.noteDue = false
 	}
 }
 
-// entry is what the store keeps of e.
-func (k *sink) entry(e *entry, row uint64, number uint32) Entry {
-	// What comes while nobody is connected has not been sent; neither has what comes
-	// before it is known what was.
-	sent := k.st.live && !k.st.floating
-	return Entry{Row: row, Number: number, Sent: sent, Item: e.item.AppendSaved(nil)}
+// saveSoon has the store know of what came in no turn, without anybody waiting for
+// it: messages that were stored for the client, and should not come twice after a
+// crash. The lock is held.
+func (k *sink) saveSoon() {
+	st := k.st
+	if st.saves {
+		return
+	}
+	st.saves = true
+	s := k.s
+	time.AfterFunc(k.x.opt.NoteWithin, func() {
+		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+			s.Sync(func() { st.saves = false })
+			e.Work.Save(s)
+		})
+	})
 }
 
 // counters are what the store has to know. Of the client's stanzas only those
@@ -106,16 +126,19 @@ func (st *state) counters(s *mux.Session) Counters {
 	return Counters{Handled: s.Handled(), Acked: st.queue.acked, Through: st.queue.through}
 }
 
-// Wait implements [mux.Waiter]: the item is taken, and will be sent later.
+// Wait implements [mux.Waiter]: the item is taken, and will be sent later. Until it
+// has a number it is kept behind all that have one.
 func (k *sink) Wait(it *mux.Item) {
 	st := k.st
 	if st.phase != on || !st.durable.Load() || it.Stanza.Kind() == mux.Nonza {
 		return
 	}
-	row := st.lastRow + 1
-	e := Entry{Row: row, Item: it.AppendSaved(nil)}
-	if k.s.Durable(k.x.store.Append(k.s.ID().String(), e)) {
-		st.lastRow, it.Row = row, row
+	row := waiting + st.lastWait + 1
+	kept := saved(it)
+	kept.Row = row
+	if k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
+		st.lastWait++
+		it.Row = row
 	}
 }
 
@@ -127,7 +150,9 @@ func (k *sink) Replay() error {
 	}
 	for i := range k.st.queue.all() {
 		it := k.st.queue.all()[i].item
-		it.StampDelay()
+		if it.Stanza.Kind() != mux.IQ {
+			it.StampDelay()
+		}
 		if err := k.next.Put(&it); err != nil {
 			return err
 		}
@@ -142,6 +167,7 @@ func (k *sink) Unacked() []mux.Item {
 	for i := range all {
 		items[i] = all[i].item
 	}
-	k.st.queue.entries, k.st.queue.head = nil, 0
+	k.st.queue.entries = nil
+	k.st.queue.reset()
 	return items
 }

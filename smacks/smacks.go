@@ -108,7 +108,9 @@ type Extension struct {
 	m     *mux.Mux // once it has started
 	key   mux.Key[state]
 	past  past
-	stats counters
+	// arrivals waits to be written
+	arrivals arrivals
+	stats    counters
 }
 
 // New makes the extension. Without a store, nil, sessions do not survive the
@@ -132,10 +134,8 @@ var (
 func (x *Extension) Register(r *mux.Registry) error {
 	x.key = mux.PersistentSlot(r, "smacks", mux.Codec[state]{Encode: encodeState, Decode: decodeState})
 	r.Outbound(mux.Track, x.bind)
-	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Detached: x.detached, Saving: x.saving, Closed: x.closed})
-	if x.store != nil {
-		r.Observe(mux.FromPeer, mux.AnyStanza, x.handles)
-	}
+	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Detached: x.detached, Parting: x.parting, Saving: x.saving, Closed: x.closed})
+	r.Guard(mux.FromPeer, mux.AnyStanza, x.handles)
 	mux.On(r, x.removed)
 	r.Nonza(enableName, x.enable)
 	r.Nonza(ackName, x.ack)
@@ -162,6 +162,7 @@ func offer(context.Context, *mux.Stream) xmlstream.Marshaler {
 func (x *Extension) Start(ctx context.Context, m *mux.Mux) error {
 	x.m = m
 	if x.store == nil {
+		x.endOthers(m, nil)
 		return nil
 	}
 	return x.restore(ctx, m)

@@ -26,6 +26,10 @@ type state struct {
 	secret [32]byte // SHA-256 of the secret part of the token
 	window time.Duration
 	base   uint32 // stanzas received before it was enabled
+	begun  bool   // those are handled
+	owes   bool   // an acknowledgement, as soon as it is on
+	tells  bool   // another when what was received up to heard is handled
+	heard  uint32
 
 	queue window
 
@@ -38,11 +42,15 @@ type state struct {
 	stalled int       // times it was resumed without progress
 	waits   time.Time
 
-	durable  atomic.Bool // the store follows
-	noteDue  bool        // the store is behind with acknowledgements
-	unsaved  bool        // some entries have no row, or an old one
+	durable  atomic.Bool   // the store follows
+	begins   atomic.Uint32 // of the client's stanzas, the last that was not too late
+	noted    atomic.Uint32 // of ours, how many the client has acknowledged
+	noteDue  bool          // the store is behind with acknowledgements
+	saves    bool          // it will be soon
+	unsaved  bool          // some entries have no row, or an old one
 	lastRow  uint64
-	floating bool // restored after a crash: what was sent last is not known
+	lastWait uint64 // likewise of those that wait, see waiting
+	floating bool   // restored after a crash: what was sent last is not known
 }
 
 // entry is a stanza that was sent, or will be when there is a connection.
@@ -53,6 +61,12 @@ type entry struct {
 	sent   bool
 	stale  bool // the store has it under an old number
 }
+
+// waiting begins the rows of entries that have no number yet.
+const waiting = 1 << 40
+
+// placed reports whether the store has the entry in its place.
+func (e *entry) placed() bool { return e.row != 0 && e.row < waiting }
 
 // window is what was sent and not acknowledged: stanzas acked+1 to acked+len.
 type window struct {
@@ -84,7 +98,9 @@ func (w *window) drop(n int) {
 		e := &w.entries[w.head]
 		e.item.Record.Arrived()
 		w.bytes -= size(&e.item)
-		w.through = max(w.through, e.row)
+		if e.placed() {
+			w.through = max(w.through, e.row)
+		}
 		*e = entry{}
 		w.head++
 		w.acked++
@@ -124,6 +140,7 @@ func (st *state) settle(h uint32) {
 	}
 	w.drop(n)
 	w.acked = h
+	st.noted.Store(h)
 	for i := range w.all() {
 		e := &w.all()[i]
 		e.stale = e.row != 0
@@ -155,8 +172,11 @@ func encodeState(dst []byte, st *state) []byte {
 		return append(dst, 0)
 	}
 	flags := byte(1)
-	if st.live {
+	if st.live || st.floating {
 		flags |= 2
+	}
+	if st.begun {
+		flags |= 4
 	}
 	dst = append(dst, flags)
 	dst = append(dst, st.secret[:]...)
@@ -187,6 +207,6 @@ func decodeState(src []byte, st *state) error {
 		return errState
 	}
 	st.phase, st.resume, st.window, st.base = on, true, time.Duration(window)*time.Second, uint32(base)
-	st.floating = flags&2 != 0
+	st.floating, st.begun = flags&2 != 0, flags&4 != 0
 	return nil
 }

@@ -23,6 +23,8 @@ type message struct {
 	id       string
 	from     *device
 	to       string // bare or full
+	typ      string
+	more     string // children beside the body
 	at       time.Time
 	accepted bool // its sender was told that the server has it
 	unsure   bool // its sender will never know
@@ -35,6 +37,7 @@ type sighting struct {
 	in  *attachment
 	pos uint32 // how many stanzas it had taken then
 	how string
+	at  time.Time
 }
 
 // attachment is one session of a device, over all its connections.
@@ -80,6 +83,7 @@ type device struct {
 	steady  time.Time  // since when nothing is missed, zero for not at all
 	last    string     // of the archive
 	queries int
+	cutAt   time.Time
 }
 
 func (d *device) full() string { return d.account + "/" + d.resource }
@@ -88,7 +92,7 @@ func (d *device) String() string { return d.full() }
 
 // login begins a new session.
 func (d *device) login() {
-	d.w.note("%s logs in", d)
+	d.w.note("%s logs in (managed %t, copies %t, reads %t, priority %d)", d, d.managed, d.copies, d.reads, d.priority)
 	d.fail()
 	d.s = &attachment{}
 	d.in, d.out, d.enabled, d.token, d.unacked = 0, 0, false, "", nil
@@ -132,9 +136,12 @@ func (d *device) send(raw string, m *message) {
 }
 
 // say sends a message.
-func (d *device) say(to string) {
+func (d *device) say(to string) { d.sayAs(to, "chat", "") }
+
+// sayAs sends one of a type, with more than a body.
+func (d *device) sayAs(to, typ, more string) {
 	w := d.w
-	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, to: to, at: time.Now(), seen: make(map[*device][]sighting)}
+	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, to: to, typ: typ, more: more, at: time.Now(), seen: make(map[*device][]sighting)}
 	w.messages = append(w.messages, m)
 	w.note("%s sends %s to %s", d, m.id, to)
 	d.send(m.raw(), m)
@@ -145,7 +152,7 @@ func (d *device) say(to string) {
 }
 
 func (m *message) raw() string {
-	return "<message to='" + m.to + "' type='chat' id='" + m.id + "'><body>" + m.id + "</body></message>"
+	return "<message to='" + m.to + "' type='" + m.typ + "' id='" + m.id + "'><body>" + m.id + "</body>" + m.more + "</message>"
 }
 
 // cut breaks the connection: of what is under way the device takes n elements more.
@@ -154,6 +161,7 @@ func (d *device) cut(n int) {
 	if d.c == nil {
 		return
 	}
+	d.cutAt = time.Now()
 	d.w.note("%s is cut off", d)
 	d.c.Drop()
 	d.c.Clear()

@@ -100,9 +100,9 @@ func (w *world) step(r *rand.Rand) {
 			d.login()
 		}
 	case n < 92:
-		time.Sleep(time.Duration(r.IntN(4000)) * time.Millisecond)
+		w.pass(time.Duration(r.IntN(4000)) * time.Millisecond)
 	case n < 94:
-		time.Sleep(w.cfg.window + time.Minute)
+		w.pass(w.cfg.window + time.Minute)
 		w.notice()
 	case n < 98 && *noRestarts:
 	case n < 96:

@@ -30,9 +30,11 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		run  func(t *testing.T, s Store)
 	}{
 		{"entries", testEntries},
+		{"moved entries", testMoved},
 		{"notes in any order", testNotes},
 		{"counters wrap", testWrap},
 		{"acknowledged", testAcked},
+		{"arrived", testArrived},
 		{"end", testEnd},
 		{"last word", testLast},
 		{"applied twice", testTwice},
@@ -99,6 +101,21 @@ func testEntries(t *testing.T, s Store) {
 		smacks.Saved{Session: "b", Counters: smacks.Counters{Acked: 1}})
 }
 
+func testMoved(t *testing.T, s Store) {
+	moved := func(row, old uint64, text string) smacks.Entry {
+		e := entry(row, text)
+		e.Old = old
+		return e
+	}
+	const high = 1<<40 + 7
+	s.apply(t, s.Append("a", entry(1, "one")), s.Append("a", entry(high, "later")), s.Append("b", entry(high, "other")), s.Append("a", moved(2, 0, "two")))
+	s.want(t, smacks.Saved{Session: "a", Entries: []smacks.Entry{entry(1, "one"), entry(2, "two"), entry(high, "later")}},
+		smacks.Saved{Session: "b", Entries: []smacks.Entry{entry(high, "other")}})
+	s.apply(t, s.Append("a", moved(3, high, "later")), s.Append("a", moved(4, 1, "one")), s.Append("a", moved(2, 2, "two")))
+	s.want(t, smacks.Saved{Session: "a", Entries: []smacks.Entry{entry(2, "two"), entry(3, "later"), entry(4, "one")}},
+		smacks.Saved{Session: "b", Entries: []smacks.Entry{entry(high, "other")}})
+}
+
 func testNotes(t *testing.T, s Store) {
 	s.apply(t, s.Note("a", smacks.Counters{Handled: 5}), s.Note("a", smacks.Counters{Acked: 7, Through: 2}), s.Note("a", smacks.Counters{Handled: 4, Acked: 6, Through: 1}))
 	s.want(t, smacks.Saved{Session: "a", Counters: smacks.Counters{Handled: 5, Acked: 7, Through: 2}})
@@ -114,6 +131,21 @@ func testAcked(t *testing.T, s Store) {
 	s.apply(t, s.Note("a", smacks.Counters{Acked: 2, Through: 2}))
 	s.want(t, smacks.Saved{Session: "a", Counters: smacks.Counters{Acked: 2, Through: 2}, Entries: []smacks.Entry{entry(3, "three")}},
 		smacks.Saved{Session: "b", Counters: smacks.Counters{Handled: 1}, Entries: []smacks.Entry{entry(1, "other")}})
+}
+
+// testArrived: entries of all sessions learn that a copy has arrived, and only those
+// of that message.
+func testArrived(t *testing.T, s Store) {
+	tagged := func(row uint64, tag string, arrived bool) smacks.Entry {
+		e := entry(row, "x")
+		e.Tag, e.Arrived = tag, arrived
+		return e
+	}
+	s.apply(t, s.Note("a", smacks.Counters{Handled: 1}), s.Note("b", smacks.Counters{Handled: 1}),
+		s.Append("a", tagged(1, "t", false)), s.Append("a", tagged(2, "u", false)), s.Append("a", tagged(3, "", false)), s.Append("b", tagged(1, "t", false)), s.Append("b", tagged(2, "v", true)))
+	s.apply(t, s.Arrived([]string{"t", "nobody's", ""}), s.Arrived(nil))
+	s.want(t, smacks.Saved{Session: "a", Counters: smacks.Counters{Handled: 1}, Entries: []smacks.Entry{tagged(1, "t", true), tagged(2, "u", false), tagged(3, "", false)}},
+		smacks.Saved{Session: "b", Counters: smacks.Counters{Handled: 1}, Entries: []smacks.Entry{tagged(1, "t", true), tagged(2, "v", true)}})
 }
 
 func testEnd(t *testing.T, s Store) {

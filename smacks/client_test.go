@@ -1,0 +1,624 @@
+package smacks_test
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
+
+	"github.com/propolis-im/propolis/smacks"
+)
+
+// network is where a client's connections lead, each to a server that the test
+// plays.
+type network struct {
+	t     *testing.T
+	plain bool // without stream management
+
+	mu    sync.Mutex
+	down  bool
+	all   []*script
+	where []string // locations that were asked for
+}
+
+func (n *network) dial(_ context.Context, location string) (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.where = append(n.where, location)
+	if n.down {
+		return nil, errors.New("no network")
+	}
+	ours, theirs := net.Pipe()
+	s := &script{t: n.t, c: theirs, plain: n.plain}
+	n.all = append(n.all, s)
+	go s.read()
+	return ours, nil
+}
+
+// script is the server's end of a connection. It answers until the client has
+// authenticated, and leaves the rest to the test.
+type script struct {
+	t     *testing.T
+	c     net.Conn
+	plain bool
+
+	mu   sync.Mutex
+	got  string
+	head int
+}
+
+func (s *script) read() {
+	b := make([]byte, 4096)
+	for {
+		n, err := s.c.Read(b)
+		s.mu.Lock()
+		s.got += string(b[:n])
+		reply := s.login()
+		s.mu.Unlock()
+		if reply != "" {
+			if _, err := io.WriteString(s.c, reply); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+const scriptHeader = "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.net' id='1' version='1.0'>"
+
+func (s *script) login() string {
+	if s.head == 2 || !strings.Contains(s.got, "<stream:stream") || !strings.HasSuffix(s.got, ">") {
+		return ""
+	}
+	s.got = ""
+	if s.head++; s.head == 1 {
+		return scriptHeader + "<stream:features><auth xmlns='urn:x:auth'/></stream:features>"
+	}
+	sm := "<sm xmlns='urn:xmpp:sm:3'/>"
+	if s.plain {
+		sm = ""
+	}
+	return scriptHeader + "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>" + sm + "</stream:features>"
+}
+
+// last is the newest connection.
+func (n *network) last() *script {
+	n.t.Helper()
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.all) == 0 {
+		n.t.Fatal("nobody connects")
+	}
+	return n.all[len(n.all)-1]
+}
+
+func (n *network) setDown(down bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = down
+}
+
+// take is what the client has sent since.
+func (s *script) take() string {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	got := s.got
+	s.got = ""
+	return got
+}
+
+// want wants parts in what the client has sent since, in order, and nothing if
+// there are none.
+func (s *script) want(parts ...string) string {
+	s.t.Helper()
+	got := s.take()
+	if len(parts) == 0 && got != "" {
+		s.t.Fatalf("client says %s", got)
+	}
+	rest := got
+	for _, p := range parts {
+		i := strings.Index(rest, p)
+		if i < 0 {
+			s.t.Fatalf("client says %s, want %q", got, parts)
+		}
+		rest = rest[i+len(p):]
+	}
+	return got
+}
+
+func (s *script) say(text string) {
+	s.t.Helper()
+	if _, err := io.WriteString(s.c, text); err != nil {
+		s.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// binds answers the request for a resource, and to enable.
+func (s *script) binds(token string) {
+	s.t.Helper()
+	got := s.want("<bind xmlns=")
+	s.bound(got)
+	if s.plain {
+		return
+	}
+	s.want("<enable xmlns='urn:xmpp:sm:3' resume='true'")
+	s.say("<message id='early'/><enabled xmlns='urn:xmpp:sm:3' id='" + token + "' resume='true' max='600' location='[2001:db8::1]:5222'/>")
+}
+
+func (s *script) bound(request string) {
+	_, id, _ := strings.Cut(request, "id='")
+	id, _, _ = strings.Cut(id, "'")
+	s.say("<iq type='result' id='" + id + "'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>juliet@example.net/balcony</jid></bind></iq>")
+}
+
+// user is a client with an application that notes what it sees.
+type user struct {
+	*smacks.Client
+	t       *testing.T
+	net     *network
+	session *xmpp.Session
+	served  chan error
+
+	mu     sync.Mutex
+	seen   []string
+	events []string
+	acked  []string
+	busy   chan struct{} // handlers wait for it, if not nil
+}
+
+func newUser(t *testing.T, o smacks.ClientOptions) *user {
+	u := &user{t: t, net: &network{t: t}}
+	o.Dial = u.net.dial
+	o.Features = []xmpp.StreamFeature{{
+		Name: xml.Name{Space: "urn:x:auth", Local: "auth"}, Prohibited: xmpp.Authn,
+		Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) {
+			return true, nil, d.Skip()
+		},
+		Negotiate: func(_ context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
+			return xmpp.Authn, s.Conn(), nil
+		},
+	}}
+	o.OnEvent = func(e smacks.ClientEvent) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.events = append(u.events, e.Kind.String())
+	}
+	o.OnAcked = func(list []smacks.Pending) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		for _, p := range list {
+			u.acked = append(u.acked, p.ID)
+		}
+	}
+	u.Client = smacks.NewClient(jid.MustParse("juliet@example.net/balcony"), &o)
+	t.Cleanup(func() {
+		u.Detach()
+		for _, s := range u.net.all {
+			_ = s.c.Close() // it may be closed
+		}
+	})
+	return u
+}
+
+// HandleXMPP implements xmpp.Handler.
+func (u *user) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+	if _, err := xmlstream.Copy(xmlstream.Discard(), t); err != nil && err != io.EOF {
+		return err
+	}
+	u.mu.Lock()
+	busy := u.busy
+	for _, a := range start.Attr {
+		if a.Name.Local == "id" {
+			u.seen = append(u.seen, a.Value)
+		}
+	}
+	u.mu.Unlock()
+	if busy != nil {
+		<-busy
+	}
+	return nil
+}
+
+// connects has the client connect and serve, while the test plays the server.
+func (u *user) connects() {
+	u.served = make(chan error, 1)
+	go func() {
+		s, err := u.Connect(u.t.Context())
+		if err != nil {
+			u.served <- err
+			return
+		}
+		u.mu.Lock()
+		u.session = s
+		u.mu.Unlock()
+		u.served <- s.Serve(u)
+	}()
+}
+
+func (u *user) begins(token string) *script {
+	u.t.Helper()
+	u.connects()
+	s := u.net.last()
+	s.binds(token)
+	synctest.Wait()
+	return s
+}
+
+func (u *user) send(ids ...string) {
+	u.t.Helper()
+	for _, id := range ids {
+		if err := u.session.Send(u.t.Context(), stanza.Message{ID: id, Type: stanza.ChatMessage, To: jid.MustParse("romeo@example.net")}.Wrap(nil)); err != nil {
+			u.t.Fatal(err)
+		}
+	}
+}
+
+func (u *user) check(what string, got *[]string, want ...string) {
+	u.t.Helper()
+	synctest.Wait()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !slices.Equal(*got, want) {
+		u.t.Errorf("%s: got %q, want %q", what, *got, want)
+	}
+}
+
+func TestClientResumes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{Seconds: 300})
+		s := u.begins("tok")
+		u.send("1", "2")
+		s.want("id=\"1\"", "id=\"2\"")
+		s.say("<message id='a'/><message id='b'/><r xmlns='urn:xmpp:sm:3'/>")
+		s.want("<a xmlns='urn:xmpp:sm:3' h='2'/>") // not the one before enabled
+		s.say("<a xmlns='urn:xmpp:sm:3' h='1'/><message id='c'/>")
+		u.net.setDown(true)
+		_ = s.c.Close()
+		u.send("3") // works, without a connection
+		time.Sleep(3 * time.Second)
+		u.net.setDown(false)
+		time.Sleep(time.Minute)
+		s = u.net.last()
+		s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok' h='3'/>")
+		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='1'/>")
+		s.want("id=\"2\"", "id=\"3\"", "<r xmlns=")
+		s.say("<message id='d'/><a xmlns='urn:xmpp:sm:3' h='3'/>")
+		u.check("seen", &u.seen, "early", "a", "b", "c", "d")
+		u.check("acknowledged", &u.acked, "1", "2", "3")
+		u.check("events", &u.events, "started", "detached", "resumed")
+		if where := u.net.where; where[1] != "[2001:db8::1]:5222" || where[2] != "" {
+			t.Errorf("connected to %q", where)
+		}
+		if p := u.Pending(); len(p) != 0 {
+			t.Errorf("pending: %v", p)
+		}
+	})
+}
+
+// What a session had when it could not be resumed: what the server says it has had
+// is acknowledged, messages are sent again, with the time; requests are not, and
+// who waits for their answers is told.
+func TestClientCannotResume(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		u.send("1", "2")
+		iq := make(chan error, 1)
+		go func() {
+			r, err := u.session.SendIQ(t.Context(), stanza.IQ{ID: "q", Type: stanza.GetIQ, To: jid.MustParse("example.net")}.Wrap(nil))
+			if err == nil {
+				err = r.Close()
+			}
+			iq <- err
+		}()
+		acked, dropped := make(chan error, 1), make(chan error, 1)
+		synctest.Wait()
+		go func() {
+			acked <- u.SendAcked(t.Context(), u.session, stanza.Message{Type: stanza.NormalMessage}.Wrap(nil))
+		}()
+		synctest.Wait()
+		go func() { dropped <- u.SendAcked(t.Context(), u.session, stanza.Presence{}.Wrap(nil)) }()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		_ = s.c.Close()
+		s = u.net.last()
+		s.want("<resume ")
+		s.say("<failed xmlns='urn:xmpp:sm:3' h='1'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
+		s.binds("other")
+		if err := <-u.served; !errors.Is(err, smacks.ErrSessionLost) {
+			t.Errorf("Serve: %v", err)
+		}
+		if err := <-iq; err != nil {
+			t.Errorf("SendIQ: %v, want an answer", err)
+		}
+		u.check("events", &u.events, "started", "detached", "lost")
+		u.connects()
+		synctest.Wait()
+		got := s.take()
+		if strings.Contains(got, "id='1'") || !strings.Contains(got, "id='2'") || strings.Count(got, "<delay ") != 2 || strings.Contains(got, "<presence") || strings.Contains(got, "<iq") {
+			t.Errorf("sent again: %s", got)
+		}
+		if err := <-dropped; !errors.Is(err, smacks.ErrDropped) {
+			t.Errorf("SendAcked: %v", err)
+		}
+		s.say("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+		if err := <-acked; err != nil {
+			t.Errorf("SendAcked: %v", err)
+		}
+		if len(u.acked) != 3 || u.acked[0] != "1" || u.acked[1] != "2" {
+			t.Errorf("acknowledged: %q", u.acked)
+		}
+		u.check("events", &u.events, "started", "detached", "lost", "started")
+	})
+}
+
+func TestClientGoesOnInAnotherProcess(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		u.send("1")
+		busy := make(chan struct{})
+		u.mu.Lock()
+		u.busy = busy
+		u.mu.Unlock()
+		s.say("<message id='a'/><message id='b'/>")
+		state := u.Detach()
+		if state == nil || state.In != 0 {
+			t.Fatalf("state is %+v, want a as not handled yet", state)
+		}
+		close(busy)
+		if err := <-u.served; !errors.Is(err, smacks.ErrDetached) {
+			t.Errorf("Serve: %v", err)
+		}
+		if got := s.take(); strings.Contains(got, "</stream") {
+			t.Errorf("detaching says %s", got)
+		}
+		data, err := state.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := new(smacks.ClientState)
+		if err := again.UnmarshalBinary(data); err != nil {
+			t.Fatal(err)
+		}
+		v := newUser(t, smacks.ClientOptions{State: again})
+		v.connects()
+		s = v.net.last()
+		s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok' h='0'/>")
+		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/><message id='a'/>")
+		s.want("id=\"1\"", "<r ")
+		v.check("seen", &v.seen, "a")
+		v.check("events", &v.events, "resumed")
+		if got := v.session.LocalAddr().String(); got != "juliet@example.net/balcony" {
+			t.Errorf("is %s", got)
+		}
+	})
+}
+
+// The handler counts as having had what it is busy with when the session is
+// resumed; what waits behind comes again.
+func TestClientHandlerBusyAtResumption(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		busy := make(chan struct{})
+		u.mu.Lock()
+		u.busy = busy
+		u.mu.Unlock()
+		s.say("<message id='a'/><message id='b'/><r xmlns='urn:xmpp:sm:3'/>")
+		s.want("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+		_ = s.c.Close()
+		s = u.net.last()
+		s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok' h='1'/>")
+		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/><message id='b'/>")
+		close(busy)
+		s.say("<r xmlns='urn:xmpp:sm:3'/>")
+		s.want("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+		u.check("seen", &u.seen, "early", "a", "b")
+	})
+}
+
+func TestClientClose(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		s.say("<message id='a'/>")
+		done := make(chan struct{})
+		go func() { u.Close(time.Second); close(done) }()
+		s.want("<a xmlns='urn:xmpp:sm:3' h='1'/></stream:stream>")
+		s.say("<message id='b'/></stream:stream>")
+		<-done
+		if err := <-u.served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+		u.check("seen", &u.seen, "early", "a", "b")
+		if u.State() != nil {
+			t.Error("there is still something to resume")
+		}
+
+		// A server that says nothing is not waited for.
+		s = u.begins("tok")
+		u.Close(time.Second)
+		s.want("</stream:stream>")
+		if err := <-u.served; !errors.Is(err, smacks.ErrDetached) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+func TestClientProbesAndGivesUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		time.Sleep(5 * time.Minute)
+		s.want("<r xmlns='urn:xmpp:sm:3'/>")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+		u.send("1")
+		s.want("<message")
+		time.Sleep(5 * time.Second)
+		s.want("<r xmlns='urn:xmpp:sm:3'/>")
+		time.Sleep(30 * time.Second)
+		if got := s.take(); strings.Contains(got, "</stream") {
+			t.Errorf("said %s", got)
+		}
+		again := u.net.last()
+		if again == s {
+			t.Fatal("the connection was not given up")
+		}
+		again.want("<resume ")
+	})
+}
+
+func TestClientAsksAndWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{MaxQueue: 6})
+		s := u.begins("tok")
+		u.send("1", "2", "3", "4")
+		s.want("4")
+		u.send("5")
+		s.want("5", "<r ")
+		u.send("6")
+		sent := make(chan struct{})
+		go func() { u.send("7"); close(sent) }()
+		s.want("6")
+		s.say("<message id='meanwhile'/>") // reading goes on
+		u.check("seen", &u.seen, "early", "meanwhile")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='5'/>")
+		<-sent
+		s.want("7")
+		probe := make(chan error, 1)
+		go func() { probe <- u.RequestAck(t.Context()) }()
+		s.want("<r ")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='7'/>")
+		if err := <-probe; err != nil {
+			t.Errorf("RequestAck: %v", err)
+		}
+		u.check("acknowledged", &u.acked, "1", "2", "3", "4", "5", "6", "7")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := u.RequestAck(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("RequestAck: %v", err)
+		}
+	})
+}
+
+// A server that counts wrong is left, and not resumed with.
+func TestClientBadAcknowledgement(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		u.send("1")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+		if err := <-u.served; err == nil {
+			t.Error("the session goes on")
+		}
+		u.connects()
+		s = u.net.last()
+		s.binds("new")
+		s.want("id='1'", "<delay ")
+
+		_ = s.c.Close()
+		s = u.net.last()
+		s.want("<resume xmlns='urn:xmpp:sm:3' previd='new'")
+		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='new' h='9'/>")
+		if err := <-u.served; err == nil {
+			t.Error("the session goes on")
+		}
+	})
+}
+
+func TestClientStreamError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		s.say("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+		if err := <-u.served; err == nil || !strings.Contains(err.Error(), "conflict") {
+			t.Errorf("Serve: %v", err)
+		}
+		u.check("events", &u.events, "started", "lost")
+	})
+}
+
+func TestClientWithoutStreamManagement(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		u.net.plain = true
+		s := u.begins("")
+		u.send("1")
+		s.want("id=\"1\"")
+		if err := u.SendAcked(t.Context(), u.session, stanza.Message{}.Wrap(nil)); err != nil {
+			t.Errorf("SendAcked: %v", err)
+		}
+		s.say("<message id='a'/>")
+		u.check("seen", &u.seen, "a")
+		_ = s.c.Close()
+		if err := <-u.served; err == nil {
+			t.Error("Serve: no error")
+		}
+	})
+}
+
+// Acknowledgements without resumption: enabled without a token.
+func TestClientAcksOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		u.connects()
+		s := u.net.last()
+		s.bound(s.want("<bind xmlns="))
+		s.say("<enabled xmlns='urn:xmpp:sm:3' id='x'/>")
+		u.send("1")
+		if u.State() != nil {
+			t.Error("there is a state")
+		}
+		_ = s.c.Close()
+		if err := <-u.served; err == nil {
+			t.Error("Serve: no error")
+		}
+		u.connects()
+		s = u.net.last()
+		s.binds("tok")
+		s.want("id='1'", "<delay ")
+	})
+}
+
+func TestClientBackoff(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var waits []int
+		u := newUser(t, smacks.ClientOptions{Backoff: func(failed int, _ error) time.Duration {
+			waits = append(waits, failed)
+			if failed == 3 {
+				return -1
+			}
+			return time.Second
+		}})
+		s := u.begins("tok")
+		u.net.setDown(true)
+		_ = s.c.Close()
+		if err := <-u.served; err == nil || errors.Is(err, smacks.ErrSessionLost) {
+			t.Errorf("Serve: %v", err)
+		}
+		if !slices.Equal(waits, []int{1, 2, 3}) {
+			t.Errorf("waits after %v", waits)
+		}
+		u.net.setDown(false)
+		u.connects() // the session may still be there
+		u.net.last().want("<resume ")
+	})
+}

@@ -1,0 +1,75 @@
+package smacks
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"mellium.im/xmpp/jid"
+)
+
+// Pending is a stanza that a client has sent, or will when it is connected, and
+// that the server has not acknowledged.
+type Pending struct {
+	ID   string // the stanza's attribute
+	Kind string // message, presence or iq
+	Type string // the stanza's attribute
+	Raw  []byte // the whole element
+	// Since is when it was to be sent first, Attempts how often it was.
+	Since    time.Time
+	Attempts int
+}
+
+// ClientState is what a client needs to go on with a session in another process.
+// What is saved before a stanza is handled has the stanza come again; save it
+// after, therefore, and expect to see some stanzas twice after a crash.
+type ClientState struct {
+	JID      jid.JID       // of the session, with its resource
+	Token    string        // names the session to the server; a secret
+	Max      time.Duration // how long the server waits, as far as it said; a hint
+	Location string        // where the server would like to be reached, if it said
+	In       uint32        // stanzas of the server that are handled
+	Acked    uint32        // stanzas of ours that it has acknowledged
+	Unacked  []Pending     // and those that it has not, oldest first
+}
+
+// Out is how many stanzas were sent.
+func (s *ClientState) Out() uint32 { return s.Acked + uint32(len(s.Unacked)) }
+
+// savedClient is the form in which a state is kept.
+type savedClient struct {
+	Version  int           `json:"v"`
+	JID      string        `json:"jid"`
+	Token    string        `json:"token"`
+	Max      time.Duration `json:"max,omitempty"`
+	Location string        `json:"location,omitempty"`
+	In       uint32        `json:"in"`
+	Acked    uint32        `json:"acked"`
+	Unacked  []Pending     `json:"unacked,omitempty"`
+}
+
+// MarshalBinary implements [encoding.BinaryMarshaler].
+func (s *ClientState) MarshalBinary() ([]byte, error) {
+	return json.Marshal(savedClient{Version: 1, JID: s.JID.String(), Token: s.Token, Max: s.Max, Location: s.Location,
+		In: s.In, Acked: s.Acked, Unacked: s.Unacked})
+}
+
+var errClientState = errors.New("smacks: saved state of a client cannot be read")
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler].
+func (s *ClientState) UnmarshalBinary(data []byte) error {
+	var d savedClient
+	if err := json.Unmarshal(data, &d); err != nil || d.Version != 1 {
+		return errClientState
+	}
+	j, err := jid.Parse(d.JID)
+	if err != nil {
+		return errClientState
+	}
+	*s = ClientState{JID: j, Token: d.Token, Max: d.Max, Location: d.Location, In: d.In, Acked: d.Acked, Unacked: d.Unacked}
+	return nil
+}
+
+// stanzaID is a new name for a stanza.
+func stanzaID() string { return rand.Text() }
