@@ -239,8 +239,14 @@ func TestCrash(t *testing.T) {
 		org.Send(room("4"), shows("a", "5"))
 		c.Send(active)
 		wantIDs(t, c, "4", "5", "r")
-		c.Send("<a xmlns='urn:xmpp:sm:3' h='4'/>", inactive)
-		org.Send(room("6")) // and what was sent is no longer held in the store
+		c.Send("<a xmlns='urn:xmpp:sm:3' h='4'/>")
+
+		h, _ = st.open(t) // what was sent is no longer held in the store
+		c, org = h.Dial(t, "romeo@example.net"), h.DialDomain(t, mux.Server, "example.org")
+		c.Send("<resume xmlns='urn:xmpp:sm:3' previd='" + id.String() + "' h='4'/>")
+		wantIDs(t, c, "resumed", "r")
+		c.Send(inactive)
+		org.Send(room("6"))
 
 		h, _ = st.open(t)
 		c = h.Dial(t, "romeo@example.net")
@@ -275,4 +281,35 @@ func TestEndWithoutTracker(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAwakeNoMore: CSI-13: who has gone is not awake, and that a client was inactive is
+// known after a restart also if nothing was held.
+func TestAwakeNoMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sessions mux.MemorySessions
+		x := csi.New(nil)
+		h := muxtest.New(t, &mux.Options{Sessions: &sessions}, x, new(tracker))
+		c, org := h.Connect(t, romeo), h.DialDomain(t, mux.Server, "example.org")
+		c.Send(enable, inactive)
+		org.Send(says("a", "1"))
+		c.Drop()
+		x = csi.New(nil)
+		h.Restart(x, new(tracker))
+		h.DialDomain(t, mux.Server, "example.org").Send(shows("a", "2"))
+		if n := x.Stats(); n.Inactive != 1 || n.Holding != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		_, x, c, org := phone(t, csi.Options{}, new(tracker))
+		c.Send(enable)
+		org.Send(says("a", "1"))
+		c.Drop()
+		org.Send(shows("a", "2"))
+		if n := x.Stats(); n.Holding != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
 }

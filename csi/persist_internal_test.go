@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/propolis-im/propolis/mux"
 )
 
 // TestDecode: what was not written by encode is refused, and what was comes back.
@@ -42,12 +44,32 @@ func TestArrivalTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, _ := aside(true)
 		it := itemOf(t, presenceText)
+		it.Origin = new(mux.Stream)
 		time.Sleep(time.Minute)
 		if err := k.Put(&it); err != nil {
 			t.Fatal(err)
 		}
 		if e := k.held.queue.entries[0]; !e.item.At.Equal(time.Now()) || !it.At.IsZero() {
 			t.Errorf("from %s, and the item from %s", e.item.At, it.At)
+		} else if e.item.Origin != nil || it.Origin == nil {
+			t.Error("a stream that may end is kept")
 		}
 	})
+}
+
+// TestSenderOf: CSI-15: whom order is kept for.
+func TestSenderOf(t *testing.T) {
+	t.Parallel()
+	direct, own := itemOf(t, stateText), itemOf(t, "<message to='romeo@example.net/phone'/>")
+	wrapped := itemOf(t, "<message from='romeo@example.net' to='romeo@example.net/phone'/>")
+	wrapped.Inner, wrapped.Flags = direct.Stanza, mux.Copy
+	forged := wrapped
+	forged.Flags = 0
+	for want, all := range map[string][]mux.Item{"juliet@example.org": {direct, wrapped}, "romeo@example.net": {own, forged}} {
+		for i := range all {
+			if got := senderOf(&all[i]).String(); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+	}
 }
