@@ -155,6 +155,8 @@ func TestPerSender(t *testing.T) {
 		wantIDs(t, c)
 		c.Send("<message to='a@example.org' id='m'/>")
 		wantIDs(t, c, "7", "8")
+		org.Send(shows("d", "9")) // although nothing was answered
+		wantIDs(t, c, "9")
 		h.Routed("example.org")
 	})
 }
