@@ -21,11 +21,15 @@ var (
 	_ mux.Keeper   = (*sink)(nil)
 	_ mux.Asker    = (*sink)(nil)
 	_ mux.Waiter   = (*sink)(nil)
+	_ mux.Tracker  = (*sink)(nil)
 )
 
 func (x *Extension) bind(s *mux.Session, next mux.Sink) mux.Sink {
 	return &sink{x: x, s: s, st: x.key.Of(s), next: next}
 }
+
+// Tracks implements [mux.Tracker].
+func (k *sink) Tracks() bool { return k.st.phase == on }
 
 // Put numbers a stanza, keeps it and passes it on, in this order (XEP-0198 §4,
 // smacks SM-32).
