@@ -58,18 +58,18 @@ type broken struct {
 	create, update, read, removal error
 }
 
-func (b *broken) Create(ctx context.Context, account string, c scram.Credentials) (int64, error) {
+func (b *broken) Create(ctx context.Context, account string, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if b.create != nil {
 		return 0, b.create
 	}
-	return b.Memory.Create(ctx, account, c)
+	return b.Memory.Create(ctx, account, c, also...)
 }
 
-func (b *broken) Update(ctx context.Context, account string, from int64, c scram.Credentials) (int64, error) {
+func (b *broken) Update(ctx context.Context, account string, from int64, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if b.update != nil {
 		return 0, b.update
 	}
-	return b.Memory.Update(ctx, account, from, c)
+	return b.Memory.Update(ctx, account, from, c, also...)
 }
 
 func (b *broken) Credentials(ctx context.Context, account string) (scram.Credentials, error) {

@@ -155,8 +155,8 @@ type counting struct {
 	made int
 }
 
-func (c *counting) Create(ctx context.Context, account string, cr scram.Credentials) (int64, error) {
-	gen, err := c.Memory.Create(ctx, account, cr)
+func (c *counting) Create(ctx context.Context, account string, cr scram.Credentials, also ...scram.Also) (int64, error) {
+	gen, err := c.Memory.Create(ctx, account, cr, also...)
 	if err == nil {
 		c.made++
 	}

@@ -140,8 +140,8 @@ type memoryAccounts struct {
 }
 
 // Create implements scram.Accounts.
-func (m *memoryAccounts) Create(ctx context.Context, account string, c scram.Credentials) (int64, error) {
-	generation, err := m.Memory.Create(ctx, account, c)
+func (m *memoryAccounts) Create(ctx context.Context, account string, c scram.Credentials, also ...scram.Also) (int64, error) {
+	generation, err := m.Memory.Create(ctx, account, c, also...)
 	if err == nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
