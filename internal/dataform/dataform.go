@@ -30,6 +30,7 @@ type Field struct {
 	Var, Type, Label string
 	Values           []string
 	Required         bool
+	Extra            string // elements behind the values, such as media
 }
 
 // Form is a form to be written. Types are form and result.
@@ -79,7 +80,7 @@ func (f *Field) append(b []byte) []byte {
 		b = xmlwrite.AppendText(b, v)
 		b = append(b, "</value>"...)
 	}
-	return append(b, "</field>"...)
+	return append(append(b, f.Extra...), "</field>"...)
 }
 
 func element(b []byte, name, text string) []byte {
