@@ -299,4 +299,6 @@ func TestLimited(t *testing.T) {
 
 type limiterFunc func(netip.Addr, string) (func(register.Ending), time.Duration)
 
-func (f limiterFunc) Begin(a netip.Addr, d string) (func(register.Ending), time.Duration) { return f(a, d) }
+func (f limiterFunc) Begin(a netip.Addr, d string) (func(register.Ending), time.Duration) {
+	return f(a, d)
+}

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// SkeletonData names the data that skeletons are made with: those made with others
+// must be made anew.
+const SkeletonData = "UTS 39 13.0.0, " + norm.Version
+
 //go:embed confusables.txt
 var confusables string
 

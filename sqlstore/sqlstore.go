@@ -102,7 +102,10 @@ func Open(ctx context.Context, path string, o *Options) (_ *DB, err error) {
 		}
 	}
 	d.w.start(&transaction{db: d.write}, options)
-	if d.epoch, err = d.renewEpoch(ctx, kept); err != nil {
+	if d.epoch, err = d.renewEpoch(ctx, kept); err == nil {
+		err = d.nameAccounts(ctx)
+	}
+	if err != nil {
 		d.w.stop()
 		return nil, err
 	}
