@@ -65,3 +65,10 @@ func (x *Extension) Deny(ctx context.Context, account mux.Address) error {
 	defer x.quiet.Delete(account)
 	return x.RemoveAccount(ctx, account)
 }
+
+// Admit is what has to be done in the transaction in which an operator's tool makes an
+// account by itself, without [Extension.SignUp]: it refuses names that are reserved for
+// somebody who is invited or look like another's.
+func (x *Extension) Admit(account mux.Address) Also {
+	return x.opt.Store.Admit(Admission{Account: account, Skeleton: Skeleton(account.Local()), Tombstone: -1, Now: time.Now()})
+}

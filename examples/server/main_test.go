@@ -46,7 +46,7 @@ func TestHelp(t *testing.T) {
 		if status := command(t.Context(), args, nil, os.Stdin, &stdout, &stderr); status != 0 || stderr.Len() != 0 {
 			t.Errorf("%q: status %d, stderr %q", args, status, &stderr)
 		}
-		for _, want := range []string{"user add NAME@DOMAIN", "invite                   not available yet", "-log-level LEVEL"} {
+		for _, want := range []string{"user add NAME@DOMAIN", "invite list              list the open invitations", "-log-level LEVEL"} {
 			if !strings.Contains(stdout.String(), want) {
 				t.Errorf("%q: no %q in\n%s", args, want, &stdout)
 			}

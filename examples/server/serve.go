@@ -44,19 +44,19 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, *register.Extension, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	sets, err := st.accounts.HashSets(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
-	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
+	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
@@ -66,7 +66,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
 	external, err := components(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
 	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
@@ -74,9 +74,9 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return from || to
 	}
 	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
-	limits, limiter := new(server.Limits), register.Limiter(nil)
+	limits := new(server.Limits)
 	if !cfg.Limits {
-		limits, limiter = server.NoLimits(), register.Unlimited{}
+		limits = server.NoLimits()
 	}
 	if cfg.SASLYLenient {
 		// Those clients try every mechanism with channel binding first, in vain.
@@ -91,7 +91,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	},
 		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
 		fast,
-		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
+		people, // before the contacts that it has asked
+		commands(people),
 		contacts,
 		present,
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
@@ -108,7 +109,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		csi.New(&csi.Options{Logger: log}),
 		smacks.New(st.streams, &smacks.Options{Logger: log}),
 	)
-	return srv, fast, err
+	return srv, fast, people, err
 }
 
 // run runs the server until ctx is done, and returns nil after a clean
@@ -141,7 +142,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 		return err
 	}
 	var act activity
-	srv, fast, err := assemble(ctx, cfg, st, cert, &act, log)
+	srv, fast, reg, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, mux: srv.Mux()}
+	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, register: reg, mux: srv.Mux()}
 	operator, err := lock.Listen(control.Serving(people, srv.Domains), log)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/private"
+	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
@@ -43,21 +44,22 @@ type archives interface {
 
 // stores are the stores of all extensions.
 type stores struct {
-	accounts  accountStore
-	rosters   roster.Store
-	last      lastactivity.Store
-	blocked   blocking.Store
-	private   private.Store
-	vcards    vcard.Store
-	clients   sasl2.Store
-	archives  archives
-	offline   offline.Store
-	sessions  mux.SessionStore
-	streams   smacks.Store  // nil as sessions
-	committer mux.Committer // nil: nothing survives, nothing waits
-	secret    [32]byte      // for scram.Options
-	tokens    [32]byte      // for sasl2.Options
-	close     func() error
+	accounts     accountStore
+	rosters      roster.Store
+	last         lastactivity.Store
+	blocked      blocking.Store
+	private      private.Store
+	registration register.Store
+	vcards       vcard.Store
+	clients      sasl2.Store
+	archives     archives
+	offline      offline.Store
+	sessions     mux.SessionStore
+	streams      smacks.Store  // nil as sessions
+	committer    mux.Committer // nil: nothing survives, nothing waits
+	secret       [32]byte      // for scram.Options
+	tokens       [32]byte      // for sasl2.Options
+	close        func() error
 
 	// addresses reports those that are prepared differently now; nil if none are kept.
 	addresses func(ctx context.Context, report func(account, stored, now string)) error
@@ -68,7 +70,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
-			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
+			private: &private.Memory{}, registration: &register.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
 			archives: &archive.Memory{}, offline: &offline.Memory{},
 			close: func() error { return nil },
 		}
@@ -82,7 +84,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	}
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
-		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
+		private: db.Private(), registration: db.Registration(), vcards: db.VCards(), clients: db.Clients(),
 		archives: db.Archives(), offline: db.Offline(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
