@@ -22,7 +22,6 @@ func TestCommand(t *testing.T) {
 		{"wrong variable", "", []string{"PROPOLIS_X=1"}, 2, "server: PROPOLIS_X in the environment is no setting; -help lists them\n"},
 		{"unknown command", "serve", nil, 2, "server: unknown command \"serve\"; -help lists them\n"},
 		{"PostgreSQL", "-store postgres://db/x", nil, 1, "server: -store: PostgreSQL is not available yet\n"},
-		{"invite", "invite", nil, 1, "server: invite: not available yet\n"},
 		{"dns", "dns", nil, 1, "server: dns: not available yet\n"},
 		{"user", "user", nil, 2, "user: want add, passwd, del, disable, enable, list, clients or revoke\n"},
 		{"user with flags around", "-domain example.org user -limits off add", nil, 2, "user: add wants one account, NAME@DOMAIN\n"},
