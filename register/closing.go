@@ -123,6 +123,9 @@ func (x *Extension) Start(ctx context.Context, m *mux.Mux) error {
 			x.befriend(ctx, g)
 		}
 	}
+	if x.stop != nil {
+		x.stop() // started again
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	x.stop = stop
 	x.working.Go(func() { x.sweeping(run, m) })

@@ -50,10 +50,6 @@ func newSite(t *testing.T, o register.Options, more ...mux.Extension) *site {
 	}
 	s.people = register.New(service(s.store), &o)
 	s.Host = muxtest.New(t, nil, append([]mux.Extension{s.people}, more...)...)
-	if err := s.people.Start(t.Context(), s.Mux()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.people.Shutdown(context.Background()) })
 	return s
 }
 
