@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -120,6 +121,11 @@ func newStranger(t *testing.T, h *muxtest.Host, role mux.Role, from string) *str
 		}
 	}
 	return s
+}
+
+// addr is where it is.
+func (s *stranger) addr() netip.Addr {
+	return s.st.Conn().(conn).from.(*net.TCPAddr).AddrPort().Addr()
 }
 
 // listed is the stream feature, empty for none.

@@ -267,9 +267,6 @@ func (x *Extension) Register(r *mux.Registry) error {
 		// Accounts may wait; only own clients get that far.
 		r.IQ(s, stanza.SetIQ, queryName, x.set, mux.BlocksIf(func(e *mux.Event) bool { return e.Session != nil }))
 	}
-	if x.opt.AskPassword != nil && x.verifier != nil {
-		r.Guard(mux.FromPeer, mux.IQ, x.demand)
-	}
 	r.Guard(mux.ToAccount, mux.Presence, x.invited, mux.BlocksIf(func(e *mux.Event) bool { return shown(e.Stanza) != "" }))
 	mux.On(r, x.accountRemoved)
 	// XEP-0077 §10: what clients may do once they are logged in.

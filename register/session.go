@@ -32,6 +32,12 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 		return nil, errNotAllowed
 	case !ok:
 		return nil, errBadRequest
+	}
+	if f := x.demand(e, &q); f != nil {
+		x.refuseWith(e, f)
+		return nil, nil
+	}
+	switch {
 	case q.remove, q.is(formCancel):
 		return nil, x.remove(ctx, e, q)
 	default:
@@ -166,50 +172,40 @@ func (x *Extension) verify(ctx context.Context, e *mux.Event, password string) e
 	return errUnsafeWrong
 }
 
-// demand asks a session for the password with a form (XEP-0077 §3.2, §3.3), which goes
-// into an error: so it is sent here and not by the handler of the request.
-func (x *Extension) demand(ctx context.Context, e *mux.Event) (mux.Verdict, error) {
-	s := e.Stanza
-	if s.Type() != "set" || !s.Has(queryName) || s.ID() == "" || s.MalformedTo() != "" {
-		return mux.Pass, nil
+// demand is the form with which a session has to give the password first (XEP-0077 §3.2,
+// §3.3); nil if it has not to, or is refused anyway.
+func (x *Extension) demand(e *mux.Event, q *query) *dataform.Form {
+	if x.opt.AskPassword == nil || x.verifier == nil || !x.opt.AskPassword(e) {
+		return nil
 	}
-	to := s.To()
-	if !to.IsZero() && to != e.Account && to.String() != e.Account.Domain() || !x.opt.AskPassword(e) {
-		return mux.Pass, nil
-	}
-	q, ok := parse(s)
-	form := ""
 	switch {
-	case !ok:
-		return mux.Pass, nil
-	case q.remove:
-		if x.mayRemove(e, &q) == nil {
-			form = formCancel
-		}
-	case !q.is(formCancel) && !q.is(formPassword):
-		if x.mayChange(e, &q) == nil {
-			form = formPassword
-		}
+	case q.is(formCancel), q.is(formPassword):
+		return nil
+	case q.remove && x.mayRemove(e, q) == nil:
+		return askPassword(formCancel, e.Account.Local())
+	case !q.remove && x.mayChange(e, q) == nil:
+		return askPassword(formPassword, e.Account.Local())
 	}
-	if form == "" {
-		return mux.Pass, nil // there is an answer without one
-	}
-	x.sendForm(e, s, askPassword(form, e.Account.Local()))
-	return mux.Done, nil
+	return nil
 }
 
-// sendForm refuses a request with a form.
-func (x *Extension) sendForm(e *mux.Event, s *mux.Stanza, f *dataform.Form) {
+// refuseWith answers a request with a form that stands beside the error, which the
+// kernel knows no other way for than an answer of our own.
+func (x *Extension) refuseWith(e *mux.Event, f *dataform.Form) {
+	s := e.Stanza
 	payload := f.Append([]byte("<query xmlns='" + NS + "'>"))
 	child := mux.RawChild(queryName, string(append(payload, "</query>"...)))
 	from := s.To()
 	if from.IsZero() {
 		from = e.Account
 	}
-	refusal := mux.ErrorReply(s.WithFrom(e.Session.JID()).WithTo(from), errPasswordForm)
+	refusal := mux.ErrorReply(s, errPasswordForm)
 	it := mux.Item{Stanza: mux.Make(mux.Head{Kind: mux.IQ, Type: "error", ID: s.ID(), From: from, To: e.Session.JID()},
 		append([]mux.Child{child}, refusal.Children()...)...), Flags: mux.Service}
-	e.Deliver(it, e.Session)
+	e.Later().Feed(e.Session, func(_ context.Context, emit func(mux.Item)) (bool, error) {
+		emit(it)
+		return false, nil
+	})
 }
 
 // secure reports whether the request came over a connection that nobody else
