@@ -44,14 +44,18 @@ type ClientOptions struct {
 }
 
 // Features are the stream features of a client that makes an account on a stream before
-// it logs in to it (XEP-0077 §3.1, XEP-0445). Put them among those of a session that has
-// the address of the account; the feature that logs in may be among them as well. Nothing
-// is sent unless the session is encrypted. Leave them out when the account exists.
+// it logs in to it (XEP-0077 §3.1, XEP-0445), followed by those that log in. They are for
+// one session, which has the address of the account. Nothing is sent unless the session
+// is encrypted. Leave them out when the account exists.
 //
-// Both features are one: a stream feature of XEP-0077 has another namespace than its
+// Mellium goes on when a feature fails that is not required. So those that follow fail
+// with the error of the registration, in place of what they do, if there was one.
+//
+// Both features of registration are one: that of XEP-0077 has another namespace than its
 // requests, and is stepped once only, so that everything is asked in one go.
-func Features(o ClientOptions) []xmpp.StreamFeature {
-	feature := func(space string, negotiate func(ctx context.Context, s *xmpp.Session) error) xmpp.StreamFeature {
+func Features(o ClientOptions, login ...xmpp.StreamFeature) []xmpp.StreamFeature {
+	var failed error
+	feature := func(space string, skip func(s *xmpp.Session) bool) xmpp.StreamFeature {
 		return xmpp.StreamFeature{
 			Name:       xml.Name{Space: space, Local: "register"},
 			Necessary:  xmpp.Secure,
@@ -59,23 +63,37 @@ func Features(o ClientOptions) []xmpp.StreamFeature {
 			List: func(context.Context, xmlstream.TokenWriter, xml.StartElement) (bool, error) {
 				return false, errors.New("register: a feature for clients only")
 			},
-			Parse: func(_ context.Context, d *xml.Decoder, start *xml.StartElement) (bool, any, error) {
-				return false, true, d.Skip()
+			Parse: func(_ context.Context, d *xml.Decoder, _ *xml.StartElement) (bool, any, error) {
+				_, err := xmlstream.Copy(xmlstream.Discard(), d)
+				return false, true, err
 			},
 			Negotiate: func(ctx context.Context, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, error) {
-				return 0, nil, negotiate(ctx, s)
+				if !skip(s) {
+					failed = o.negotiate(ctx, s)
+				}
+				return 0, nil, failed
 			},
 		}
 	}
-	return []xmpp.StreamFeature{
-		feature(NSFeature, o.negotiate),
-		feature(NSToken, func(ctx context.Context, s *xmpp.Session) error {
-			if _, both := s.Feature(NSFeature); both {
-				return nil // the other one has done it, or will
-			}
-			return o.negotiate(ctx, s)
+	list := []xmpp.StreamFeature{
+		feature(NSFeature, func(*xmpp.Session) bool { return false }),
+		feature(NSToken, func(s *xmpp.Session) bool {
+			_, both := s.Feature(NSFeature)
+			return both // the other one has done it, or will
 		}),
 	}
+	for _, f := range login {
+		if negotiate := f.Negotiate; negotiate != nil {
+			f.Negotiate = func(ctx context.Context, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, error) {
+				if failed != nil {
+					return 0, nil, failed
+				}
+				return negotiate(ctx, s, data)
+			}
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 // negotiate makes the account.

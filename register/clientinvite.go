@@ -21,9 +21,11 @@ type Link struct {
 }
 
 type commandXML struct {
-	Session string    `xml:"sessionid,attr"`
-	Status  string    `xml:"status,attr"`
-	Fields  []dataXML `xml:"jabber:x:data x>field"`
+	Session string `xml:"sessionid,attr"`
+	Status  string `xml:"status,attr"`
+	Form    struct {
+		Fields []dataXML `xml:"jabber:x:data field"`
+	} `xml:"jabber:x:data x"`
 }
 
 // AskInvite asks the own server for an invitation to become a contact of the account of
@@ -63,17 +65,14 @@ func command(ctx context.Context, s *xmpp.Session, node, session string, form xm
 		start.Attr = append(start.Attr, xml.Attr{Name: xml.Name{Local: "sessionid"}, Value: session})
 	}
 	start.Attr = append(start.Attr, xml.Attr{Name: xml.Name{Local: "action"}, Value: action})
-	var answer struct {
-		Command commandXML `xml:"http://jabber.org/protocol/commands command"`
-	}
-	err = s.UnmarshalIQElement(ctx, xmlstream.Wrap(form, start), stanza.IQ{Type: stanza.SetIQ, To: s.LocalAddr().Domain()}, &answer)
-	return answer.Command, err
+	err = s.UnmarshalIQElement(ctx, xmlstream.Wrap(form, start), stanza.IQ{Type: stanza.SetIQ, To: s.LocalAddr().Domain()}, &c)
+	return c, err
 }
 
 // link reads the result. The name of the last field is expire in the text of XEP-0401
 // and expiry in its registry.
 func (c *commandXML) link() (l Link, err error) {
-	for _, f := range c.Fields {
+	for _, f := range c.Form.Fields {
 		if len(f.Values) == 0 {
 			continue
 		}

@@ -23,7 +23,7 @@ func TestCommand(t *testing.T) {
 		{"unknown command", "serve", nil, 2, "server: unknown command \"serve\"; -help lists them\n"},
 		{"PostgreSQL", "-store postgres://db/x", nil, 1, "server: -store: PostgreSQL is not available yet\n"},
 		{"dns", "dns", nil, 1, "server: dns: not available yet\n"},
-		{"user", "user", nil, 2, "user: want add, passwd, del, disable, enable, list, clients or revoke\n"},
+		{"user", "user", nil, 2, "user: want add, passwd, del, disable, enable, list, clients, revoke, pending, approve or deny\n"},
 		{"user with flags around", "-domain example.org user -limits off add", nil, 2, "user: add wants one account, NAME@DOMAIN\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
