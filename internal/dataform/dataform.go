@@ -7,7 +7,6 @@ import (
 	"errors"
 
 	"github.com/propolis-im/propolis/internal/xmlwrite"
-	"github.com/propolis-im/propolis/mux"
 )
 
 // NS is the namespace of data forms.
@@ -126,10 +125,13 @@ type valueXML struct {
 	Any  []struct{} `xml:",any"`
 }
 
+// Element is an XML element that can be decoded, such as a mux.Child.
+type Element interface{ Decode(v any) error }
+
 // Read reads a submission: a form of type submit. One of type cancel is an
 // [ErrType], like any other. A field that comes twice is [ErrMalformed], and so are
 // values with elements and more than 64 of either.
-func Read(c mux.Child) (*Submission, error) {
+func Read(c Element) (*Submission, error) {
 	var x formXML
 	if c.Decode(&x) != nil {
 		return nil, ErrMalformed

@@ -1,82 +1,67 @@
-"""Registers an account, changes its password, logs in with it and removes the account.
+"""Drives slixmpp's plugin for registration; see slixmpp_client.py, whose environment
+and ends this script has.
 
-Arguments: address, port, domain. Prints a line for each step.
+    slixmpp_register.py ACCOUNT
 """
 
 import asyncio
-import ssl
+import os
 import sys
 
-import slixmpp
 from slixmpp.exceptions import IqError
+from slixmpp_client import WAIT, Client, Failed, demand, run_refused
 
-ADDRESS, PORT, DOMAIN = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-PASSWORD, OTHER = "wherefore art thou", "parting is such sweet sorrow"
-
-
-class Client(slixmpp.ClientXMPP):
-    def __init__(self, password, new):
-        super().__init__("bill@" + DOMAIN, password)
-        self.new, self.done, self.said = new, asyncio.get_event_loop().create_future(), []
-        self.ssl_context.check_hostname = False
-        self.ssl_context.verify_mode = ssl.CERT_NONE
-        for plugin in ("xep_0004", "xep_0030", "xep_0066", "xep_0077"):
-            self.register_plugin(plugin)
-        if new:
-            self["xep_0077"].force_registration = True
-            self.add_event_handler("register", self.on_register)
-        else:
-            self["xep_0077"].create_account = False
-        self.add_event_handler("session_start", self.on_start)
-        self.add_event_handler("failed_all_auth", lambda _: self.finish("refused"))
-        self.add_event_handler("disconnected", lambda _: self.finish("disconnected"))
-
-    def finish(self, word):
-        if not self.done.done():
-            self.done.set_result(word)
-
-    async def on_register(self, form):
-        print("form" if form["register"]["form"]["fields"] else "fields", flush=True)
-        try:
-            await self.send_new()
-            print("registered", flush=True)
-        except IqError as e:
-            print("not registered:", e.condition, flush=True)
-            self.disconnect()
-
-    async def send_new(self):
-        iq = self.Iq()
-        iq["type"] = "set"
-        iq["register"]["username"] = self.boundjid.user
-        iq["register"]["password"] = self.password
-        await iq.send(timeout=10)
-
-    async def on_start(self, _):
-        try:
-            if self.new:
-                await self["xep_0077"].change_password(OTHER, timeout=10)
-                print("changed", flush=True)
-            else:
-                await self["xep_0077"].cancel_registration(timeout=10)
-                print("removed", flush=True)
-        except IqError as e:
-            print("error:", e.condition, flush=True)
-        self.finish("done")
+NEW = "parting is such sweet sorrow"
 
 
-async def run(password, new):
-    client = Client(password, new)
-    client.connect_retry_max = client.reconnect_max_attempts = 1
-    client.enable_direct_tls, client.enable_starttls, client.enable_plaintext = False, True, False
-    client.connect((ADDRESS, PORT)) if CONNECT_TUPLE else client.connect(ADDRESS, PORT)
-    word = await asyncio.wait_for(client.done, 30)
-    print(word, flush=True)
-    client.abort()
-    await asyncio.sleep(0)
+async def run(account):
+    """Registers in band, changes the password, and removes the account."""
+    first = os.environ["PASSWORD"] = os.environ["PASSWORD"] + ", but longer"
+    x = Client(account)
+    answers = []
+
+    async def register(form):
+        answers.append({f.get("var") for f in form.xml.iter("{jabber:x:data}field")})
+        for username, password in (("admin", first), (x.requested_jid.user, "short"), (x.requested_jid.user, first)):
+            iq = x.Iq()
+            iq["type"] = "set"
+            iq["register"]["username"] = username
+            iq["register"]["password"] = password
+            try:
+                await iq.send(timeout=WAIT)
+                answers.append("registered")
+            except IqError as e:
+                answers.append((e.iq["error"]["condition"], e.iq["error"]["code"]))
+
+    x.add_event_handler("register", register)
+    x._always_send_everything = True  # see run_register of slixmpp_client.py
+    await x.login()
+    demand(answers[1:] == [("conflict", "409"), ("not-acceptable", "406"), "registered"], f"the server said {answers}")
+    demand({"username", "password"} <= answers[0], f"the form has the fields {answers[0]}")
+
+    await x["xep_0077"].change_password(NEW, timeout=WAIT)
+    try:
+        await x["xep_0077"].change_password("short", timeout=WAIT)
+        raise Failed("a short password was taken")
+    except IqError as e:
+        demand(e.iq["error"]["condition"] == "not-acceptable", f"refused with {e.iq['error']['condition']}")
+    await x.leave()
+    await run_refused(account, first)
+
+    x = await Client(account, NEW).login()
+    await x["xep_0077"].cancel_registration(timeout=WAIT)
+    await x.expect("end of the connection", lambda name, _: name == "disconnected")
+    await run_refused(account, NEW)
 
 
-CONNECT_TUPLE = "address" in slixmpp.ClientXMPP.connect.__code__.co_varnames[:2]
-loop = asyncio.new_event_loop()
-asyncio.set_event_loop(loop)
-for step in ((PASSWORD, True), (OTHER, False), (OTHER, False)):
-    loop.run_until_complete(run(*step))
+def main():
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(run(*sys.argv[1:]))
+    except Failed as e:
+        sys.exit(f"failed: {e}")
+    print("done", flush=True)
+
+
+main()
