@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,13 +80,13 @@ func TestScenarioSilence(t *testing.T) {
 		}
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
-		if end.err != nil {
-			t.Errorf("closed early: %v", end.err)
+		if err := end.closed(); err != nil {
+			t.Errorf("closed early: %v", err)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if end.err == nil || !strings.Contains(end.err.Error(), "not-authorized") {
-			t.Errorf("closed with %v", end.err)
+		if err := end.closed(); err == nil || !strings.Contains(err.Error(), "not-authorized") {
+			t.Errorf("closed with %v", err)
 		}
 		c.Close()
 	})
@@ -279,12 +280,23 @@ func TestRedirect(t *testing.T) {
 // closing is a connection that notes with what it was closed.
 type closing struct {
 	known bool // where the peer is
+	mu    sync.Mutex
 	err   error
+}
+
+func (c *closing) closed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 func (*closing) Write([]byte) error { return nil }
 func (*closing) Pending() int       { return 0 }
-func (c *closing) Close(err error)  { c.err = err }
+func (c *closing) Close(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
 func (c *closing) RemoteAddr() net.Addr {
 	if !c.known {
 		return nil
