@@ -39,9 +39,10 @@ type Stream struct {
 	frozen   bool
 	parting  *Session // has ended; its last words are still to be written
 	closed   bool
-	waiting  bool // the reader waits for credit
-	ended    bool // Gone was called
-	final    bool // it was ended with an error that is told: so is its session
+	waiting  bool   // the reader waits for credit
+	ended    bool   // Gone was called
+	final    bool   // it was ended with an error that is told: so is its session
+	missed   missed // by a login in progress
 }
 
 // NewStream begins a stream over a connection. For a client's stream Receive
@@ -156,12 +157,18 @@ func (st *Stream) SetState(s State) {
 	st.state |= s
 }
 
-// SetAccount notes who a client has proved to be.
+// SetAccount notes who a client has proved to be. The stream ends if what was
+// proved holds no more, see [Stream.BeginLogin].
 func (st *Stream) SetAccount(a Address) {
 	st.mu.Lock()
-	defer st.mu.Unlock()
 	st.account = a
 	st.state |= Authenticated
+	why := st.missed.of(a)
+	st.missed = nil
+	st.mu.Unlock()
+	if why != nil {
+		st.Close(why)
+	}
 }
 
 // Authorize lets a server or component send for a domain (RFC 6120 §8.1.2.2).
