@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -127,7 +128,7 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 		r.ctx, r.cancel = context.WithCancel(ctx)
 	}
 	defer func() { r.cancel() }()
-	err := r.serve()
+	err := r.contained()
 	if err == nil {
 		return nil
 	}
@@ -173,6 +174,18 @@ const (
 	ready               // a session is attached
 )
 
+// contained is serve, with a panic of whoever takes part costing this stream only.
+func (r *run) contained() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.n.log.LogAttrs(r.base, slog.LevelError, "negotiation panicked",
+				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			err = stream.InternalServerError
+		}
+	}()
+	return r.serve()
+}
+
 func (r *run) serve() error {
 	if r.t.TLS() != nil {
 		r.secured()
@@ -216,10 +229,10 @@ func (r *run) serve() error {
 	}
 }
 
-// read waits for the next element, inside an exchange of SASL not for long: it
-// keeps a copy of credentials (auth-register SC-22).
+// read waits for the next element, inside an exchange of SASL or of a feature not
+// for long: it keeps a copy of credentials (auth-register SC-22).
 func (r *run) read() (*mux.Stanza, error) {
-	if r.auth.ex == nil {
+	if r.auth.ex == nil && r.going == nil {
 		return r.t.ReadElement(r.ctx)
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, maxSASLPause)
