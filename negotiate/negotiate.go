@@ -128,7 +128,7 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 		r.ctx, r.cancel = context.WithCancel(ctx)
 	}
 	defer func() { r.cancel() }()
-	err := r.contained()
+	err := r.contained(r.serve)
 	if err == nil {
 		return nil
 	}
@@ -174,8 +174,8 @@ const (
 	ready               // a session is attached
 )
 
-// contained is serve, with a panic of whoever takes part costing this stream only.
-func (r *run) contained() (err error) {
+// contained has a panic of whoever takes part cost this stream only.
+func (r *run) contained(serve func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.n.log.LogAttrs(r.base, slog.LevelError, "negotiation panicked",
@@ -183,7 +183,7 @@ func (r *run) contained() (err error) {
 			err = stream.InternalServerError
 		}
 	}()
-	return r.serve()
+	return serve()
 }
 
 func (r *run) serve() error {
