@@ -20,6 +20,7 @@ type auth struct {
 	down     error             // of everything that looks at an account
 	none     bool              // no mechanism can succeed
 	changed  func()            // is called after a proof was checked
+	asked    int               // how often an account was looked at
 }
 
 type account struct {
@@ -65,6 +66,7 @@ func (a *auth) Binding(_ *mux.Stream, typ string) ([]byte, error) {
 func (a *auth) Status(_ context.Context, name string) (generation int64, disabled, exists bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked++
 	x, ok := a.accounts[name]
 	if !ok || a.down != nil {
 		return 0, false, false, a.down
@@ -75,6 +77,7 @@ func (a *auth) Status(_ context.Context, name string) (generation int64, disable
 func (a *auth) Upgrades(_ context.Context, name string) ([]string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked++
 	if x, ok := a.accounts[name]; ok {
 		return x.lacks, a.down
 	}
