@@ -127,6 +127,7 @@ func TestAttack22Identity(t *testing.T) {
 	const mallory = "<authenticate{2} mechanism='PLAIN'><initial-response>{64 %s\x00mallory\x00evil}</initial-response><bind{bind2}/>{end}"
 	for _, tt := range []struct{ name, header, text, want string }{
 		{"stream of another", "{romeo}", fmt.Sprintf(mallory, ""), "{fail not-authorized}"},
+		{"for itself on the stream of another", "{romeo}", fmt.Sprintf(mallory, "mallory@example.net"), "{fail not-authorized}"},
 		{"for another", "{open}", fmt.Sprintf(mallory, "romeo@example.net"), "{fail invalid-authzid}"},
 		{"stream of and for another", "{romeo}", fmt.Sprintf(mallory, "romeo@example.net"), "{fail invalid-authzid}"},
 		{"wrong case is no other", "{open}", strings.Replace(fmt.Sprintf(mallory, ""), "mallory", "MALLORY", 1), "{fail not-authorized}"},
