@@ -13,7 +13,6 @@ import (
 // turns only.
 type account struct {
 	first, last stamp // of the messages archived since it is in use
-	since       int   // messages archived since something was last removed
 	rooms       recent[private]
 }
 
@@ -179,7 +178,7 @@ func (x *Extension) archive(e *mux.Event, peer mux.Address, id string) string {
 		a.first = a.last
 	}
 	e.Work.Write(x.store.Append(e.Account, Entry{ID: id, At: a.last.at, With: peer, Stanza: original(e)}))
-	x.retain(e, a)
+	x.retain(e)
 	return id
 }
 

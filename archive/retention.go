@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -9,8 +10,8 @@ import (
 )
 
 const (
-	// trimEvery is after how many messages of an account those that are too many or
-	// too old are removed.
+	// trimEvery is after how many messages of an account, on average, those that are
+	// too many or too old are removed.
 	trimEvery = 64
 	// trimMost is how many are removed at a time, so that nobody waits long for the
 	// store.
@@ -31,12 +32,12 @@ func (x *Extension) removal() (r Removal, any bool) {
 	return r, x.opt.MaxAge > 0 || r.Keep > 0
 }
 
-// retain removes from the oldest end what there is too much of, once in a while.
-func (x *Extension) retain(e *mux.Event, a *account) {
-	if a.since++; a.since < trimEvery {
+// retain removes from the oldest end what there is too much of, once in a while. That
+// is left to chance, since nothing is remembered of accounts that are not in use.
+func (x *Extension) retain(e *mux.Event) {
+	if rand.IntN(trimEvery) > 0 {
 		return
 	}
-	a.since = 0
 	if r, any := x.removal(); any {
 		e.Work.Write(x.store.Remove(e.Account, r))
 	}

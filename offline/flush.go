@@ -60,11 +60,11 @@ func (x *Extension) further(e *mux.Event) {
 // flush sends a session what is stored, behind all that is written for it and before
 // anything that arrives from this turn on.
 func (x *Extension) flush(e *mux.Event, s *mux.Session) {
-	if x.opt.ReadsArchive(s) {
-		x.clear(e) // core-im COMB-5
-	}
 	if u, known := x.usage.get(e.Account); known && u.Messages == 0 {
 		return
+	}
+	if x.opt.ReadsArchive(s) {
+		x.clear(e) // core-im COMB-5
 	}
 	x.m.Store(e.Mux())
 	f := &flush{x: x, s: s, account: e.Account, written: make(chan struct{})}

@@ -5,23 +5,30 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/archive"
+	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // stores are what survives a restart.
 type stores struct {
+	real     bool // stream management is that of package smacks
 	offline  offline.Memory
 	archive  archive.Memory
 	sessions mux.MemorySessions
+	streams  smacks.Memory
 }
 
 // extensions are those that messages depend on, as they are put together: with an
 // archive or without.
 func (st *stores) extensions(archived bool, o offline.Options) []mux.Extension {
 	var list []mux.Extension
-	sm := &smacks{keep: 5 * time.Minute}
+	var sm mux.Extension = &toySmacks{keep: 5 * time.Minute}
+	if st.real {
+		sm = smacks.New(&st.streams, &smacks.Options{Window: 5 * time.Minute})
+	}
 	if !archived {
 		return append(list, offline.New(&st.offline, &o), sm)
 	}
@@ -36,6 +43,18 @@ func play(t *testing.T, pattern string, archived bool, o offline.Options) {
 		return muxtest.Config{
 			Options:    mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true},
 			Extensions: func() []mux.Extension { return st.extensions(archived, o) },
+		}
+	})
+}
+
+func TestWithCarbons(t *testing.T) {
+	muxtest.Transcripts(t, "testdata/copies-*.xmpp", func(*testing.T) muxtest.Config {
+		st := new(stores)
+		return muxtest.Config{
+			Options: mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true},
+			Extensions: func() []mux.Extension {
+				return append(st.extensions(true, offline.Options{}), carbons.New(&carbons.Options{StanzaID: archive.StanzaID}))
+			},
 		}
 	})
 }

@@ -219,7 +219,7 @@ func (x *Extension) bound(_ context.Context, e *mux.InlineEvent) (xmlstream.Mars
 
 // clear removes what is in the archive.
 func (x *Extension) clear(e *mux.Event) {
-	if x.opt.Archived == nil {
+	if u, known := x.usage.get(e.Account); x.opt.Archived == nil || known && u.Messages == 0 {
 		return
 	}
 	e.Work.Write(x.store.Remove(e.Account, Removal{References: true}))

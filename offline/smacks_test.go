@@ -13,9 +13,9 @@ import (
 	"github.com/propolis-im/propolis/mux"
 )
 
-// smacks is as much of XEP-0198 as these tests need: sessions that enable it are kept
+// toySmacks is as much of XEP-0198 as these tests need: sessions that enable it are kept
 // for some time, also over a restart, with what their clients have not acknowledged.
-type smacks struct {
+type toySmacks struct {
 	keep time.Duration
 	key  mux.Key[smState]
 }
@@ -29,9 +29,9 @@ type smState struct {
 
 const nsSM = "urn:xmpp:sm:3"
 
-func (*smacks) Name() string { return "smacks" }
+func (*toySmacks) Name() string { return "smacks" }
 
-func (x *smacks) Register(r *mux.Registry) error {
+func (x *toySmacks) Register(r *mux.Registry) error {
 	x.key = mux.PersistentSlot(r, "smacks", mux.Codec[smState]{Encode: encodeSM, Decode: decodeSM})
 	r.Outbound(mux.Track, func(s *mux.Session, next mux.Sink) mux.Sink {
 		st := x.key.Of(s)
@@ -68,7 +68,7 @@ func nonza(text string) *mux.Item {
 	return &mux.Item{Stanza: s}
 }
 
-func (x *smacks) enable(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+func (x *toySmacks) enable(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s := e.Session
 	s.Sync(func() {
 		x.key.Of(s).on = true
@@ -87,7 +87,7 @@ func count(s string) uint32 {
 	return uint32(n)
 }
 
-func (x *smacks) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+func (x *toySmacks) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	h := count(e.Stanza.Attr("h"))
 	e.Session.Sync(func() { x.key.Of(e.Session).ackTo(h) })
 	return mux.Done, nil
@@ -101,7 +101,7 @@ func (st *smState) ackTo(h uint32) {
 	}
 }
 
-func (x *smacks) resume(_ context.Context, st *mux.Stream, el *mux.Stanza) (mux.Outcome, error) {
+func (x *toySmacks) resume(_ context.Context, st *mux.Stream, el *mux.Stanza) (mux.Outcome, error) {
 	id, _ := mux.ParseSessionID(el.Attr("previd"))
 	h := count(el.Attr("h"))
 	return mux.Outcome{Become: &mux.Resumption{

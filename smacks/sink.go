@@ -1,6 +1,9 @@
 package smacks
 
 import (
+	"context"
+	"time"
+
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -18,11 +21,15 @@ var (
 	_ mux.Keeper   = (*sink)(nil)
 	_ mux.Asker    = (*sink)(nil)
 	_ mux.Waiter   = (*sink)(nil)
+	_ mux.Tracker  = (*sink)(nil)
 )
 
 func (x *Extension) bind(s *mux.Session, next mux.Sink) mux.Sink {
 	return &sink{x: x, s: s, st: x.key.Of(s), next: next}
 }
+
+// Tracks implements [mux.Tracker].
+func (k *sink) Tracks() bool { return k.st.phase == on }
 
 // Put numbers a stanza, keeps it and passes it on, in this order (XEP-0198 §4,
 // smacks SM-32).
@@ -87,6 +94,9 @@ func (k *sink) keep(e *entry) {
 	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out()+1, !st.floating
 	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.unsaved = true
+		if e.item.Flags&mux.Offline != 0 {
+			k.saveSoon()
+		}
 		return
 	}
 	st.lastRow, e.row = kept.Row, kept.Row
@@ -94,6 +104,24 @@ func (k *sink) keep(e *entry) {
 		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
 		st.noteDue = false
 	}
+}
+
+// saveSoon has the store know of what came in no turn, without anybody waiting for
+// it: messages that were stored for the client, and should not come twice after a
+// crash. The lock is held.
+func (k *sink) saveSoon() {
+	st := k.st
+	if st.saves {
+		return
+	}
+	st.saves = true
+	s := k.s
+	time.AfterFunc(k.x.opt.NoteWithin, func() {
+		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+			s.Sync(func() { st.saves = false })
+			e.Work.Save(s)
+		})
+	})
 }
 
 // counters are what the store has to know. Of the client's stanzas only those
