@@ -21,7 +21,9 @@ type Options struct {
 	// Nil refuses them always. Which domains are served is [mux.Host.Local]'s to
 	// say.
 	Domains func() []string
-	// SASL authenticates; nil offers no SASL, as where a feature does it all.
+	// SASL authenticates; nil offers no SASL, as where a feature does it all. For a
+	// feature whose mechanisms bind the channel take a [ChannelBinder] that lists no
+	// mechanisms of its own: peers must be told of the types (XEP-0440 §2).
 	SASL SASL
 	// Timeout bounds the whole negotiation, 0 for 60 s (core-im LC-20); negative
 	// is no bound. [mux.Feature.Deadline] extends it.
