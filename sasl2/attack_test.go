@@ -120,6 +120,25 @@ func withBinding(s *setup) {
 	s.auth.bindings = map[string]string{"tls-exporter": "data"}
 }
 
+// TestAttack25NoPassword: who logs in without the password gets neither a key for
+// one nor passes for somebody who knows it, though whose credentials they are is
+// known.
+func TestAttack25NoPassword(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		site := fasts(t)
+		site.auth.knows = true
+		p := site.connect()
+		defer p.stop()
+		p.run("C: {romeo}\nC: <authenticate{2} mechanism='EXTERNAL'><initial-response>{64 romeo@example.net}</initial-response>" + wants +
+			"<upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-SCRAM-SHA-256</upgrade>{end}\n" + gets)
+		list, err := site.x.Devices(t.Context(), site.host.Mux(), romeo)
+		if err != nil || len(list) != 1 || list[0].Password || !list[0].Token {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
 // TestAttack22Identity: nobody becomes who the stream header, the name in a token's
 // message or an authorization identity names.
 func TestAttack22Identity(t *testing.T) {

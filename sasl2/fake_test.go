@@ -19,6 +19,7 @@ type auth struct {
 	bindings map[string]string // data by type
 	down     error             // of everything that looks at an account
 	none     bool              // no mechanism can succeed
+	knows    bool              // EXTERNAL knows the generation of credentials
 	changed  func()            // is called after a proof was checked
 	asked    int               // how often an account was looked at
 }
@@ -144,7 +145,10 @@ func (x *exchange) Step(_ context.Context, in []byte) (out []byte, done bool, er
 	switch text := string(in); {
 	case x.mechanism == "EXTERNAL":
 		x.account = text
-		return nil, true, nil
+		if x.a.knows {
+			x.generation, _, _, err = x.a.Status(context.Background(), text)
+		}
+		return nil, true, err
 	case x.mechanism == "PLAIN":
 		parts := strings.Split(text, "\x00")
 		if len(parts) != 3 {
