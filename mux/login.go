@@ -1,28 +1,55 @@
 package mux
 
-// missed are the accounts whose logins were ended while a stream that had not said
-// yet whose it is was logging in, and why.
-type missed map[Address]error
+import "sync"
 
-// maxMissed bounds them. With more a login fails whoever it is for.
-const maxMissed = 64
-
-func (m missed) of(a Address) error {
-	if why := m[a]; why != nil {
-		return why
-	}
-	return m[Address{}]
+// endings are the accounts whose logins were ended last, for streams that do not say
+// until later whose they are.
+type endings struct {
+	mu   sync.Mutex
+	n    uint64   // of all
+	last []ending // the nth at n modulo keptEndings
 }
 
-// add notes one more.
-func (m *missed) add(a Address, why error) {
-	if *m == nil {
-		*m = make(missed)
+type ending struct {
+	account Address
+	why     error
+}
+
+// keptEndings bounds how much a login may miss: with more it fails, whoever it is
+// for. A password that is changed costs more than such a login takes.
+const keptEndings = 1024
+
+func (l *endings) add(a Address, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := ending{a.clone(), why}
+	if len(l.last) < keptEndings {
+		l.last = append(l.last, e)
+	} else {
+		l.last[l.n%keptEndings] = e
 	}
-	if _, has := (*m)[a]; !has && len(*m) >= maxMissed {
-		a = Address{}
+	l.n++
+}
+
+func (l *endings) now() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.n
+}
+
+// since is why the logins of an account were ended since then, nil if they were not.
+func (l *endings) since(then uint64, a Address) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n-then > keptEndings {
+		return errServer
 	}
-	(*m)[a] = why
+	for ; then < l.n; then++ {
+		if e := &l.last[then%keptEndings]; e.account == a {
+			return e.why
+		}
+	}
+	return nil
 }
 
 // BeginLogin is called by who negotiates whenever an attempt to log in may begin:
@@ -31,9 +58,10 @@ func (m *missed) add(a Address, why error) {
 // also if the proof was checked before that and [Stream.SetAccount] is called
 // after it.
 func (st *Stream) BeginLogin() {
+	now := st.m.endings.now()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.missed = nil
+	st.login = now
 }
 
 // EndLogins ends the streams that have authenticated as the account of the turn and
@@ -41,24 +69,13 @@ func (st *Stream) BeginLogin() {
 // what they have proved may be worth nothing any more. [Event.EndSessions] and
 // [Event.RemoveAccount] do it, too.
 func (e *Event) EndLogins(why error) {
+	// First for those who are not known yet: SetAccount looks in the other order.
+	e.m.endings.add(e.Account, why)
 	e.m.streams.Range(func(k, _ any) bool {
-		k.(*Stream).endLogin(e.Account, why)
+		st := k.(*Stream)
+		if st.role == Client && st.State()&Bound == 0 && st.Account() == e.Account {
+			st.Close(why) // a bind that waits for its turn will see it
+		}
 		return true
 	})
-}
-
-func (st *Stream) endLogin(a Address, why error) {
-	st.mu.Lock()
-	if st.role != Client || st.state&Bound != 0 || st.closed {
-		st.mu.Unlock()
-		return
-	}
-	mine := st.account == a
-	if st.state&Authenticated == 0 {
-		st.missed.add(a, why)
-	}
-	st.mu.Unlock()
-	if mine {
-		st.Close(why) // a bind that waits for its turn will see it
-	}
 }

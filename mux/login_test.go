@@ -37,9 +37,10 @@ func TestEndLogins(t *testing.T) {
 			"another's":         {func(*mux.Stream) { end(juliet) }, false},
 			"before it began":   {func(st *mux.Stream) { end(romeo); st.BeginLogin() }, false},
 			"then another's":    {func(*mux.Stream) { end(romeo); end(juliet) }, true},
-			"one of many":       {func(*mux.Stream) { crowd(end, 70) }, true},
-			"of many before it": {func(st *mux.Stream) { crowd(end, 70); st.BeginLogin() }, false},
-			"twice, of few":     {func(*mux.Stream) { crowd(end, 60); crowd(end, 60) }, false},
+			"many others'":      {func(*mux.Stream) { crowd(end, 1024) }, false},
+			"too many others'":  {func(*mux.Stream) { crowd(end, 1025) }, true},
+			"of many before it": {func(st *mux.Stream) { crowd(end, 1500); st.BeginLogin() }, false},
+			"long ago":          {func(*mux.Stream) { end(romeo); crowd(end, 1000) }, true},
 			"it has a session": {func(st *mux.Stream) {
 				st.SetAccount(addr(romeo))
 				if _, err := st.Bind(t.Context(), nil); err != nil {

@@ -42,13 +42,13 @@ type Stream struct {
 	waiting  bool   // the reader waits for credit
 	ended    bool   // Gone was called
 	final    bool   // it was ended with an error that is told: so is its session
-	missed   missed // by a login in progress
+	login    uint64 // which ending of logins was the last before its own began
 }
 
 // NewStream begins a stream over a connection. For a client's stream Receive
 // must not be called before a session is bound.
 func (m *Mux) NewStream(c Conn, role Role) *Stream {
-	st := &Stream{m: m, role: role, conn: c}
+	st := &Stream{m: m, role: role, conn: c, login: m.endings.now()}
 	st.calm = sync.NewCond(&st.mu)
 	if _, ok := c.(FramedConn); ok {
 		st.ns, st.framed = NSClient, true
@@ -163,10 +163,9 @@ func (st *Stream) SetAccount(a Address) {
 	st.mu.Lock()
 	st.account = a
 	st.state |= Authenticated
-	why := st.missed.of(a)
-	st.missed = nil
+	since := st.login
 	st.mu.Unlock()
-	if why != nil {
+	if why := st.m.endings.since(since, a); why != nil && st.role == Client {
 		st.Close(why)
 	}
 }
