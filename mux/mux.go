@@ -49,6 +49,7 @@ type Mux struct {
 	shards   [accountShards]accountShard
 	sessions sync.Map // SessionID to *Session
 	streams  sync.Map // *Stream
+	endings  endings
 	queries  queries
 	commits  commits
 	stamps   atomic.Uint64 // of writes

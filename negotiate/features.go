@@ -73,10 +73,10 @@ func (r *run) mechanisms(b []byte) []byte {
 	}
 	names := r.n.opt.SASL.Mechanisms(r.st)
 	r.auth.listed = names
+	b = r.channelBindings(b) // also if only the mechanisms of a feature have a use for them
 	if len(names) == 0 {
 		return b
 	}
-	b = r.channelBindings(b)
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
 	for _, m := range names {
 		b = append(b, "<mechanism>"...)

@@ -30,6 +30,9 @@ func (r *run) element(el *mux.Stanza) (next, error) {
 		r.exclusive(nil, nil)
 		return r.follow(f, step, el)
 	}
+	if r.auth.ex == nil {
+		r.st.BeginLogin()
+	}
 	if el.Kind() == mux.Message || el.Kind() == mux.Presence {
 		return goOn, stream.NotAuthorized // core-im LC-5, LC-6
 	}

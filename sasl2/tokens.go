@@ -172,9 +172,29 @@ func (l *login) enrol(ctx context.Context) (condition string, err error) {
 		if err != nil {
 			return l.condition(ctx, err), err
 		}
-		return "", nil
+		return l.confirm(ctx)
 	}
 	return condTemporary, ErrConflict
+}
+
+// confirm looks again at the account, now that its client is written: of one that
+// was removed meanwhile nothing must be left.
+func (l *login) confirm(ctx context.Context) (condition string, err error) {
+	s, ok := l.x.auth.(Statuser)
+	if !ok {
+		return "", nil
+	}
+	_, _, exists, err := s.Status(ctx, l.account.String())
+	if err != nil {
+		return l.condition(ctx, err), err
+	}
+	if exists {
+		return "", nil
+	}
+	err = l.st.Mux().Do(ctx, l.account, func(_ context.Context, e *mux.Event) {
+		e.Work.Write(l.x.store.Remove(e.Account, l.client))
+	})
+	return condNotAuthorized, err
 }
 
 // mayHaveToken is the mechanism of the token that is wanted, empty if there is to
