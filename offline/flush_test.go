@@ -1,0 +1,206 @@
+package offline_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/propolis-im/propolis/archive"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/mux/muxtest"
+	"github.com/propolis-im/propolis/offline"
+)
+
+// slow is a store whose reads wait, as those of a disk do.
+type slow struct {
+	offline.Memory
+	mu   sync.Mutex
+	wait chan struct{} // closed when reads may end; nil if they need not wait
+	skip int           // but so many
+}
+
+// hold makes reads wait, after some that do not.
+func (s *slow) hold(after int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wait, s.skip = make(chan struct{}), after
+}
+
+func (s *slow) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.wait)
+	s.wait = nil
+}
+
+func (s *slow) Load(ctx context.Context, account mux.Address, after offline.Message, limit, octets int) ([]offline.Message, bool, error) {
+	list, more, err := s.Memory.Load(ctx, account, after, limit, octets)
+	s.mu.Lock()
+	wait := s.wait
+	if s.skip--; s.skip >= 0 {
+		wait = nil
+	}
+	s.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+	return list, more, err
+}
+
+// TestEndsWhileReading: a session ends while what waits is read for it; another one
+// gets it.
+func TestEndsWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(slow)
+		h, romeo := start(t, store, new(muxtest.Committer), nil)
+		romeo.Send(chat("m1", "x"))
+		store.hold(0)
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<presence/>")
+		j.Drop()
+		h.Settle()
+		store.release()
+		h.Settle()
+		j = h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<presence/>")
+		if got := ids(j); got != "m1" || stored(t, &store.Memory) != 0 {
+			t.Errorf("got %q, %d are stored", got, stored(t, &store.Memory))
+		}
+	})
+}
+
+// TestAwayWhileReading: a client says that it is away while it is sent what waits;
+// another one that is there gets the rest.
+func TestAwayWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(offline.Memory)
+		h, romeo := start(t, store, new(muxtest.Committer), nil)
+		for i := range 200 {
+			romeo.Write(chat(fmt.Sprint("m", i), strings.Repeat("x", 1000)))
+		}
+		h.Settle()
+		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
+		first.Stall()
+		first.Send("<presence/>")
+		second.Send("<presence/>")
+		first.Send("<presence type='unavailable'/>")
+		first.Unstall()
+		h.Settle()
+		n := len(strings.Fields(ids(first))) + len(strings.Fields(ids(second)))
+		if n != 200 || stored(t, store) != 0 {
+			t.Errorf("%d messages came, %d are stored", n, stored(t, store))
+		}
+	})
+}
+
+// TestStoredWhileReading: what is stored while a session is sent what waits, because
+// its client was away for a moment, does not wait longer.
+func TestStoredWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(slow)
+		h, romeo := start(t, store, new(muxtest.Committer), nil)
+		romeo.Send(chat("m1", "x"))
+		store.hold(0)
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<presence/>")
+		j.Send("<presence type='unavailable'/>")
+		romeo.Send(chat("m2", "x"))
+		j.Send("<presence/>")
+		romeo.Send(chat("m3", "x"))
+		store.release()
+		h.Settle()
+		if got := ids(j); got != "m1 m2 m3" || stored(t, &store.Memory) != 0 {
+			t.Errorf("got %q, %d are stored", got, stored(t, &store.Memory))
+		}
+	})
+}
+
+// TestLongArchived: long messages of which only names are stored are sent bit by bit,
+// like all others.
+func TestLongArchived(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(offline.Memory)
+		a := archive.New(new(archive.Memory), nil)
+		h, romeo := start(t, store, new(muxtest.Committer), &offline.Options{ReadsArchive: a.Reads, Archived: a.Messages}, a)
+		var want []string
+		for i := range 60 {
+			romeo.Send(chat(fmt.Sprint("m", i), strings.Repeat("x", 100<<10)))
+			want = append(want, fmt.Sprint("m", i))
+		}
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Stall()
+		j.Send("<presence/>")
+		if n := len(j.Arrived()); n > 4 {
+			t.Errorf("%d long messages for a client that does not read", n)
+		}
+		j.Unstall()
+		h.Settle()
+		if got := ids(j); got != strings.Join(want, " ") || stored(t, store) != 0 {
+			t.Errorf("got %q, %d are stored", got, stored(t, store))
+		}
+	})
+}
+
+// TestAcknowledgedWhileReading: a message that is acknowledged while what waits is read
+// for another session is not sent to that as well.
+func TestAcknowledgedWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(slow)
+		h, romeo := start(t, store, new(muxtest.Committer), nil, &toySmacks{keep: time.Minute})
+		romeo.Send(chat("m1", "x"))
+		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
+		first.Send("<enable xmlns='" + nsSM + "'/>")
+		first.Clear()
+		first.Send("<presence/>")
+		if got := ids(first); !strings.HasPrefix(got, "m1") {
+			t.Fatalf("got %q", got)
+		}
+		store.hold(0)
+		second.Send("<presence/>")
+		first.Send("<a xmlns='" + nsSM + "' h='1'/>")
+		store.release()
+		h.Settle()
+		if got := ids(second); got != "" || stored(t, &store.Memory) != 0 {
+			t.Errorf("got %q, %d are stored", got, stored(t, &store.Memory))
+		}
+	})
+}
+
+// TestReturnedWhileReading: what a session had that has ended is sent to one that is
+// being sent what came later.
+func TestReturnedWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(slow)
+		h, romeo := start(t, store, new(muxtest.Committer), nil, &toySmacks{keep: time.Minute})
+		for i := range 60 {
+			romeo.Write(chat(fmt.Sprint("m", i), "x"))
+		}
+		h.Settle()
+		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
+		first.Send("<enable xmlns='" + nsSM + "'/>")
+		first.Clear()
+		first.Send("<presence/>")
+		if n := len(strings.Fields(ids(first))); n < 60 {
+			t.Fatalf("%d messages came", n)
+		}
+		store.hold(1)
+		second.Send("<presence/>")
+		first.Close()
+		h.Settle()
+		store.release()
+		h.Settle()
+		if n := len(strings.Fields(ids(second))); n != 60 || stored(t, &store.Memory) != 0 {
+			t.Errorf("then %d messages came, %d are stored", n, stored(t, &store.Memory))
+		}
+	})
+}
