@@ -180,6 +180,7 @@ func (s *Session) unwritten(items []Item) {
 		s.left = append(s.left, loose...)
 	default: // its end did not see them
 		s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+			s.m.checkRemoved(ctx, e)
 			for i := range loose {
 				s.m.dispose(ctx, e, s, &loose[i])
 			}

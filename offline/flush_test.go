@@ -204,3 +204,74 @@ func TestReturnedWhileReading(t *testing.T) {
 		}
 	})
 }
+
+// TestReturnedOfReader: what waits and a session had whose client reads the archive,
+// before the server was started anew, is not held back from others.
+func TestReturnedOfReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := new(stores)
+		h := muxtest.New(t, &mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true}, st.extensions(true, offline.Options{})...)
+		h.AddAccount("juliet@example.net")
+		h.Connect(t, romeoFull).Send(chat("m1", "x"))
+		first := h.Connect(t, "juliet@example.net/first")
+		first.Send("<enable xmlns='"+nsSM+"'/>", "<presence/>")
+		first.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		h.Restart(st.extensions(true, offline.Options{})...)
+		time.Sleep(time.Hour) // its window is over
+		second := h.Connect(t, "juliet@example.net/second")
+		second.Send("<presence/>")
+		if got := ids(second); got != "m1" || stored(t, &st.offline) != 0 {
+			t.Errorf("got %q, %d are stored", got, stored(t, &st.offline))
+		}
+	})
+}
+
+// TestRemovedBeforeCommit: a message that was on its way to an account when it was
+// removed is not kept for whoever has that name next.
+func TestRemovedBeforeCommit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, commits, a := new(offline.Memory), new(muxtest.Committer), archive.New(new(archive.Memory), nil)
+		h, romeo := start(t, store, commits, &offline.Options{ReadsArchive: a.Reads, Archived: a.Messages}, a)
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<presence/>")
+		commits.Hold()
+		romeo.Send(chat("m1", "x"))
+		h.RemoveAccount("juliet@example.net")
+		done := make(chan error, 1)
+		go func() { done <- h.Mux().RemoveAccount(t.Context(), juliet) }()
+		h.Settle()
+		commits.Release()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		h.Settle()
+		if n := stored(t, store); n != 0 {
+			t.Errorf("%d messages are stored", n)
+		}
+		if got := ids(romeo); got != "m1!" {
+			t.Errorf("romeo got %q", got)
+		}
+	})
+}
+
+// TestRemovedWithSession: what a session had when its account was removed comes back to
+// who sent it.
+func TestRemovedWithSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(offline.Memory)
+		h, romeo := start(t, store, new(muxtest.Committer), nil, &toySmacks{keep: time.Minute})
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<enable xmlns='"+nsSM+"'/>", "<presence/>")
+		romeo.Send(chat("m1", "x"))
+		h.RemoveAccount("juliet@example.net")
+		if err := h.Mux().RemoveAccount(t.Context(), juliet); err != nil {
+			t.Error(err)
+		}
+		if got := ids(romeo); got != "m1!" || stored(t, store) != 0 {
+			t.Errorf("romeo got %q, %d are stored", got, stored(t, store))
+		}
+	})
+}

@@ -112,6 +112,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	}
 	x.state = mux.Slot[state](r)
 	r.Undelivered(mux.Message, x.undelivered, mux.BlocksIf(x.waits))
+	r.Leftover(mux.Message, x.leftover)
 	r.Observe(mux.FromPeer, mux.Presence, x.presence)
 	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Closed: x.closed})
 	r.Restored(x.restored)
@@ -131,13 +132,19 @@ func (x *Extension) Start(_ context.Context, m *mux.Mux) error {
 	return nil
 }
 
+// leftover is told of what a session had that has ended, before an archive is that
+// answers for it.
+func (x *Extension) leftover(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	if e.Item.Flags&mux.Offline == 0 {
+		return mux.Pass, nil
+	}
+	x.back(e) // it is stored still
+	return mux.Done, nil
+}
+
 // undelivered stores what nobody took (core-im DL-36, COMB-8).
 func (x *Extension) undelivered(ctx context.Context, e *mux.Event) (mux.Verdict, error) {
-	if e.Item.Flags&mux.Offline != 0 {
-		x.back(e) // it is stored still
-		return mux.Done, nil
-	}
-	if e.Item.Flags&(mux.Copy|mux.ArchiveResult) != 0 || !storable(e.Stanza) {
+	if e.Item.Flags&(mux.Copy|mux.ArchiveResult|mux.Offline) != 0 || !storable(e.Stanza) {
 		return mux.Pass, nil
 	}
 	m := x.message(e)
@@ -172,6 +179,8 @@ func (x *Extension) room(ctx context.Context, e *mux.Event, m *Message) bool {
 	u, known := x.usage.get(e.Account)
 	if !known {
 		if e.Session != nil {
+			account := e.Account
+			e.Work.After(func(error) { x.usage.forget(account) }) // whoever counts meanwhile misses it
 			return true
 		}
 		var err error
