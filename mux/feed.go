@@ -16,12 +16,24 @@ type feed struct {
 	bytes   int
 }
 
-func (f *feed) behind(it *Item, limit int) error {
-	if f.bytes+it.size() > limit {
+// behindFeeds keeps an item until all feeds that there are have ended; the lock is
+// held. What is refused no sink has seen.
+func (s *Session) behindFeeds(it *Item) error {
+	size := it.size()
+	for _, f := range s.feeds {
+		size += f.bytes
+	}
+	if size > s.m.opt.MaxQueue {
 		return ErrOverflow
 	}
-	f.waiting = append(f.waiting, *it)
-	f.bytes += it.size()
+	for _, k := range s.sinks {
+		if k, ok := k.(Waiter); ok {
+			k.Wait(it)
+		}
+	}
+	last := s.feeds[len(s.feeds)-1]
+	last.waiting = append(last.waiting, *it)
+	last.bytes += it.size()
 	return nil
 }
 
