@@ -43,7 +43,7 @@ const lowWater = 64 << 10
 
 // Feed sends something long (archive pages, offline messages), pulled as the
 // peer reads: next is called, on a goroutine of its own, whenever little is
-// waiting. What else is put into the session meanwhile waits until the feed has
+// waiting and no sink is a [Pauser] that has enough. What else is put into the session meanwhile waits until the feed has
 // ended, so that order is kept. Feeds of a session run one after another. A
 // session without a stream is fed on when it has one again; one that ends drops
 // its feeds. An error ends the feed and is logged.
@@ -216,7 +216,7 @@ func (s *Session) waitLow() bool {
 			return false
 		}
 		st := s.stream.Load()
-		ready := st != nil && s.q.bytes+st.conn.Pending() < lowWater
+		ready := st != nil && s.q.bytes+st.conn.Pending() < lowWater && !s.paused()
 		s.mu.Unlock()
 		if ready {
 			return true
@@ -229,6 +229,16 @@ func (s *Session) waitLow() bool {
 			return false
 		}
 	}
+}
+
+// paused reports whether a sink wants feeds to wait; the lock is held.
+func (s *Session) paused() bool {
+	for _, k := range s.sinks {
+		if k, ok := k.(Pauser); ok && k.Pause() {
+			return true
+		}
+	}
+	return false
 }
 
 // signalLow wakes a feed that waits.

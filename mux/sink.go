@@ -22,6 +22,9 @@ type (
 	Keeper interface{ Unacked() []Item }
 	// Asker wants the peer to acknowledge, after a take-over.
 	Asker interface{ Ask() }
+	// Pauser does not want more from feeds while Pause is true, because the peer has
+	// so much already that it has not acknowledged. It is asked again after each Sync.
+	Pauser interface{ Pause() bool }
 	// Waiter is told of an item that the session has taken and that will be Put
 	// later, behind a feed: a sink that keeps what it is given durably does so now,
 	// in the item's Work, and notes that in it.Row.

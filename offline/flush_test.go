@@ -3,6 +3,7 @@ package offline_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // slow is a store whose reads wait, as those of a disk do.
@@ -272,6 +274,41 @@ func TestRemovedWithSession(t *testing.T) {
 		}
 		if got := ids(romeo); got != "m1!" || stored(t, store) != 0 {
 			t.Errorf("romeo got %q, %d are stored", got, stored(t, store))
+		}
+	})
+}
+
+// TestSlowToAcknowledge: more waits than a session may have unacknowledged; it is sent
+// as the client acknowledges.
+func TestSlowToAcknowledge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := new(stores)
+		store := &st.offline
+		h, romeo := start(t, store, new(muxtest.Committer), nil, smacks.New(&st.streams, &smacks.Options{MaxQueue: 100}))
+		var want []string
+		for i := range 400 {
+			romeo.Write(chat(fmt.Sprint("m", i), "x"))
+			want = append(want, fmt.Sprint("m", i))
+		}
+		h.Settle()
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<enable xmlns='" + nsSM + "'/>")
+		j.Clear()
+		j.Send("<presence/>")
+		var got []string
+		for range 20 {
+			for _, id := range strings.Fields(ids(j)) {
+				if strings.HasPrefix(id, "m") {
+					got = append(got, id)
+				} else if strings.HasPrefix(id, "<") {
+					t.Fatalf("got %s", id)
+				}
+			}
+			j.Send(fmt.Sprintf("<a xmlns='"+nsSM+"' h='%d'/>", len(got)))
+		}
+		if !slices.Equal(got, want) || stored(t, store) != 0 {
+			t.Errorf("got %v, %d are stored", got, stored(t, store))
 		}
 	})
 }
