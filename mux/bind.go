@@ -176,7 +176,7 @@ func (s *Session) chain() {
 			next := m.outbound[l][i].bind(s, out)
 			if next != out {
 				s.sinks = append(s.sinks, next)
-				if _, keeps := next.(Keeper); keeps && Layer(l) == Track {
+				if Layer(l) == Track && tracks(next) {
 					s.tracked = true
 				}
 			}
@@ -195,9 +195,18 @@ func (s *Session) chain() {
 	}
 }
 
+// tracks reports whether a sink answers for what passes it.
+func tracks(k Sink) bool {
+	if t, ok := k.(Tracker); ok {
+		return t.Tracks()
+	}
+	_, keeps := k.(Keeper)
+	return keeps
+}
+
 // SetTracked says whether a sink of layer Track answers for what is sent, which
-// is so from the start if there is one with Unacked. For sinks that begin to, or
-// do not; in Sync or a sink.
+// is so from the start if there is one with Unacked, unless it is a [Tracker]. For
+// sinks that begin to, or do not; in Sync or a sink.
 func (s *Session) SetTracked(on bool) { s.tracked = on }
 
 // pointsSink is the end of the inbound chain.

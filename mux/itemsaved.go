@@ -1,7 +1,6 @@
 package mux
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -45,10 +44,7 @@ func (r *Record) appendSaved(dst []byte) []byte {
 	m := r.extra()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.tag == "" {
-		m.tag = rand.Text()
-	}
-	dst = appendField(dst, m.tag)
+	dst = appendField(dst, m.name())
 	dst = binary.AppendUvarint(dst, uint64(len(m.ids)))
 	for _, a := range m.ids {
 		dst = appendField(appendField(dst, a.account.String()), a.id)

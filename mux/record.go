@@ -1,6 +1,7 @@
 package mux
 
 import (
+	"crypto/rand"
 	"sync"
 	"sync/atomic"
 )
@@ -83,6 +84,33 @@ func (r *Record) Lost() bool { return r == nil || r.v.Add(-1) == 0 }
 
 // Done reports whether a copy has arrived.
 func (r *Record) Done() bool { return r != nil && r.v.Load()&recordDone != 0 }
+
+// MarkArrived notes that a copy has reached its peer of which nobody keeps track any
+// more, such as before a restart.
+func (r *Record) MarkArrived() {
+	r.v.Or(recordDone)
+	r.tell()
+}
+
+// Shared reports whether several hold copies now.
+func (r *Record) Shared() bool { return r != nil && r.v.Load()&^recordDone > 1 }
+
+// Tag names the record where items are saved (see [Item.AppendSaved]): it is the same
+// for all copies, and stays so across restarts.
+func (r *Record) Tag() string {
+	m := r.extra()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.name()
+}
+
+// name is the tag; the lock is held.
+func (m *recordMore) name() string {
+	if m.tag == "" {
+		m.tag = rand.Text()
+	}
+	return m.tag
+}
 
 func (r *Record) extra() *recordMore {
 	if m := r.more.Load(); m != nil {

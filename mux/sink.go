@@ -20,6 +20,9 @@ type (
 	// Keeper answers for what passed it: Unacked are the items that the peer may
 	// not have, oldest first. It is asked when the session has ended.
 	Keeper interface{ Unacked() []Item }
+	// Tracker says whether a sink of layer Track answers for what passes it, as it is
+	// made: for those that may begin to later, or did before a restart.
+	Tracker interface{ Tracks() bool }
 	// Asker wants the peer to acknowledge, after a take-over.
 	Asker interface{ Ask() }
 	// Pauser does not want more from feeds while Pause is true, because the peer has

@@ -132,6 +132,9 @@ func (m *Mux) fromPeer(ctx context.Context, e *Event) {
 	s := e.Stanza
 	if s.kind == Presence && s.to.IsZero() {
 		e.Session.notePresence(s, e.Item.At)
+		if e.Session.saved.Load() {
+			e.Work.Save(e.Session)
+		}
 	}
 	if !s.to.IsZero() && !m.pass(ctx, e, FromAccount) {
 		return

@@ -66,6 +66,22 @@ func (m *Memory) Note(session string, c Counters) mux.Write {
 	})
 }
 
+// Arrived implements [Store].
+func (m *Memory) Arrived(tags []string) mux.Write {
+	return func(context.Context, mux.Tx) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, s := range m.m {
+			s.Entries = slices.Clone(s.Entries)
+			for i := range s.Entries {
+				e := &s.Entries[i]
+				e.Arrived = e.Arrived || e.Tag != "" && slices.Contains(tags, e.Tag)
+			}
+		}
+		return nil
+	}
+}
+
 // End implements [Store].
 func (m *Memory) End(session string, last *Last) mux.Write {
 	return func(context.Context, mux.Tx) error {

@@ -70,6 +70,9 @@ func (x *Extension) saving(s *mux.Session, w *mux.Work) {
 	}
 	st.noteDue = false
 	w.Write(x.store.Note(id, st.counters(s)))
+	if tags := x.arrivals.take(); len(tags) > 0 {
+		w.Write(x.store.Arrived(tags))
+	}
 }
 
 // saveEntries writes the entries that have no place in the store yet, or an old
@@ -84,7 +87,8 @@ func (x *Extension) saveEntries(st *state, id string, w *mux.Work) {
 		if !moved && !e.stale {
 			continue
 		}
-		kept := Entry{Row: e.row, Number: q.acked + uint32(i) + 1, Sent: true, Item: e.item.AppendSaved(nil)}
+		kept := saved(&e.item)
+		kept.Row, kept.Number, kept.Sent = e.row, q.acked+uint32(i)+1, true
 		if moved {
 			st.lastRow++
 			kept.Row, kept.Old = st.lastRow, e.row
@@ -173,6 +177,12 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 				x.opt.Logger.LogAttrs(context.Background(), slog.LevelError, "smacks: kept stanza cannot be read",
 					slog.String("account", s.Account().String()), slog.Any("err", err))
 				continue
+			}
+			if it.Record != nil {
+				if e.Arrived {
+					it.Record.MarkArrived()
+				}
+				x.arrivals.watch(x, it.Record)
 			}
 			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
 		}

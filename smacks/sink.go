@@ -1,6 +1,9 @@
 package smacks
 
 import (
+	"context"
+	"time"
+
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -19,11 +22,15 @@ var (
 	_ mux.Asker    = (*sink)(nil)
 	_ mux.Waiter   = (*sink)(nil)
 	_ mux.Pauser   = (*sink)(nil)
+	_ mux.Tracker  = (*sink)(nil)
 )
 
 func (x *Extension) bind(s *mux.Session, next mux.Sink) mux.Sink {
 	return &sink{x: x, s: s, st: x.key.Of(s), next: next}
 }
+
+// Tracks implements [mux.Tracker].
+func (k *sink) Tracks() bool { return k.st.phase == on }
 
 // Put numbers a stanza, keeps it and passes it on, in this order (XEP-0198 §4,
 // smacks SM-32).
@@ -35,6 +42,9 @@ func (k *sink) Put(it *mux.Item) error {
 			k.begin()
 		}
 		return err
+	}
+	if it.Stanza.Kind() == mux.Message && it.Record.Shared() {
+		k.x.arrivals.watch(k.x, it.Record)
 	}
 	if st.phase != on {
 		return k.next.Put(it)
@@ -88,9 +98,13 @@ func (k *sink) keep(e *entry) {
 		return
 	}
 	// While it is not known what was sent before, nothing has a number.
-	kept := Entry{Row: st.lastRow + 1, Old: e.row, Number: st.queue.out() + 1, Sent: !st.floating, Item: e.item.AppendSaved(nil)}
+	kept := saved(&e.item)
+	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out()+1, !st.floating
 	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.unsaved = true
+		if e.item.Flags&mux.Offline != 0 {
+			k.saveSoon()
+		}
 		return
 	}
 	st.lastRow, e.row = kept.Row, kept.Row
@@ -98,6 +112,24 @@ func (k *sink) keep(e *entry) {
 		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
 		st.noteDue = false
 	}
+}
+
+// saveSoon has the store know of what came in no turn, without anybody waiting for
+// it: messages that were stored for the client, and should not come twice after a
+// crash. The lock is held.
+func (k *sink) saveSoon() {
+	st := k.st
+	if st.saves {
+		return
+	}
+	st.saves = true
+	s := k.s
+	time.AfterFunc(k.x.opt.NoteWithin, func() {
+		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+			s.Sync(func() { st.saves = false })
+			e.Work.Save(s)
+		})
+	})
 }
 
 // counters are what the store has to know. Of the client's stanzas only those
@@ -114,7 +146,9 @@ func (k *sink) Wait(it *mux.Item) {
 		return
 	}
 	row := waiting + st.lastWait + 1
-	if k.s.Durable(k.x.store.Append(k.s.ID().String(), Entry{Row: row, Item: it.AppendSaved(nil)})) {
+	kept := saved(it)
+	kept.Row = row
+	if k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
 		st.lastWait++
 		it.Row = row
 	}

@@ -108,7 +108,9 @@ type Extension struct {
 	m     *mux.Mux // once it has started
 	key   mux.Key[state]
 	past  past
-	stats counters
+	// arrivals waits to be written
+	arrivals arrivals
+	stats    counters
 }
 
 // New makes the extension. Without a store, nil, sessions do not survive the

@@ -46,6 +46,7 @@ type state struct {
 	begins   atomic.Uint32 // of the client's stanzas, the last that was not too late
 	noted    atomic.Uint32 // of ours, how many the client has acknowledged
 	noteDue  bool          // the store is behind with acknowledgements
+	saves    bool          // it will be soon
 	unsaved  bool          // some entries have no row, or an old one
 	lastRow  uint64
 	lastWait uint64 // likewise of those that wait, see waiting

@@ -16,6 +16,9 @@ type Store interface {
 	// Note keeps counters. Those that are behind what was noted before say nothing:
 	// notes may come out of order.
 	Note(session string, c Counters) mux.Write
+	// Arrived notes, for the entries of all sessions with one of these tags, that a
+	// copy of theirs has reached a client.
+	Arrived(tags []string) mux.Write
 	// End forgets a session but for the last word about it, which it keeps until
 	// that's time; nil keeps nothing.
 	End(session string, last *Last) mux.Write
@@ -31,6 +34,11 @@ type Entry struct {
 	Number uint32 // in the order of what was sent, see Sent
 	Sent   bool   // it has a number
 	Item   []byte // as [mux.Item.AppendSaved] wrote it
+	// Tag is the same for copies of one message ([mux.Record.Tag]), empty for what
+	// has none; Arrived says that one of them has reached a client, so that nothing
+	// has to be done about the others if they do not.
+	Tag     string
+	Arrived bool
 }
 
 // Counters are how far a session is. All count modulo their size.

@@ -28,8 +28,8 @@ func (s *StreamManagement) Append(session string, e smacks.Entry) mux.Write {
 			_, err = t.Exec(ctx, "DELETE FROM smacks_entry WHERE session = ? AND row = ?", session, int64(e.Old))
 		}
 		if err == nil {
-			_, err = t.Exec(ctx, "INSERT OR REPLACE INTO smacks_entry (session, row, number, sent, item) VALUES (?, ?, ?, ?, ?)",
-				session, int64(e.Row), int64(e.Number), e.Sent, e.Item)
+			_, err = t.Exec(ctx, "INSERT OR REPLACE INTO smacks_entry (session, row, number, sent, item, tag, arrived) VALUES (?, ?, ?, ?, ?, ?, ?)",
+				session, int64(e.Row), int64(e.Number), e.Sent, e.Item, e.Tag, e.Arrived)
 		}
 		return err
 	}
@@ -53,6 +53,19 @@ func (s *StreamManagement) Note(session string, c smacks.Counters) mux.Write {
 			return err
 		}
 		_, err = t.Exec(ctx, "DELETE FROM smacks_entry WHERE session = ? AND row <= ?", session, int64(c.Through))
+		return err
+	}
+}
+
+// Arrived implements [smacks.Store].
+func (s *StreamManagement) Arrived(tags []string) mux.Write {
+	return func(ctx context.Context, tx mux.Tx) error {
+		t, err := own(tx)
+		for _, tag := range tags {
+			if err == nil && tag != "" {
+				_, err = t.Exec(ctx, "UPDATE smacks_entry SET arrived = 1 WHERE tag = ? AND tag != ''", tag)
+			}
+		}
 		return err
 	}
 }
@@ -134,7 +147,7 @@ func (s *StreamManagement) sessions(ctx context.Context) (all []smacks.Saved, at
 
 // entries adds the entries of all sessions, read in one go.
 func (s *StreamManagement) entries(ctx context.Context, all []smacks.Saved, at map[string]int) ([]smacks.Saved, error) {
-	rows, err := s.d.read.QueryContext(ctx, "SELECT session, row, number, sent, item FROM smacks_entry ORDER BY session, row")
+	rows, err := s.d.read.QueryContext(ctx, "SELECT session, row, number, sent, item, tag, arrived FROM smacks_entry ORDER BY session, row")
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +156,7 @@ func (s *StreamManagement) entries(ctx context.Context, all []smacks.Saved, at m
 		var session string
 		var row, number int64
 		var e smacks.Entry
-		if err := rows.Scan(&session, &row, &number, &e.Sent, &e.Item); err != nil {
+		if err := rows.Scan(&session, &row, &number, &e.Sent, &e.Item, &e.Tag, &e.Arrived); err != nil {
 			return nil, err
 		}
 		e.Row, e.Number = uint64(row), uint32(number)

@@ -9,8 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/xml"
+	"errors"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,11 +29,64 @@ import (
 
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/negotiate"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 )
 
 const password = "a password"
+
+// TestState: the bot keeps a token in its file, and needs no password any more, until
+// the file is lost.
+func TestState(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	addr, roots := startServer(t, "bot@localhost")
+	config := &tls.Config{ServerName: "localhost", RootCAs: roots}
+	file := filepath.Join(t.TempDir(), "bot.json")
+	login := func(password string) error {
+		t.Helper()
+		k, err := openKeeper(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		online := false
+		err = run(ctx, dial(t, addr), jid.MustParse("bot@localhost"), password, config, k, func(mux.Address) { online = true; stop() })
+		if online != (err == nil) {
+			t.Errorf("online %v, ended with %v", online, err)
+		}
+		return err
+	}
+	if err := login(password); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("state: %v, %v", info, err)
+	}
+	for range 2 {
+		if err := login("forgotten"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || !strings.Contains(string(b), `"NoPlain": true`) || !strings.Contains(string(b), `"Version"`) {
+		t.Errorf("state %s, %v", b, err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := login("forgotten"); !errors.Is(err, sasl2.ErrNotAuthorized) {
+		t.Errorf("without state: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openKeeper(file); err == nil {
+		t.Error("half a file was taken for a state")
+	}
+}
 
 // TestEcho: a client of mellium alone talks with the bot through a real server.
 func TestEcho(t *testing.T) {
@@ -41,7 +98,7 @@ func TestEcho(t *testing.T) {
 	botCtx, stop := context.WithCancel(ctx)
 	online, ended := make(chan mux.Address, 1), make(chan error, 1)
 	go func() {
-		ended <- run(botCtx, dial(t, addr), jid.MustParse("bot@localhost/echo"), password, config, func(a mux.Address) { online <- a })
+		ended <- run(botCtx, dial(t, addr), jid.MustParse("bot@localhost/echo"), password, config, &keeper{}, func(a mux.Address) { online <- a })
 	}()
 	var bot jid.JID
 	select {
@@ -129,7 +186,7 @@ func startServer(t *testing.T, accounts ...string) (addr string, roots *x509.Cer
 	s, err := server.New(&server.Options{
 		Domains: []string{"localhost"}, Accounts: exist, SASL: mechanisms{scram.New(&store, &scram.Options{Policy: policy})},
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil },
-	})
+	}, sasl2.New(fast{mechanisms{scram.New(&store, &scram.Options{Policy: policy})}, &store}, new(sasl2.Memory), nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +220,28 @@ func (m mechanisms) Mechanisms(*mux.Stream) []string { return m.a.Mechanisms() }
 
 func (m mechanisms) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchange, error) {
 	return m.a.Start(mechanism, domain)
+}
+
+// fast is what package sasl2 needs beside mechanisms.
+type fast struct {
+	mechanisms
+	store scram.Store
+}
+
+func (f fast) Start(st *mux.Stream, mechanism, domain string) (sasl2.Exchange, error) {
+	return f.mechanisms.Start(st, mechanism, domain)
+}
+
+func (f fast) Binding(st *mux.Stream, typ string) ([]byte, error) {
+	return scram.BindingData(typ, st.TLS(), st.Certificate())
+}
+
+func (f fast) Status(ctx context.Context, account string) (generation int64, disabled, exists bool, err error) {
+	c, err := f.store.Credentials(ctx, account)
+	if errors.Is(err, scram.ErrNoAccount) {
+		return 0, false, false, nil
+	}
+	return c.Generation, c.Disabled, err == nil, err
 }
 
 func certificate(t *testing.T) (*tls.Certificate, *x509.CertPool) {

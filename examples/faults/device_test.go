@@ -37,6 +37,7 @@ type sighting struct {
 	in  *attachment
 	pos uint32 // how many stanzas it had taken then
 	how string
+	at  time.Time
 }
 
 // attachment is one session of a device, over all its connections.
@@ -91,7 +92,7 @@ func (d *device) String() string { return d.full() }
 
 // login begins a new session.
 func (d *device) login() {
-	d.w.note("%s logs in", d)
+	d.w.note("%s logs in (managed %t, copies %t, reads %t, priority %d)", d, d.managed, d.copies, d.reads, d.priority)
 	d.fail()
 	d.s = &attachment{}
 	d.in, d.out, d.enabled, d.token, d.unacked = 0, 0, false, "", nil

@@ -24,6 +24,8 @@ func (w *world) sees(d *device, id, how string) {
 			case s.how == "result":
 				// It was read from the archive before: what is under way then may
 				// come, too, but not what is stored for those who are away.
+			case w.killedAfter(s.at):
+				// The server was killed before it could keep what it knew.
 			case s.in == d.s:
 				w.t.Errorf("%s sees %s twice in one session (%s, %s)", d, id, s.how, how)
 			case !s.in.ended:
@@ -33,7 +35,7 @@ func (w *world) sees(d *device, id, how string) {
 			}
 		}
 	}
-	m.seen[d] = append(m.seen[d], sighting{in: d.s, pos: pos, how: how})
+	m.seen[d] = append(m.seen[d], sighting{in: d.s, pos: pos, how: how, at: time.Now()})
 }
 
 func (w *world) find(id string) *message {
@@ -186,4 +188,15 @@ func (w *world) checkOrder() {
 			}
 		}
 	}
+}
+
+// killedAfter reports whether the server was killed so soon after that it may not
+// have been able to keep what it knew then.
+func (w *world) killedAfter(at time.Time) bool {
+	for _, k := range w.kills {
+		if !k.Before(at) && k.Sub(at) < time.Second {
+			return true
+		}
+	}
+	return false
 }

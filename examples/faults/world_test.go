@@ -43,6 +43,7 @@ type world struct {
 	devices  []*device
 	messages []*message
 	log      []string
+	kills    []time.Time
 }
 
 // accounts are who there is.
@@ -93,7 +94,7 @@ var errKilled = errors.New("killed")
 // Submit implements [mux.Committer].
 func (c *committer) Submit(writes []mux.Write) uint64 {
 	if c.dead {
-		c.Fail(errKilled)
+		writes = nil // whatever the dead do is of no consequence
 	}
 	return c.Committer.Submit(writes)
 }
@@ -102,6 +103,7 @@ func (c *committer) Submit(writes []mux.Write) uint64 {
 // under way to clients.
 func (w *world) kill() {
 	w.note("kill")
+	w.kills = append(w.kills, time.Now())
 	w.commit.dead = true
 	w.commit.Fail(errKilled)
 	for _, d := range w.devices {

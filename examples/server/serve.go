@@ -17,6 +17,7 @@ import (
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
+	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/entitytime"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
@@ -104,6 +105,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		private.New(st.private, &private.Options{Logger: log}),
 		vcard.New(st.vcards, &vcard.Options{Logger: log}),
 		gateways,
+		csi.New(&csi.Options{Logger: log}),
 		smacks.New(st.streams, &smacks.Options{Logger: log}),
 	)
 	return srv, fast, err

@@ -34,6 +34,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"notes in any order", testNotes},
 		{"counters wrap", testWrap},
 		{"acknowledged", testAcked},
+		{"arrived", testArrived},
 		{"end", testEnd},
 		{"last word", testLast},
 		{"applied twice", testTwice},
@@ -130,6 +131,21 @@ func testAcked(t *testing.T, s Store) {
 	s.apply(t, s.Note("a", smacks.Counters{Acked: 2, Through: 2}))
 	s.want(t, smacks.Saved{Session: "a", Counters: smacks.Counters{Acked: 2, Through: 2}, Entries: []smacks.Entry{entry(3, "three")}},
 		smacks.Saved{Session: "b", Counters: smacks.Counters{Handled: 1}, Entries: []smacks.Entry{entry(1, "other")}})
+}
+
+// testArrived: entries of all sessions learn that a copy has arrived, and only those
+// of that message.
+func testArrived(t *testing.T, s Store) {
+	tagged := func(row uint64, tag string, arrived bool) smacks.Entry {
+		e := entry(row, "x")
+		e.Tag, e.Arrived = tag, arrived
+		return e
+	}
+	s.apply(t, s.Note("a", smacks.Counters{Handled: 1}), s.Note("b", smacks.Counters{Handled: 1}),
+		s.Append("a", tagged(1, "t", false)), s.Append("a", tagged(2, "u", false)), s.Append("a", tagged(3, "", false)), s.Append("b", tagged(1, "t", false)), s.Append("b", tagged(2, "v", true)))
+	s.apply(t, s.Arrived([]string{"t", "nobody's", ""}), s.Arrived(nil))
+	s.want(t, smacks.Saved{Session: "a", Counters: smacks.Counters{Handled: 1}, Entries: []smacks.Entry{tagged(1, "t", true), tagged(2, "u", false), tagged(3, "", false)}},
+		smacks.Saved{Session: "b", Counters: smacks.Counters{Handled: 1}, Entries: []smacks.Entry{tagged(1, "t", true), tagged(2, "v", true)}})
 }
 
 func testEnd(t *testing.T, s Store) {

@@ -13,8 +13,12 @@ CREATE TABLE smacks_entry (
     number  INTEGER NOT NULL,
     sent    INTEGER NOT NULL,
     item    BLOB    NOT NULL,
+    tag     TEXT    NOT NULL, -- the same for copies of one message
+    arrived INTEGER NOT NULL, -- one of them has reached a client
     PRIMARY KEY (session, row)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX smacks_entry_tag ON smacks_entry (tag) WHERE tag != '';
 
 CREATE TABLE smacks_last (
     session TEXT PRIMARY KEY,

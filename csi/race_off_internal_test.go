@@ -1,0 +1,5 @@
+//go:build !race
+
+package csi
+
+const raceEnabled = false
