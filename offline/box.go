@@ -55,7 +55,7 @@ func (x *Extension) tidy(account mux.Address) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.flying) == 0 && len(b.feeding) == 0 && !b.removing {
+	if len(b.flying) == 0 && len(b.feeding) == 0 && !b.removing && !b.returned {
 		delete(x.boxes, account)
 	}
 }
@@ -149,13 +149,16 @@ func (b *box) was(seq int64) {
 	b.flying[seq] = sent{}
 }
 
-// back notes that a message did not arrive.
-func (b *box) back(seq int64) {
+// back notes that a message did not arrive at a session that has ended. It may be on
+// its way to another one by now.
+func (b *box) back(seq int64, s *mux.Session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.flying[seq].gone {
-		delete(b.flying, seq)
+	f, has := b.flying[seq]
+	if !has || f.gone || f.s != nil && f.s != s {
+		return
 	}
+	delete(b.flying, seq)
 	b.returned = true
 }
 

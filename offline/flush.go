@@ -45,9 +45,14 @@ func (x *Extension) attached(s *mux.Session) {
 
 // closed is told of the end of a session: another one gets what that did not.
 func (x *Extension) closed(_ context.Context, e *mux.Event) {
-	if b := x.known(e.Account); b != nil && b.closed(e.Session) {
+	b := x.known(e.Account)
+	if b == nil {
+		return
+	}
+	if b.closed(e.Session) {
 		x.further(e)
 	}
+	x.tidy(e.Account)
 }
 
 // further has another session get what is stored, if one is there.
@@ -237,7 +242,7 @@ func (f *flush) send(emit func(mux.Item), m *Message, it *mux.Item) {
 func (x *Extension) back(e *mux.Event) {
 	seq, err := strconv.ParseInt(e.Item.Record.Stored(), 10, 64)
 	if b := x.known(e.Account); b != nil && err == nil {
-		b.back(seq)
+		b.back(seq, e.Session)
 	}
 }
 
