@@ -111,7 +111,7 @@ func (s *Session) runFeeds() {
 		if !more || err != nil {
 			s.endFeed()
 		}
-		s.flushNow()
+		s.Sync(func() {}) // which looks whether that was too much, and writes
 	}
 }
 

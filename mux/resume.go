@@ -130,7 +130,7 @@ func (s *Session) take(st *Stream, q *Resumption, w *Work) error {
 	s.stream.Store(st)
 	st.session.Store(s)
 	st.SetState(Bound)
-	s.replaying = true
+	s.replaying, s.gap, s.over = true, false, false
 	if q.Reply != nil {
 		s.m.protect(func() { s.reply(q, w) })
 	}

@@ -14,8 +14,8 @@ type Sink interface{ Put(it *Item) error }
 type (
 	// Replayer passes on again all that it keeps, when a stream was attached.
 	Replayer interface{ Replay() error }
-	// Drainer passes on what it holds back, when what it waits for is due: after
-	// a replay, before a proper end.
+	// Drainer passes on what it holds back, when what it waits for is due: after a
+	// replay. What is still held when the session ends is among its Unacked.
 	Drainer interface{ Drain() error }
 	// Keeper answers for what passed it: Unacked are the items that the peer may
 	// not have, oldest first. It is asked when the session has ended.
@@ -40,7 +40,7 @@ type wireSink Session
 // Put queues the item for writing.
 func (w *wireSink) Put(it *Item) error {
 	s := (*Session)(w)
-	if s.stream.Load() == nil && s.tracked {
+	if s.tracked && (s.stream.Load() == nil || s.gap) {
 		return nil // whoever tracks has it, and will replay
 	}
 	limit := s.m.opt.MaxQueue
@@ -49,7 +49,9 @@ func (w *wireSink) Put(it *Item) error {
 	}
 	err := s.q.push(it, limit, !s.tracked)
 	if err != nil && s.tracked {
-		s.over = true // whoever tracks has it: it is taken, and the stream is given up
+		// Whoever tracks has it: it is taken, and the stream is given up. Nothing
+		// may be written behind what is left out: the peer counts.
+		s.over, s.gap = true, true
 		return nil
 	}
 	return err
