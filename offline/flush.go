@@ -71,6 +71,9 @@ func (x *Extension) further(e *mux.Event) {
 // flush sends a session what is stored, behind all that is written for it and before
 // anything that arrives from this turn on.
 func (x *Extension) flush(e *mux.Event, s *mux.Session) {
+	if s.State() >= mux.Closing {
+		return // it was attached, and is not any more
+	}
 	if u, known := x.usage.get(e.Account); known && u.Messages == 0 {
 		return
 	}
