@@ -69,7 +69,9 @@ func (x *Extension) further(e *mux.Event) {
 }
 
 // flush sends a session what is stored, behind all that is written for it and before
-// anything that arrives from this turn on.
+// anything that arrives from this turn on. What its client has found in the archive is
+// cleared, unless there may be something newer: then it gets all, and tells by the
+// archive's names what it has.
 func (x *Extension) flush(e *mux.Event, s *mux.Session) {
 	if s.State() >= mux.Closing {
 		return // it was attached, and is not any more
@@ -77,8 +79,10 @@ func (x *Extension) flush(e *mux.Event, s *mux.Session) {
 	if u, known := x.usage.get(e.Account); known && u.Messages == 0 {
 		return
 	}
-	if x.opt.ReadsArchive(s) {
+	if st := x.state.Of(s); x.opt.ReadsArchive(s) && st.knows {
 		x.clear(e) // core-im COMB-5
+	} else {
+		st.knows = true // when it has been sent what is there
 	}
 	x.m.Store(e.Mux())
 	f := &flush{x: x, s: s, account: e.Account, written: make(chan struct{})}

@@ -312,3 +312,33 @@ func TestSlowToAcknowledge(t *testing.T) {
 		}
 	})
 }
+
+// TestAfterQuery: what comes after a client has asked its archive, or has bound by Bind
+// 2, and before it is there, is sent: the client does not know of it (IN-10).
+func TestAfterQuery(t *testing.T) {
+	t.Parallel()
+	for _, restart := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			st := new(stores)
+			h := muxtest.New(t, &mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true}, st.extensions(true, offline.Options{})...)
+			h.AddAccount("juliet@example.net")
+			romeo := h.Connect(t, romeoFull)
+			romeo.Send(chat("m1", "x"))
+			j := h.Dial(t, "juliet@example.net")
+			j.Bind(&mux.BindOptions{Bind2: true})
+			j.Send("<enable xmlns='" + nsSM + "'/>")
+			enabled := j.Recv()
+			romeo.Send(chat("m2", "x"))
+			if restart {
+				h.Restart(st.extensions(true, offline.Options{})...)
+				j = h.Dial(t, "juliet@example.net")
+				j.Send("<resume xmlns='" + nsSM + "' previd='" + enabled.Attr("id") + "' h='0'/>")
+				j.Clear()
+			}
+			j.Send("<presence/>")
+			if got := ids(j); got != "m2" || stored(t, &st.offline) != 1 && stored(t, &st.offline) != 0 {
+				t.Errorf("got %q, %d are stored", got, stored(t, &st.offline))
+			}
+		})
+	}
+}
