@@ -12,6 +12,7 @@ type FeedFunc func(ctx context.Context, emit func(Item)) (more bool, err error)
 // feed is one bulk transfer of a session.
 type feed struct {
 	next    FeedFunc
+	answers *Later // whom it answers, if anybody
 	waiting []Item // live stanzas that came meanwhile
 	bytes   int
 }
@@ -47,13 +48,15 @@ const lowWater = 64 << 10
 // ended, so that order is kept. Feeds of a session run one after another. A
 // session without a stream is fed on when it has one again; one that ends drops
 // its feeds. An error ends the feed and is logged.
-func (s *Session) Feed(next FeedFunc) {
+func (s *Session) Feed(next FeedFunc) { s.feed(&feed{next: next}) }
+
+func (s *Session) feed(f *feed) {
 	s.mu.Lock()
 	if !s.open() {
 		s.mu.Unlock()
 		return
 	}
-	s.feeds = append(s.feeds, &feed{next: next})
+	s.feeds = append(s.feeds, f)
 	first := !s.feeding
 	s.feeding = true
 	s.mu.Unlock()
@@ -74,7 +77,7 @@ func (l *Later) Feed(s *Session, next FeedFunc) {
 	if l.done.Swap(true) {
 		return
 	}
-	s.Feed(func(ctx context.Context, emit func(Item)) (more bool, err error) {
+	s.feed(&feed{answers: l, next: func(ctx context.Context, emit func(Item)) (more bool, err error) {
 		defer func() {
 			if (!more || err != nil) && l.stream != nil {
 				l.stream.promise(-1)
@@ -89,7 +92,17 @@ func (l *Later) Feed(s *Session, next FeedFunc) {
 			return false, nil // the stream has ended
 		}
 		return next(ctx, emit)
-	})
+	}})
+}
+
+// broken is the answer of a feed that ends before its end.
+func (l *Later) broken() Item {
+	reply := ErrorReply(l.req, errInternal)
+	reply.to = l.to
+	if reply.from.IsZero() && reply.attrs == "" {
+		reply.from = l.to.Bare()
+	}
+	return Item{Stanza: reply, Flags: Service}
 }
 
 func (s *Session) runFeeds() {
@@ -188,7 +201,8 @@ func (s *Session) passWaiting(w *Work) {
 }
 
 // settle hands the sinks, which are saved, all that is queued elsewhere; the lock
-// is held. Feeds end: their sources are asked again by those who come back.
+// is held. Feeds end: their sources are asked again by those who come back, and
+// requests that they answer fail.
 func (s *Session) settle() {
 	if !s.tracked {
 		return
@@ -197,6 +211,9 @@ func (s *Session) settle() {
 	waiting := s.left
 	s.left = nil
 	for _, f := range s.feeds {
+		if f.answers != nil {
+			waiting = append(waiting, f.answers.broken())
+		}
 		waiting = append(waiting, f.waiting...)
 	}
 	s.feeds = nil

@@ -342,3 +342,30 @@ func TestAfterQuery(t *testing.T) {
 		})
 	}
 }
+
+// TestQueryOverRestart: a query whose answer was not complete when the server stopped
+// fails, so that the client of a session that goes on asks again.
+func TestQueryOverRestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := new(stores)
+		h := muxtest.New(t, &mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true}, st.extensions(true, offline.Options{})...)
+		h.AddAccount("juliet@example.net")
+		romeo := h.Connect(t, romeoFull)
+		for i := range 20 {
+			romeo.Send(chat(fmt.Sprint("m", i), strings.Repeat("x", 10<<10)))
+		}
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send("<enable xmlns='" + nsSM + "'/>")
+		enabled := j.Recv()
+		j.Stall()
+		j.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")
+		had := len(strings.Fields(ids(j)))
+		h.Restart(st.extensions(true, offline.Options{})...)
+		j = h.Dial(t, "juliet@example.net")
+		j.Send(fmt.Sprintf("<resume xmlns='"+nsSM+"' previd='%s' h='%d'/>", enabled.Attr("id"), had))
+		if got := ids(j); !strings.HasSuffix(got, "q!") {
+			t.Errorf("after %d results got %q", had, got)
+		}
+	})
+}
