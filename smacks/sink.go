@@ -71,7 +71,12 @@ func (k *sink) begin() {
 		st.owes = false
 		k.x.tell(k.s, st)
 	}
+	for ; st.refuses > 0; st.refuses-- {
+		_ = k.s.Wire().Put(&mux.Item{Stanza: enabledAlready, Flags: mux.Service}) // a broken stream is noticed elsewhere
+	}
 }
+
+var enabledAlready = fixed(string(failed(unexpected)))
 
 // full reports whether one more is too much (core-im LIM-17). A session without a
 // connection must not keep the old and pass by the new.
