@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,13 +19,13 @@ import (
 // disk is a store whose reads take a while.
 type disk struct {
 	offline.Memory
-	r *rand.Rand
+	reads atomic.Int64
 }
 
 func (d *disk) Load(ctx context.Context, account mux.Address, after offline.Message, limit, octets int) ([]offline.Message, bool, error) {
 	list, more, err := d.Memory.Load(ctx, account, after, min(limit, 3), octets)
 	more = more || len(list) == 3
-	pass(time.Duration(d.r.IntN(30)) * time.Millisecond)
+	pass(time.Duration(d.reads.Add(1)*17%30) * time.Millisecond)
 	return list, more, err
 }
 
@@ -46,7 +47,7 @@ func TestDevices(t *testing.T) {
 
 func runDevices(t *testing.T, seed uint64, archived bool) {
 	r := rand.New(rand.NewPCG(seed, 2))
-	store := &disk{r: r}
+	store := new(disk)
 	exts := []mux.Extension{&toySmacks{keep: time.Second}}
 	var o offline.Options
 	if archived {
