@@ -306,7 +306,9 @@ func (e *Event) RemoveAccount(ctx context.Context) {
 	if err := Emit(ctx, e, AccountClosing{}); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelError, "closing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}
+	e.removing = true
 	e.endSessions(ctx, nil, stream.NotAuthorized)
+	e.removing = false
 	if err := Emit(ctx, e, AccountRemoved{}); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelError, "removing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}

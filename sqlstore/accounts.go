@@ -146,12 +146,16 @@ func (a *Accounts) addKeys(ctx context.Context, what, account string, from int64
 	return err
 }
 
-// Create implements [scram.Accounts].
+// Create implements [scram.Accounts]. A new account inherits nothing.
 func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentials) (generation int64, err error) {
 	return a.change(ctx, "create", account, func(ctx context.Context, tx *Tx) (int64, error, error) {
 		current, err := generationOf(ctx, tx, account)
 		if err != nil || current != 0 {
 			return 0, scram.ErrExists, err // err goes first
+		}
+		// What was on its way to a removed account may have been written behind that.
+		if err := removeData(ctx, tx, account); err != nil {
+			return 0, nil, err
 		}
 		next, err := nextGeneration(ctx, tx)
 		if err != nil {
