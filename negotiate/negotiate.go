@@ -189,8 +189,8 @@ func (r *run) contained(serve func() error) (err error) {
 }
 
 func (r *run) serve() error {
-	if r.t.TLS() != nil {
-		r.secured()
+	if cs := r.t.TLS(); cs != nil {
+		r.secured(cs)
 	} else if r.t.Trusted() {
 		r.st.SetState(mux.Secure)
 	}
@@ -204,9 +204,6 @@ func (r *run) serve() error {
 				if err := r.offer(); err != nil {
 					return err
 				}
-			}
-			if err := r.t.Flush(); err != nil {
-				return err
 			}
 			el, err := r.read()
 			if err != nil {
@@ -222,9 +219,6 @@ func (r *run) serve() error {
 				r.st.Negotiated()
 				return r.t.Flush()
 			}
-		}
-		if err := r.t.Flush(); err != nil {
-			return err
 		}
 		r.t.Restart()
 		r.opened = false

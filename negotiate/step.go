@@ -196,6 +196,9 @@ func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) {
 
 // elementOf makes a payload a top-level element.
 func elementOf(p xmlstream.Marshaler) (*mux.Stanza, error) {
+	if raw, ok := p.(mux.Raw); ok {
+		return mux.Written(string(raw)), nil
+	}
 	c, err := mux.NewChild(p)
 	if err != nil {
 		return nil, err

@@ -28,17 +28,16 @@ const (
 var errNoToken = errors.New("no such token")
 
 // useToken logs in with a token (XEP-0484 §3.4).
-func (l *login) useToken(ctx context.Context, m HT) (outcome, error) {
+func (l *login) useToken(ctx context.Context, m boundHT) (outcome, error) {
 	authcid, proof, ok := m.ParseInitial(l.req.initial)
-	data, bound := l.x.binding(l.st, m)
-	if !ok || !bound {
+	if !ok {
 		return l.fail(condMalformed, nil)
 	}
 	// §4.1: the stream says whose token it is, and the user-agent which.
 	l.is(l.st.From())
 	name, err := mux.ParseAddress(authcid + "@" + l.st.Domain())
 	known := err == nil && !l.account.IsZero() && name == l.account && l.client != ""
-	condition, err := l.accept(ctx, m, data, proof, known)
+	condition, err := l.accept(ctx, m.HT, m.data, proof, known)
 	if condition != "" {
 		return l.fail(condition, err)
 	}
