@@ -198,6 +198,7 @@ func (t *ConnTransport) Certificate() *tls.Certificate { return t.cert }
 
 // Restart implements [Transport].
 func (t *ConnTransport) Restart() {
+	t.Buffered() // white space behind the last element is no beginning of the next stream
 	t.sc.Reset(t.lim)
 	t.mu.Lock()
 	defer t.mu.Unlock()
