@@ -62,8 +62,10 @@ func TestEmbedGoSendxmpp(t *testing.T) {
 		appear(t, "alice's laptop", slixmppCommand(t, s, via, "driven", "alice@localhost/laptop", "roster")),
 		appear(t, "bob's laptop", slixmppCommand(t, s, via, "driven", "bob@localhost/laptop", "roster")),
 	}
-	devices[0].does(t, "carbons", "on")
-	devices[0].sees(t, "carbons on")
+	for _, d := range devices {
+		d.does(t, "carbons", "on")
+		d.sees(t, "carbons on") // and is available
+	}
 	cmd := command([]string{"SSL_CERT_FILE=" + s.certificate}, program(t, "go-sendxmpp", "go-sendxmpp"),
 		"-u", "alice@localhost", "-p", password, "-j", via.addr, "bob@localhost")
 	cmd.Stdin = strings.NewReader("one line\n")
