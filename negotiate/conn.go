@@ -89,6 +89,7 @@ type ConnTransport struct {
 	closed  bool      // nothing is taken any more
 	until   time.Time // with closed: how long the peer is waited for
 	err     error     // of a write
+	low     func()    // told when little is left to write; nil before the stream is bound
 }
 
 // NewConnTransport makes a transport over a connection of which nothing was read

@@ -30,6 +30,7 @@ func (n *Negotiator) XMPP(o *ConnOptions, bound func(st *mux.Stream, t *ConnTran
 		if c, ok := data.(*sessionConn); ok {
 			// The second call: the session has a new decoder, over c.
 			err := c.begin(session, in, out)
+			c.t.onLow(c.st.Drained)
 			if err == nil && bound != nil {
 				bound(c.st, c.t)
 			}
