@@ -174,7 +174,7 @@ func (x *Extension) landed(ctx context.Context, e *mux.Event, f *flight, who sub
 		if !away {
 			x.failures.add(who.full, f.k, result, x.opt.Retry)
 		}
-		f.width = min(2*f.width, maxWidth)
+		f.width = min(f.width+1, maxWidth) // two for each that failed
 		all = []subject{who}
 	}
 	if current && f.asking == 0 && len(f.waiting) == 0 {
