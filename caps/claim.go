@@ -1,8 +1,10 @@
 package caps
 
 import (
+	"cmp"
 	"encoding/xml"
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/propolis-im/propolis/internal/xmlwrite"
@@ -37,37 +39,40 @@ const (
 // they are to be preferred: those of XEP-0390 first, and those that can be checked before
 // others. What has no hash attribute is of the time before hashes (XEP-0115 §13) and
 // counts as nothing.
-func Announced(s *mux.Stanza) []Hash {
-	var list, old, unknown []Hash
+func Announced(s *mux.Stanza) []Hash { return appendAnnounced(nil, s) }
+
+func appendAnnounced(list []Hash, s *mux.Stanza) []Hash {
 	for _, c := range s.Children() {
 		switch c.Name {
 		case newCapsName:
-			for _, h := range hashes390(c) {
-				if h.supported() {
-					list = append(list, h)
-				} else {
-					unknown = append(unknown, h)
-				}
-			}
+			list = appendSet(list, c)
 		case capsName:
 			h := Hash{Proto: XEP0115, Algo: c.Attr("hash"), Value: c.Attr("ver"), Node: c.Attr("node")}
-			switch {
-			case !h.plausible():
-			case h.supported():
-				old = append(old, h)
-			default:
-				unknown = append(unknown, h)
+			if h.plausible() && len(list) < maxHashes {
+				list = append(list, h)
 			}
 		}
 	}
-	return append(append(list, old...), unknown...)
+	slices.SortStableFunc(list, func(a, b Hash) int { return cmp.Compare(a.rank(), b.rank()) })
+	return list
 }
 
-// hashes390 are the hashes of one set (XEP-0390 §4.2).
-func hashes390(c mux.Child) (list []Hash) {
+// rank is the place of a hash among those that are announced together.
+func (h Hash) rank() int {
+	switch {
+	case !h.supported():
+		return 2
+	case h.Proto == XEP0115:
+		return 1
+	}
+	return 0
+}
+
+// appendSet appends the hashes of one set (XEP-0390 §4.2).
+func appendSet(list []Hash, c mux.Child) []Hash {
 	el, err := c.Element()
 	if err != nil {
-		return nil
+		return list
 	}
 	for _, k := range el.Children() {
 		h := Hash{Proto: XEP0390, Algo: k.Attr("algo"), Value: strings.TrimSpace(k.Text())}

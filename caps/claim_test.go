@@ -66,6 +66,22 @@ func TestAnnounced(t *testing.T) {
 	}
 }
 
+func TestParseNode(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		node string
+		want caps.Hash
+	}{
+		{"urn:xmpp:caps#sha-256.s=", caps.Hash{Proto: caps.XEP0390, Algo: "sha-256", Value: "s="}},
+		{"urn:xmpp:caps#x.y.s=", caps.Hash{Proto: caps.XEP0390, Algo: "x.y", Value: "s="}},
+		{"urn:xmpp:caps#.s=", caps.Hash{}}, {"urn:xmpp:caps#x.", caps.Hash{}}, {"urn:xmpp:caps#x", caps.Hash{}}, {"http://n#s.=", caps.Hash{}}, {"", caps.Hash{}},
+	} {
+		if got, ok := caps.ParseNode(c.node); got != c.want || ok != (c.want != caps.Hash{}) {
+			t.Errorf("%s: got %+v, %t", c.node, got, ok)
+		}
+	}
+}
+
 // wellFormed has another parser read an element.
 func wellFormed(t testing.TB, text string) {
 	t.Helper()

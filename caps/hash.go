@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 )
 
 // Proto says by which protocol a hash was made.
@@ -41,6 +42,17 @@ func (h Hash) QueryNode() string {
 	return h.Node + "#" + h.Value
 }
 
+// ParseNode takes the node of a hash of XEP-0390 apart (§4.3), at the last dot, since names
+// of hash functions may have some; ok is false if it is something else.
+func ParseNode(node string) (h Hash, ok bool) {
+	rest, ok := strings.CutPrefix(node, nodePrefix)
+	dot := strings.LastIndexByte(rest, '.')
+	if !ok || dot <= 0 || dot == len(rest)-1 {
+		return Hash{}, false
+	}
+	return Hash{Proto: XEP0390, Algo: rest[:dot], Value: rest[dot+1:]}, true
+}
+
 // Errors of hashes.
 var (
 	// ErrAlgo: the hash function is not known here.
@@ -49,37 +61,36 @@ var (
 	ErrMismatch = errors.New("caps: hash does not match")
 )
 
-// newHash is the hash function of a name, nil if it is not supported. For XEP-0390 those
-// count that XEP-0300 §4 demands, as far as the standard library has them; sha-1 and
-// md5 must not be used there.
-func newHash(p Proto, algo string) hash.Hash {
-	switch {
-	case algo == "sha-256":
-		return sha256.New()
-	case algo == "sha-512":
-		return sha512.New()
-	case algo == "sha-384":
-		return sha512.New384()
-	case algo == "sha-224":
-		return sha256.New224()
-	case p == XEP0115 && algo == "sha-1":
-		return sha1.New()
-	case p == XEP0390 && algo == "sha3-256":
-		return sha3.New256()
-	case p == XEP0390 && algo == "sha3-512":
-		return sha3.New512()
-	}
-	return nil
+// functions are the hash functions by name. For XEP-0390 those count that XEP-0300 §4
+// demands, as far as the standard library has them; sha-1 and md5 must not be used there.
+var functions = map[string]func() hash.Hash{
+	"sha-1":    sha1.New,
+	"sha-224":  sha256.New224,
+	"sha-256":  sha256.New,
+	"sha-384":  sha512.New384,
+	"sha-512":  sha512.New,
+	"sha3-256": func() hash.Hash { return sha3.New256() },
+	"sha3-512": func() hash.Hash { return sha3.New512() },
 }
 
 // supported reports whether a hash can be checked.
-func (h Hash) supported() bool { return newHash(h.Proto, h.Algo) != nil }
+func (h Hash) supported() bool {
+	switch h.Algo {
+	case "sha-1":
+		return h.Proto == XEP0115
+	case "sha-224", "sha-256", "sha-384", "sha-512":
+		return h.Proto == XEP0115 || h.Proto == XEP0390
+	case "sha3-256", "sha3-512":
+		return h.Proto == XEP0390
+	}
+	return false
+}
 
 func sum(p Proto, algo string, input []byte) (string, error) {
-	f := newHash(p, algo)
-	if f == nil {
+	if h := (Hash{Proto: p, Algo: algo}); !h.supported() {
 		return "", fmt.Errorf("%w: %q", ErrAlgo, algo)
 	}
+	f := functions[algo]()
 	_, _ = f.Write(input) // never fails
 	return base64.StdEncoding.EncodeToString(f.Sum(nil)), nil
 }

@@ -53,7 +53,8 @@ func (x *Extension) look(ctx context.Context, e *mux.Event, who subject, r *reso
 	if same {
 		return
 	}
-	list := Announced(s)
+	var few [4]Hash // mostly enough
+	list := appendAnnounced(few[:0], s)
 	if len(list) == 0 {
 		return
 	}
@@ -61,7 +62,7 @@ func (x *Extension) look(ctx context.Context, e *mux.Event, who subject, r *reso
 	r.mark = mark
 	h := x.choose(list)
 	if h != r.hash {
-		r.hash, r.state = h.clone(), unasked
+		r.hash, r.state = x.keep(h), unasked
 		if e.Session != nil {
 			e.Work.Save(e.Session)
 		}
@@ -97,6 +98,15 @@ func (x *Extension) choose(list []Hash) Hash {
 		}
 	}
 	return list[0]
+}
+
+// keep is h with texts that do not keep a stanza alive, shared if the hash is known.
+func (x *Extension) keep(h Hash) Hash {
+	c := x.cache.get(h.key())
+	if c == nil {
+		return h.clone()
+	}
+	return Hash{Proto: h.Proto, Algo: c.k.algo, Value: c.k.value, Node: strings.Clone(h.Node)}
 }
 
 // day is how exactly it is kept when a hash was last seen.
