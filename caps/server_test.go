@@ -1,6 +1,8 @@
 package caps_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/caps"
+	"github.com/propolis-im/propolis/caps/storetest"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 )
@@ -353,5 +356,32 @@ func TestFeature(t *testing.T) {
 	q := &mux.DiscoQuery{Scope: mux.AtHost}
 	if err := h.Mux().Disco(t.Context(), q); err != nil || !slices.Equal(q.Features, []string{"urn:xmpp:caps"}) {
 		t.Errorf("features %q, error %v", q.Features, err)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	storetest.Test(t, func(*testing.T) storetest.Store {
+		return storetest.Store{Store: new(caps.Memory)}
+	})
+}
+
+// broken is a store that cannot be read.
+type broken struct{ caps.Memory }
+
+func (*broken) Load(context.Context, int) ([]caps.Saved, error) { return nil, errors.New("on purpose") }
+
+func TestBrokenStore(t *testing.T) {
+	t.Parallel()
+	h := muxtest.NewHost(t)
+	m, err := mux.New(h, nil, caps.New(new(broken), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Start(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	if err := m.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
