@@ -155,7 +155,8 @@ type Extension struct {
 	parked   map[string][]*flight // what waits for that
 	peers    map[mux.Address]map[mux.Address]*resource
 	nPeers   int
-	clock    uint64 // counts presence of others
+	clock    uint64          // counts presence of others
+	marks    map[uint64]Hash // by fingerprint, what was chosen of announcements
 }
 
 // New returns the extension. The store may be nil: then everybody is asked again after a
@@ -164,7 +165,7 @@ func New(store Store, o *Options) *Extension {
 	x := &Extension{
 		store: store, seed: maphash.MakeSeed(),
 		flights: make(map[key]*flight), pending: make(map[string]int), parked: make(map[string][]*flight),
-		peers: make(map[mux.Address]map[mux.Address]*resource),
+		peers: make(map[mux.Address]map[mux.Address]*resource), marks: make(map[uint64]Hash),
 	}
 	if o != nil {
 		x.opt = *o

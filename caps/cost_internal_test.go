@@ -25,7 +25,7 @@ const (
 	new390 = "<presence from='friend@example.org/1' to='juliet@example.net'><c xmlns='urn:xmpp:caps'><hash xmlns='urn:xmpp:hashes:2' algo='sha-256'>kzBZbkqJ3ADrj7v08reD1qcWUwNGHaidNUgD7nHpiw8=</hash></c></presence>"
 )
 
-// known is an extension that knows both hashes, and a turn's event with one of them.
+// costRig is an extension that knows both hashes, and a turn's event with one of them.
 func costRig(t testing.TB, text string) (x *Extension, e *mux.Event, s *mux.Stanza) {
 	t.Helper()
 	x = New(nil, &Options{Subscription: func(context.Context, *mux.Event, mux.Address) (bool, bool) { return true, true }})
@@ -37,8 +37,9 @@ func costRig(t testing.TB, text string) (x *Extension, e *mux.Event, s *mux.Stan
 	return x, &mux.Event{Account: mux.MustParseAddress("juliet@example.net"), Stanza: s, Item: &mux.Item{Stanza: s}}, s
 }
 
-// TestUnchangedCost: presence that says nothing new of a resource costs no allocation.
-func TestUnchangedCost(t *testing.T) {
+// TestKnownCost: presence with a known hash costs no allocation, of a resource that comes
+// neither.
+func TestKnownCost(t *testing.T) {
 	for _, text := range []string{old115, new390} {
 		x, e, s := costRig(t, text)
 		r := new(resource)
@@ -48,7 +49,13 @@ func TestUnchangedCost(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 		if n := testing.AllocsPerRun(100, func() { x.look(t.Context(), e, who, r, s, contactLimit) }); n != 0 {
-			t.Errorf("%v allocations", n)
+			t.Errorf("unchanged: %v allocations", n)
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			x.lose(t.Context(), e, who, r)
+			x.look(t.Context(), e, who, r, s, contactLimit)
+		}); n != 0 {
+			t.Errorf("comes: %v allocations", n)
 		}
 	}
 	if size := unsafe.Sizeof(resource{}); size > 128 {
@@ -224,4 +231,22 @@ func FuzzSaved(f *testing.F) {
 			t.Errorf("%+v became %+v, error %v", r.hash, again.hash, err)
 		}
 	})
+}
+
+// TestMarks: what announcements say is remembered for so many kinds only.
+func TestMarks(t *testing.T) {
+	t.Parallel()
+	x, _, s := costRig(t, old115)
+	list := Announced(s)
+	for k := range uint64(maxMarks + 2) {
+		if h := x.choose(list, k); h != list[0] || len(x.marks) > maxMarks {
+			t.Fatalf("chose %+v, %d marks", h, len(x.marks))
+		}
+	}
+	if h := x.choose([]Hash{{XEP0390, "sha-256", "unknown=", ""}, list[0]}, 1<<40); h.Value != "unknown=" {
+		t.Errorf("chose %+v", h)
+	}
+	if _, ok := x.marks[1<<40]; ok {
+		t.Error("what is not known was noted")
+	}
 }

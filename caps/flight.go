@@ -41,6 +41,7 @@ func (x *Extension) join(who subject, h Hash, l limit) *flight {
 		x.flights[f.k] = f
 	}
 	if _, ok := f.in[who]; !ok {
+		who = who.own()
 		f.in[who] = struct{}{}
 		f.waiting = append(f.waiting, who)
 	}

@@ -121,7 +121,7 @@ func (x *Extension) admit(ctx context.Context, e *mux.Event, who subject) (*reso
 	}
 	x.clock++
 	r := &resource{heard: x.clock}
-	list[who.full] = r
+	list[who.own().full] = r
 	x.nPeers++
 	return r, l
 }

@@ -12,6 +12,14 @@ import (
 // subject is a resource as one account sees it, whose turns it is looked at in.
 type subject struct{ account, full mux.Address }
 
+// own is s with an address of its own, which keeps no stanza alive.
+func (s subject) own() subject {
+	if a, err := mux.ParseAddress(strings.Clone(s.full.String())); err == nil {
+		s.full = a
+	}
+	return s
+}
+
 // progress is how far it is known what a resource's hash stands for.
 type progress uint8
 
@@ -48,21 +56,24 @@ func (x *Extension) look(ctx context.Context, e *mux.Event, who subject, r *reso
 		return // pep CAPS-2: as before
 	}
 	x.mu.Lock()
-	same := mark == r.mark && r.state != failed && r.state != unasked
-	x.mu.Unlock()
-	if same {
+	if mark == r.mark && r.state != failed && r.state != unasked {
+		x.mu.Unlock()
 		return
 	}
-	var few [4]Hash // mostly enough
-	list := appendAnnounced(few[:0], s)
-	if len(list) == 0 {
-		return
+	h, ok := x.marks[mark]
+	x.mu.Unlock()
+	if !ok {
+		var few [4]Hash // mostly enough
+		list := appendAnnounced(few[:0], s)
+		if len(list) == 0 {
+			return
+		}
+		h = x.choose(list, mark)
 	}
 	x.mu.Lock()
 	r.mark = mark
-	h := x.choose(list)
 	if h != r.hash {
-		r.hash, r.state = x.keep(h), unasked
+		r.hash, r.state = h, unasked
 		if e.Session != nil {
 			e.Work.Save(e.Session)
 		}
@@ -87,27 +98,31 @@ func (x *Extension) settle(ctx context.Context, e *mux.Event, who subject, r *re
 
 // choose is the hash to go by: one that is known, else the first, since only those that
 // were announced last count (XEP-0390 §6.2.1). A hash of XEP-0115 is no substitute for
-// one of XEP-0390 (§7.2).
-func (x *Extension) choose(list []Hash) Hash {
+// one of XEP-0390 (§7.2). Its texts keep no stanza alive. What is known is noted under the
+// fingerprint of the announcement, so that the next of that kind is not read.
+func (x *Extension) choose(list []Hash, mark uint64) Hash {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, h := range list {
 		if h.Proto != list[0].Proto {
 			break
 		}
-		if x.cache.get(h.key()) != nil {
-			return h
+		if x.cache.get(h.key()) == nil {
+			continue
 		}
+		h = h.clone()
+		if len(x.marks) >= maxMarks {
+			clear(x.marks)
+		}
+		x.marks[mark] = h
+		return h
 	}
-	return list[0]
+	return list[0].clone()
 }
 
-// keep is h with texts that do not keep a stanza alive, shared if the hash is known.
-func (x *Extension) keep(h Hash) Hash {
-	c := x.cache.get(h.key())
-	if c == nil {
-		return h.clone()
-	}
-	return Hash{Proto: h.Proto, Algo: c.k.algo, Value: c.k.value, Node: strings.Clone(h.Node)}
-}
+// maxMarks bounds the fingerprints that are noted; there are a few hundred kinds of
+// clients.
+const maxMarks = 4096
 
 // day is how exactly it is kept when a hash was last seen.
 const day = 24 * time.Hour

@@ -64,6 +64,7 @@ func TestLies(t *testing.T) {
 		{"form twice", sha1Of("client/pc//A<urn:a+notify<urn:f<urn:f<"), honest + formOf(typed("urn:f")) + formOf(typed("urn:f")), "[urn:a]"},
 		{"form of two types", sha1Of("client/pc//A<urn:a+notify<urn:f<urn:g<"), honest + formOf("<field var='FORM_TYPE' type='hidden'><value>urn:f</value><value>urn:g</value></field>"), "[urn:a]"},
 		{"separator", sha1Of("client/pc//A<urn:a+notify<urn:b+notify<"), idA + "<feature var='urn:a+notify&lt;urn:b+notify'/>", "[urn:a+notify<urn:b]"},
+		{"too long", sha1Of("x"), "<feature var='urn:a+notify'/><identity category='client' type='pc' name='" + strings.Repeat("x", 64<<10) + "'/>", ""},
 		{"too much", sha1Of("x"), "<feature var='urn:a+notify'/>" + strings.Repeat("<feature var='x'/>", 1000), ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -384,4 +385,80 @@ func TestBrokenStore(t *testing.T) {
 	if err := m.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// guard refuses presence of some people.
+type guard struct{}
+
+func (guard) Name() string { return "guard" }
+
+func (guard) Register(r *mux.Registry) error {
+	r.Guard(mux.ToAccount, mux.Presence, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+		if strings.HasPrefix(e.Stanza.From().Local(), "friend-blocked") {
+			return mux.Done, nil
+		}
+		return mux.Pass, nil
+	})
+	return nil
+}
+
+// TestAdmitted: who somebody is, is asked once, by a turn that may wait; presence that a
+// guard keeps away does not count, in whatever order the extensions are.
+func TestAdmitted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := new(listener)
+		asked := 0
+		x := caps.New(nil, &caps.Options{
+			Changed: l.changed,
+			Waits:   func(*mux.Event) bool { return true },
+			Subscription: func(ctx context.Context, e *mux.Event, contact mux.Address) (bool, bool) {
+				time.Sleep(time.Second) // the store is slow
+				asked++
+				return friends(ctx, e, contact)
+			},
+		})
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, x, guard{})
+		h.AddAccount("juliet@example.net")
+		org := h.DialDomain(t, mux.Server, "example.org")
+		says := wants("urn:a")
+		org.Send(announce("friend@example.org/1", verOf(t, says)), announce("friend-blocked@example.org/1", "x="))
+		time.Sleep(10 * time.Second)
+		h.Settle()
+		org.Send(result(t, h.Routed("example.org")[0], says))
+		org.Send(announce("friend@example.org/1", verOf(t, says)), "<presence from='friend2@example.org/1' to='juliet@example.net'/>")
+		l.want(t, "juliet: friend@example.org/1 wants [urn:a]")
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
+}
+
+// TestRemovedMeanwhile: the account that asked is gone when the answer comes.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newRig(t, nil, caps.Options{})
+		h.AddAccount("juliet@example.net", "romeo@example.net")
+		org := h.DialDomain(t, mux.Server, "example.org")
+		says := wants("urn:a")
+		p := announce("friend@example.org/1", verOf(t, says))
+		org.Send(p)
+		asked := h.Routed("example.org")
+		if err := h.Mux().RemoveAccount(t.Context(), juliet); err != nil {
+			t.Fatal(err)
+		}
+		h.RemoveAccount("juliet@example.net")
+		org.Send(result(t, asked[0], says))
+		org.Send(strings.Replace(p, "juliet", "romeo", 1))
+		time.Sleep(time.Minute)
+		h.Settle()
+		if again := h.Routed("example.org"); len(again) > 0 {
+			org.Send(result(t, again[0], says))
+		}
+		h.want(t, "romeo: friend@example.org/1 wants [urn:a]")
+		if s := h.x.Stats(); s.Asking != 0 || s.Resources != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
