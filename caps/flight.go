@@ -153,7 +153,6 @@ var errRefused = errors.New("caps: no answer to the question")
 // landed takes an answer, in a turn of who.account; a is nil if who was not asked.
 func (x *Extension) landed(ctx context.Context, e *mux.Event, f *flight, who subject, a *answer) {
 	domain := outside(e.Mux(), who.full)
-	away := x.away(e, who, a)
 	x.mu.Lock()
 	x.freed(domain)
 	f.asking--
@@ -172,9 +171,7 @@ func (x *Extension) landed(ctx context.Context, e *mux.Event, f *flight, who sub
 		if a.caps != nil && x.cache.adopt(a.caps) {
 			result = a.caps
 		}
-		if !away {
-			x.failures.add(who.full, f.k, result, x.opt.Retry)
-		}
+		x.failures.add(who.full, f.k, result, x.opt.Retry)
 		f.width = min(f.width+1, maxWidth) // two for each that failed
 		all = []subject{who}
 	}
@@ -197,16 +194,6 @@ func (x *Extension) landed(ctx context.Context, e *mux.Event, f *flight, who sub
 	x.applyAll(ctx, e, f.k, all, result, p)
 	x.advance(ctx, e, f)
 	x.unpark(ctx, e, domain)
-}
-
-// away reports whether the one that did not answer is a client of ours that is not there
-// and will be asked again.
-func (x *Extension) away(e *mux.Event, who subject, a *answer) bool {
-	if a == nil || !errors.Is(a.err, mux.ErrTimeout) {
-		return false
-	}
-	_, s := x.find(e, who)
-	return s != nil && s.Stream() == nil
 }
 
 // members are all who wait, first the one that was just asked.

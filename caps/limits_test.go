@@ -200,6 +200,71 @@ func TestLeft(t *testing.T) {
 	})
 }
 
+// TestBack: one that left while it waited, and is back, is asked in its turn.
+func TestBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newRig(t, nil, caps.Options{})
+		says := wants("urn:a")
+		a, b, c := h.Connect(t, "juliet@example.net/1"), h.Connect(t, "juliet@example.net/2"), h.Connect(t, "juliet@example.net/3")
+		for _, c := range []*muxtest.Client{a, b, c} {
+			c.Send(toAll(verOf(t, says)))
+		}
+		b.Send("<presence type='unavailable'/>")
+		a.Send(refusal(t, a.Next()))
+		b.ExpectNone()
+		asked := c.Next()
+		b.Send(toAll(verOf(t, says)))
+		b.Send(result(t, b.Next(), says)) // by now two are asked at once
+		h.want(t, "juliet: juliet@example.net/2 wants [urn:a]", "juliet: juliet@example.net/3 wants [urn:a]")
+		c.Send(refusal(t, asked)) // too late to matter
+		h.want(t)
+		a.Send(toAll(verOf(t, says)))
+		h.want(t, "juliet: juliet@example.net/1 wants [urn:a]")
+	})
+}
+
+// TestNearest: of those that wait, clients of ours are asked before others.
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newRig(t, nil, caps.Options{})
+		h.AddAccount("juliet@example.net")
+		org := h.DialDomain(t, mux.Server, "friends.example")
+		says := wants("urn:a")
+		for _, who := range []string{"a", "b", "c"} {
+			org.Send(announce(who+"@friends.example/1", verOf(t, says)))
+		}
+		own := h.Connect(t, "romeo@example.net/1")
+		own.Send(toAll(verOf(t, says)))
+		own.ExpectNone()
+		org.Send(refusal(t, h.Routed("friends.example")[0]))
+		h.ExpectRouted("friends.example", "<iq type='get' from='juliet@example.net' to='b@friends.example/1' id='*'>{*}</iq>")
+		own.Send(result(t, own.Next(), says))
+		if got := h.take(); len(got) != 3 {
+			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// TestTooMany: a hash that is one too many to be asked for leaves nothing known.
+func TestTooMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newRig(t, nil, caps.Options{NewHashes: 10})
+		says := wants("urn:a")
+		c := h.Connect(t, "juliet@example.net/1")
+		c.Send(toAll(verOf(t, says)))
+		c.Send(result(t, c.Next(), says))
+		h.want(t, "juliet: juliet@example.net/1 wants [urn:a]")
+		c.Send(toAll("x="))
+		c.ExpectNone()
+		h.want(t, "juliet: juliet@example.net/1 wants []")
+		c.Send(toAll(verOf(t, says)))
+		h.want(t, "juliet: juliet@example.net/1 wants [urn:a]")
+	})
+}
+
 // TestAway: a client that is cut off while it is asked is asked when it is back.
 func TestAway(t *testing.T) {
 	t.Parallel()

@@ -136,9 +136,9 @@ func TestUnsupported(t *testing.T) {
 		md5 := strings.Replace(toAll("v="), "sha-1", "md5", 1)
 		a.Send(md5)
 		b.Send(md5)
+		b.Send(result(t, b.Next(), wants("urn:b"))) // does not wait for the other
 		a.Send(result(t, a.Next(), wants("urn:a")))
-		b.Send(result(t, b.Next(), wants("urn:b")))
-		h.want(t, "juliet: juliet@example.net/a wants [urn:a]", "juliet: juliet@example.net/b wants [urn:b]")
+		h.want(t, "juliet: juliet@example.net/b wants [urn:b]", "juliet: juliet@example.net/a wants [urn:a]")
 		a.Send("<presence><c xmlns='http://jabber.org/protocol/caps' node='http://n' ver='0.9'/></presence>") // XEP-0115 §13
 		a.ExpectNone()
 		h.want(t)
@@ -294,6 +294,11 @@ func TestLocalStranger(t *testing.T) {
 		friend := h.Connect(t, "friend@example.net/1")
 		friend.Send(announce("", verOf(t, says)))
 		h.want(t) // it says so to all, or should
+		toContact := mux.Item{Stanza: parse(t, announce("romeo@example.net/1", verOf(t, says))), Flags: mux.Service}
+		if err := h.Mux().Inject(t.Context(), toContact); err != nil {
+			t.Fatal(err)
+		}
+		h.want(t) // what is said to all is seen where it is said
 	})
 }
 
