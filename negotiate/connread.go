@@ -16,7 +16,7 @@ import (
 // ReadHeader implements [Transport].
 func (t *ConnTransport) ReadHeader(ctx context.Context) (Header, error) {
 	for {
-		kind, raw, err := t.next(ctx, nil)
+		kind, raw, err := t.next(ctx, t.flushes)
 		if err != nil {
 			return Header{}, err
 		}
@@ -56,8 +56,12 @@ const nsXML = "http://www.w3.org/XML/1998/namespace"
 
 // ReadElement implements [Transport].
 func (t *ConnTransport) ReadElement(ctx context.Context) (*mux.Stanza, error) {
-	return t.element(ctx, nil)
+	return t.element(ctx, t.flushes)
 }
+
+// flushes sends what was written, before the peer is waited for; an error shows
+// when reading.
+func (t *ConnTransport) flushes() { _ = t.Flush() }
 
 func (t *ConnTransport) element(ctx context.Context, waits func()) (*mux.Stanza, error) {
 	for {

@@ -70,11 +70,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
-	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
-		from, to := contacts.Subscription(ctx, e, contact)
-		return from || to
-	}
-	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
+	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: contacts.Listed, Waits: waits, Logger: log})
 	limits, limiter := new(server.Limits), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}

@@ -220,6 +220,63 @@ const commands = {
     await x.leave();
   },
 
+  // Loses its connection at "away" and resumes at "back SERVICE"; see run_resume.
+  // The library's stream management does not count answers to its own iqCaller, so
+  // requests are sent without that.
+  async resume(account, other) {
+    const x = new Client(account, "PLAIN");
+    const bodies = [];
+    x.xmpp.on("stanza", (s) => { if (s.is("message") && s.getChild("body")) bodies.push(s.getChildText("body")); });
+    await x.login();
+    const ask = async (id, child) => {
+      await x.xmpp.send(xml("iq", { type: "get", id }, child));
+      await x.expect(`answer to ${id}`, (s) => s.is("iq") && s.attrs.id === id);
+    };
+    await ask("roster", xml("query", "jabber:iq:roster"));
+    await x.xmpp.send(xml("presence"));
+    await ask("available", xml("ping", "urn:xmpp:ping"));
+    const sm = x.xmpp.streamManagement;
+    const until = async (what, holds) => {
+      for (const end = Date.now() + WAIT; !holds();) {
+        demand(Date.now() < end, `${account}: no ${what} within ${WAIT} ms; messages ${bodies}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    await until("stream management", () => sm.enabled && sm.id);
+    const address = String(x.address), id = sm.id;
+    let y = await new Client(other, "PLAIN").online(), n = 0, losses = 0;
+    await y.say(account, "0");
+    await until("message", () => bodies.length === 1);
+    console.log("online");
+    for await (const line of createInterface({ input: process.stdin })) {
+      const [verb, arg] = line.split(" ");
+      if (verb === "leave") break;
+      if (verb === "away") {
+        if (arg === "cut") x.xmpp.socket.socket ? x.xmpp.socket.socket.destroy() : x.xmpp.socket.destroy();
+        await until("end of the connection", () => x.xmpp.status === "disconnect");
+        if (arg !== "cut") y = undefined;
+        console.log(`away ${++losses}`);
+        continue;
+      }
+      process.env.SERVICE = x.xmpp.options.service = arg;
+      y ??= await new Client(other, "PLAIN").online();
+      for (let i = 0; i < 3; i++) await y.say(address, String(++n));
+      let resumed = false;
+      sm.once("resumed", () => { resumed = true; });
+      await x.xmpp.reconnect.reconnect();
+      await until("resumption", () => resumed || x.xmpp.status === "online");
+      demand(resumed && sm.id === id && String(x.xmpp.jid) === address, `${x.xmpp.jid} instead of ${address}`);
+      await until("message", () => bodies.length > n);
+      await ask(`all ${n}`, xml("ping", "urn:xmpp:ping"));
+      demand(bodies.join() === Array.from({ length: n + 1 }, (_, i) => i).join(), `messages ${bodies}`);
+      await x.say(other, `back ${n}`);
+      await y.expectMessage(account, `back ${n}`);
+      console.log(`resumed ${losses}`);
+    }
+    await y.leave();
+    await x.leave();
+  },
+
   // Logs in with SASL2 and Bind 2, gets a token, comes back with it and without the
   // password, finds itself in the list of clients, and loses its access.
   async fast(account) {
