@@ -225,10 +225,9 @@ func (x *Extension) Start(ctx context.Context, m *mux.Mux) error {
 		}
 		x.mu.Unlock()
 	}
-	m.EachSession(func(s *mux.Session) bool {
+	for s := range m.AllSessions() {
 		x.restored(s)
-		return true
-	})
+	}
 	return nil
 }
 
