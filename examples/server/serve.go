@@ -15,6 +15,7 @@ import (
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
 	"github.com/propolis-im/propolis/csi"
@@ -90,6 +91,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		present,
+		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Logger: log}),
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
