@@ -254,9 +254,13 @@ func (*Extension) Name() string { return "register" }
 // Register implements [mux.Extension].
 func (x *Extension) Register(r *mux.Registry) error {
 	x.streams, x.fails = mux.StreamSlot[streamState](r), mux.Slot[int](r)
+	deadline := x.opt.Deadline
+	if x.opt.Policy == Closed {
+		deadline = 0 // there is no form to be filled in (core-im LC-20)
+	}
 	r.Feature(mux.Feature{
 		Name: "register", Forbids: mux.Authenticated, Owns: []xml.Name{queryName},
-		List: x.list, Step: x.step, Deadline: x.opt.Deadline,
+		List: x.list, Step: x.step, Deadline: deadline,
 	})
 	r.Feature(mux.Feature{
 		Name: "register token", Forbids: mux.Authenticated, Owns: []xml.Name{preauthName},

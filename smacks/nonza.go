@@ -259,7 +259,7 @@ func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
 	case st.since >= x.opt.AskAfter || k.high():
 		k.ask()
 	default:
-		k.arm(x.opt.AskWithin)
+		k.arm(x.within(s))
 	}
 	return true
 }

@@ -72,6 +72,12 @@ type Options struct {
 	// 10; AskWithin how long the last ones wait for that, 0 for 2 s.
 	AskAfter  int
 	AskWithin time.Duration
+	// Idle reports whether nobody looks at a session's client (XEP-0352), so that
+	// being asked alone would wake it for nothing; then AskIdle, 0 for 60 s, holds in
+	// place of AskWithin. It is called under the session's lock and must not wait. nil
+	// is for never.
+	Idle    func(s *mux.Session) bool
+	AskIdle time.Duration
 	// AckTimeout is how long a client may take to answer, 0 for 60 s. Then its
 	// connection counts as broken.
 	AckTimeout time.Duration
@@ -96,6 +102,7 @@ func (o *Options) withDefaults() Options {
 	orElse(&d.MaxWaiting, 10)
 	orElse(&d.AskAfter, 10)
 	orElse(&d.AskWithin, 2*time.Second)
+	orElse(&d.AskIdle, 60*time.Second)
 	orElse(&d.AckTimeout, 60*time.Second)
 	orElse(&d.NoteWithin, 250*time.Millisecond)
 	if d.Logger == nil {
