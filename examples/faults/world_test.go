@@ -3,6 +3,7 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,7 +86,7 @@ func (w *world) note(format string, a ...any) {
 // durable.
 type committer struct {
 	*muxtest.Committer
-	dead    bool
+	dead    atomic.Bool
 	holding bool
 }
 
@@ -93,7 +94,7 @@ var errKilled = errors.New("killed")
 
 // Submit implements [mux.Committer].
 func (c *committer) Submit(writes []mux.Write) uint64 {
-	if c.dead {
+	if c.dead.Load() {
 		writes = nil // whatever the dead do is of no consequence
 	}
 	return c.Committer.Submit(writes)
@@ -104,7 +105,7 @@ func (c *committer) Submit(writes []mux.Write) uint64 {
 func (w *world) kill() {
 	w.note("kill")
 	w.kills = append(w.kills, time.Now())
-	w.commit.dead = true
+	w.commit.dead.Store(true)
 	w.commit.Fail(errKilled)
 	for _, d := range w.devices {
 		d.lost(true)
