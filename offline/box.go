@@ -128,12 +128,13 @@ func (b *box) isArrived(seq int64) bool {
 // arrived notes that a client has a message. All that have arrived until a turn of the
 // account comes round are removed together.
 func (x *Extension) arrived(account mux.Address, b *box, seq int64) {
+	m := x.m.Load()
 	b.mu.Lock()
 	b.arrived = append(b.arrived, seq)
-	first := !b.removing
-	b.removing = true
+	first := m != nil && !b.removing // while the mux starts nothing is removed
+	b.removing = b.removing || first
 	b.mu.Unlock()
-	if m := x.m.Load(); first && m != nil {
+	if first {
 		m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
 	}
 }

@@ -128,6 +128,17 @@ func (x *Extension) Register(r *mux.Registry) error {
 // Start implements [mux.Starter].
 func (x *Extension) Start(_ context.Context, m *mux.Mux) error {
 	x.m.Store(m)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for account, b := range x.boxes {
+		b.mu.Lock()
+		first := len(b.arrived) > 0 && !b.removing // found when sessions were restored
+		b.removing = b.removing || first
+		b.mu.Unlock()
+		if first {
+			m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
+		}
+	}
 	return nil
 }
 

@@ -184,6 +184,13 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 				}
 				x.arrivals.watch(x, it.Record)
 			}
+			if e.Sent && e.Row < waiting && !after(e.Number, saved.Counters.Acked) {
+				// That it was acknowledged was noted with a stanza of the client,
+				// and nothing about rows was.
+				it.Record.Arrived()
+				st.queue.through, st.noteDue = max(st.queue.through, e.Row), true
+				continue
+			}
 			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
 		}
 		s.SetTracked(true)

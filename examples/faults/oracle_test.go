@@ -24,10 +24,10 @@ func (w *world) sees(d *device, id, how string) {
 			case s.how == "result":
 				// It was read from the archive before: what is under way then may
 				// come, too, but not what is stored for those who are away.
-			case w.killedAfter(s.at):
-				// The server was killed before it could keep what it knew.
 			case s.in == d.s:
 				w.t.Errorf("%s sees %s twice in one session (%s, %s)", d, id, s.how, how)
+			case w.killedAfter(s.at):
+				// The server was killed before it could keep what it knew.
 			case !s.in.ended:
 				w.t.Errorf("%s sees %s twice, in sessions that both live (%s, %s)", d, id, s.how, how)
 			case s.pos <= s.in.sure(false, time.Now()):
