@@ -177,7 +177,7 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	again.Flags |= Replay
 	again.Origin, again.also = nil, nil
 	inner.Item = &again
-	if it.Flags&Offline == 0 {
+	if it.Flags&Offline == 0 && !s.apart.Load() {
 		again.Work, again.gen = e.Work, e.Work.generation()
 		again.StampDelay()
 		for _, o := range chooseTop(nil, e.acct.list()) {

@@ -194,6 +194,7 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
 		}
 		s.SetTracked(true)
+		x.waiting.count(st)
 	})
 	s.RestoreHandled(handled)
 	x.stats.restored.Add(1)

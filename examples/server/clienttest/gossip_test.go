@@ -417,7 +417,7 @@ func (g *gossip) print(t *testing.T) {
 	for _, m := range g.order {
 		if len(m.seen) == 0 && m.acked && shown < 20 {
 			shown++
-			t.Logf("%s to %s was acknowledged and not seen", m.id, m.to.account)
+			t.Logf("%s to %s was acknowledged and not seen:\n%s", m.id, m.to.account, m.to.around(m.id))
 		}
 	}
 	for _, k := range g.talkers {
@@ -425,6 +425,20 @@ func (g *gossip) print(t *testing.T) {
 			t.Logf("%s saw:\n%s", k.account, strings.Join(k.trace[max(i-20, 0):i+1], "\n"))
 		}
 	}
+}
+
+// around is what was seen when a message should have been: before the next one of its
+// sender.
+func (k *talker) around(id string) string {
+	from, number, _ := strings.Cut(id, "-")
+	n, _ := strconv.Atoi(number) // it was made here
+	for i, line := range k.trace {
+		_, rest, _ := strings.Cut(line, ": "+from+"-")
+		if later, err := strconv.Atoi(strings.SplitN(rest, " ", 2)[0]); err == nil && later > n {
+			return strings.Join(k.trace[max(i-10, 0):i+1], "\n")
+		}
+	}
+	return strings.Join(k.trace[max(len(k.trace)-10, 0):], "\n")
 }
 
 // end ends all clients.
