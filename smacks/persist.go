@@ -50,6 +50,9 @@ func (x *Extension) noteLater(s *mux.Session, st *state) {
 				if st.noteDue && s.State() <= mux.Hibernating {
 					st.noteDue = false
 					e.Work.Write(x.store.Note(s.ID().String(), st.counters(s)))
+					if tags := x.arrivals.take(); len(tags) > 0 {
+						e.Work.Write(x.store.Arrived(tags))
+					}
 				}
 			})
 		})

@@ -115,6 +115,10 @@ func (k *sink) keep(e *entry) {
 	if st.noteDue {
 		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
 		st.noteDue = false
+		// With what is forgotten here goes that it was a copy which has arrived.
+		if tags := k.x.arrivals.take(); len(tags) > 0 {
+			k.s.Durable(k.x.store.Arrived(tags))
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ type world struct {
 
 	devices  []*device
 	messages []*message
+	noise    []*message // presences
 	log      []string
 	kills    []time.Time
 }
