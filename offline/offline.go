@@ -69,6 +69,7 @@ type Extension struct {
 	m     atomic.Pointer[mux.Mux]
 	state mux.Key[state]
 	usage usages
+	due   atomic.Int64 // messages that have arrived and are not being removed
 
 	mu    sync.Mutex // guards what follows
 	boxes map[mux.Address]*box
@@ -115,6 +116,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Observe(mux.FromPeer, mux.Presence, x.presence)
 	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Closed: x.closed})
 	r.Restored(x.restored)
+	r.Seal(x.seal)
 	r.Inline(mux.Inline{At: mux.InBind, Offer: nothing, Step: x.bound})
 	mux.On(r, x.stateLost)
 	mux.On(r, x.accountRemoved)
