@@ -196,7 +196,7 @@ func (s *Session) logPut(err error) {
 	}
 }
 
-// AllSessions are all sessions, in no order; those that come or go meanwhile may be
+// AllSessions are all sessions, kept ones included, in no order; those that come or go meanwhile may be
 // among them.
 func (m *Mux) AllSessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {

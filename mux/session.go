@@ -268,13 +268,8 @@ func (s *Session) chainPut(it *Item) (took, over bool, err error) {
 	it.Record.Hold()
 	s.putting = it.Work
 	defer func() { s.putting = nil }()
-	if n := len(s.feeds); n > 0 {
-		for _, k := range s.sinks {
-			if k, ok := k.(Waiter); ok {
-				k.Wait(it)
-			}
-		}
-		err = s.feeds[n-1].behind(it, s.m.opt.MaxQueue)
+	if len(s.feeds) > 0 {
+		err = s.behindFeeds(it)
 	} else {
 		err = s.out.Put(it)
 	}

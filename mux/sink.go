@@ -25,6 +25,9 @@ type (
 	Tracker interface{ Tracks() bool }
 	// Asker wants the peer to acknowledge, after a take-over.
 	Asker interface{ Ask() }
+	// Pauser does not want more from feeds while Pause is true, because the peer has
+	// so much already that it has not acknowledged. It is asked again after each Sync.
+	Pauser interface{ Pause() bool }
 	// Waiter is told of an item that the session has taken and that will be Put
 	// later, behind a feed: a sink that keeps what it is given durably does so now,
 	// in the item's Work, and notes that in it.Row.
@@ -185,6 +188,7 @@ func (s *Session) unwritten(items []Item) {
 		s.left = append(s.left, loose...)
 	default: // its end did not see them
 		s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+			s.m.checkRemoved(ctx, e)
 			for i := range loose {
 				s.m.dispose(ctx, e, s, &loose[i])
 			}

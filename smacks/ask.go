@@ -31,28 +31,26 @@ func (k *sink) askLater() {
 	after, within := k.patience()
 	switch {
 	case st.asked:
-	case st.since >= after, st.queue.len() == 1 && after == k.x.opt.AskAfter, k.high():
+	case st.since >= after, st.queue.len() == 1, k.high():
 		k.ask()
 	case st.since == 1:
 		k.arm(within)
 	}
 }
 
-// patience is after how many stanzas the client is asked, and after how long: an
-// inactive one is spared (smacks SM-40).
+// patience is after how many stanzas the client is asked, and after how long. The
+// question would wake a client that nobody looks at (XEP-0198 §8.2), so there it mostly
+// waits for a stanza that does so anyway (smacks SM-40).
 func (k *sink) patience() (after int, within time.Duration) {
 	after, within = k.x.opt.AskAfter, k.x.opt.AskWithin
-	if k.x.opt.Inactive(k.s) {
-		after, within = inactiveAfter*after, inactiveWithin*within
+	if k.x.opt.Idle != nil && k.x.opt.Idle(k.s) {
+		after, within = idleAfter*after, k.x.opt.AskIdle
 	}
 	return after, within
 }
 
-// So many times as many stanzas, or as long, pass for an inactive client.
-const (
-	inactiveAfter  = 8
-	inactiveWithin = 15
-)
+// idleAfter times as many stanzas pass for an idle client.
+const idleAfter = 8
 
 // high reports whether the bounds are near.
 func (k *sink) high() bool {

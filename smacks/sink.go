@@ -21,6 +21,7 @@ var (
 	_ mux.Keeper   = (*sink)(nil)
 	_ mux.Asker    = (*sink)(nil)
 	_ mux.Waiter   = (*sink)(nil)
+	_ mux.Pauser   = (*sink)(nil)
 	_ mux.Tracker  = (*sink)(nil)
 )
 
@@ -93,6 +94,13 @@ func (k *sink) full(it *mux.Item) bool {
 		return true
 	}
 	return q.len() >= n || q.bytes+size(it) > b && q.len() > 0
+}
+
+// Pause implements [mux.Pauser]: bulk leaves room for what is live. The client was asked
+// to acknowledge by then.
+func (k *sink) Pause() bool {
+	q := &k.st.queue
+	return k.st.phase == on && k.st.live && (q.len() > k.x.opt.MaxQueue/2 || q.bytes > k.x.opt.MaxBytes/2)
 }
 
 // keep gives the store an entry, with what else it has to know.

@@ -76,11 +76,12 @@ type Options struct {
 	// 10; AskWithin how long the last ones wait for that, 0 for 2 s.
 	AskAfter  int
 	AskWithin time.Duration
-	// Inactive reports whether the client of a session has said that it is inactive
-	// (XEP-0352): then it is asked after eight times as many stanzas, and only after
-	// fifteen times as long. It is called under the session's lock; nil means that
-	// none is.
-	Inactive func(s *mux.Session) bool
+	// Idle reports whether nobody looks at a session's client (XEP-0352), so that
+	// being asked alone would wake it for nothing; then AskIdle, 0 for 60 s, holds in
+	// place of AskWithin, and eight times AskAfter. It is called under the session's lock and must not wait. nil
+	// is for never.
+	Idle    func(s *mux.Session) bool
+	AskIdle time.Duration
 	// AckTimeout is how long a client may take to answer, 0 for 60 s. Then its
 	// connection counts as broken.
 	AckTimeout time.Duration
@@ -111,11 +112,9 @@ func (o *Options) withDefaults() Options {
 	orElse(&d.MaxAllWaiting, 100_000)
 	orElse(&d.MaxAllBytes, 1<<30)
 	orElse(&d.OverdueAfter, 30*time.Second)
-	if d.Inactive == nil {
-		d.Inactive = func(*mux.Session) bool { return false }
-	}
 	orElse(&d.AskAfter, 10)
 	orElse(&d.AskWithin, 2*time.Second)
+	orElse(&d.AskIdle, 60*time.Second)
 	orElse(&d.AckTimeout, 60*time.Second)
 	orElse(&d.NoteWithin, 250*time.Millisecond)
 	if d.Logger == nil {

@@ -3,6 +3,7 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,7 +69,7 @@ func (w *world) open() {
 // extensions are those of the reference server that messages pass.
 func (w *world) extensions() []mux.Extension {
 	states := csi.New(nil)
-	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window, Inactive: states.Inactive})
+	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window, Idle: states.Inactive})
 	list := []mux.Extension{w.sm, states, blocking.New(&w.kept.blocked, nil)}
 	if w.cfg.archive {
 		archives := archive.New(&w.kept.archives, nil)
@@ -88,7 +89,7 @@ func (w *world) note(format string, a ...any) {
 // durable.
 type committer struct {
 	*muxtest.Committer
-	dead    bool
+	dead    atomic.Bool
 	holding bool
 }
 
@@ -96,7 +97,7 @@ var errKilled = errors.New("killed")
 
 // Submit implements [mux.Committer].
 func (c *committer) Submit(writes []mux.Write) uint64 {
-	if c.dead {
+	if c.dead.Load() {
 		writes = nil // whatever the dead do is of no consequence
 	}
 	return c.Committer.Submit(writes)
@@ -107,7 +108,7 @@ func (c *committer) Submit(writes []mux.Write) uint64 {
 func (w *world) kill() {
 	w.note("kill")
 	w.kills = append(w.kills, time.Now())
-	w.commit.dead = true
+	w.commit.dead.Store(true)
 	w.commit.Fail(errKilled)
 	for _, d := range w.devices {
 		d.lost(true)
