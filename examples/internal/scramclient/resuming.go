@@ -1,4 +1,4 @@
-package main
+package scramclient
 
 import (
 	"context"
@@ -8,27 +8,28 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 
-	"github.com/propolis-im/propolis/examples/internal/scramclient"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/smacks"
 )
 
-// single logs in with SASL2, which resumes, or binds and enables stream management, in
+// Resuming logs in with SASL2, which resumes, or binds and enables stream management, in
 // the same step (XEP-0198 §9). A server that lacks it is logged in to as before, and
-// then nothing is resumed.
-type single struct {
+// then nothing is resumed. Make one with NewResuming.
+type Resuming struct {
 	config  *tls.Config
 	account jid.JID
 	options *sasl2.ClientOptions
 	older   []xmpp.StreamFeature
 }
 
-func newSingle(account jid.JID, password string, config *tls.Config) *single {
+// NewResuming makes one; the resource of the account is what those that are bound begin
+// with.
+func NewResuming(account jid.JID, password string, config *tls.Config) *Resuming {
 	proof := &scram.ClientOptions{Username: account.Localpart(), Password: scram.FixedPassword(password)}
-	o := scramclient.Options(proof)
-	o.Software, o.Tag = "resumebot", account.Resourcepart()
-	x := &single{config: config, account: account, options: o, older: append(scram.Features(proof), xmpp.StartTLS(config))}
+	o := Options(proof)
+	o.Tag = account.Resourcepart()
+	x := &Resuming{config: config, account: account, options: o, older: append(scram.Features(proof), xmpp.StartTLS(config))}
 	proof.Save = func(_ context.Context, l scram.Login) error {
 		proof.Pins = l.Pins
 		return nil
@@ -36,8 +37,8 @@ func newSingle(account jid.JID, password string, config *tls.Config) *single {
 	return x
 }
 
-// login is for [smacks.ClientOptions].
-func (x *single) login(ctx context.Context, c net.Conn, _ jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error) {
+// Login is for [smacks.ClientOptions].
+func (x *Resuming) Login(ctx context.Context, c net.Conn, _ jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error) {
 	o := *x.options
 	o.Resume, o.Enable = resume, []string{enable}
 	s, l, err := sasl2.NewSession(ctx, x.account, c, &o, x.older...)
