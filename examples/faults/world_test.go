@@ -11,6 +11,7 @@ import (
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/carbons"
+	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
@@ -43,6 +44,7 @@ type world struct {
 
 	devices  []*device
 	messages []*message
+	noise    []*message // presences
 	log      []string
 	kills    []time.Time
 }
@@ -66,8 +68,9 @@ func (w *world) open() {
 
 // extensions are those of the reference server that messages pass.
 func (w *world) extensions() []mux.Extension {
-	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window})
-	list := []mux.Extension{blocking.New(&w.kept.blocked, nil)}
+	states := csi.New(nil)
+	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window, Idle: states.Inactive})
+	list := []mux.Extension{w.sm, states, blocking.New(&w.kept.blocked, nil)}
 	if w.cfg.archive {
 		archives := archive.New(&w.kept.archives, nil)
 		list = append(list, offline.New(&w.kept.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages}), archives,
@@ -75,7 +78,7 @@ func (w *world) extensions() []mux.Extension {
 	} else {
 		list = append(list, offline.New(&w.kept.offline, nil), carbons.New(nil))
 	}
-	return append(list, w.sm)
+	return list
 }
 
 func (w *world) note(format string, a ...any) {

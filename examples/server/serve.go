@@ -80,12 +80,15 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		limits.FailuresPerStream = 5
 	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
+	states := csi.New(&csi.Options{Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
+		// First, so that what others refuse is noted as handled as well.
+		smacks.New(st.streams, &smacks.Options{Idle: states.Inactive, Logger: log}),
 		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
 		fast,
 		people, // before the contacts: it sees requests first
@@ -104,8 +107,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		private.New(st.private, &private.Options{Logger: log}),
 		vcard.New(st.vcards, &vcard.Options{Logger: log}),
 		gateways,
-		csi.New(&csi.Options{Logger: log}),
-		smacks.New(st.streams, &smacks.Options{Logger: log}),
+		states,
 	)
 	return srv, fast, people, err
 }
