@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,7 +46,10 @@ func TestInactive(t *testing.T) {
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var told []string
+		var (
+			mu   sync.Mutex
+			told []string
+		)
 		s := newSite(t, smacks.Options{Notify: func(_ context.Context, e *mux.Event, n smacks.Notice) {
 			what := fmt.Sprint(n.Kind)
 			for _, el := range n.Stanzas {
@@ -54,11 +58,15 @@ func TestNotify(t *testing.T) {
 			if e.Account != n.Session.Account() {
 				t.Error("not in a turn of its account")
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			told = append(told, what)
 		}})
 		want := func(list ...string) {
 			t.Helper()
 			s.Settle()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(told, list) {
 				t.Errorf("told %q, want %q", told, list)
 			}

@@ -88,6 +88,7 @@ type Options struct {
 	// Notify is told, in turns of their accounts, what becomes of sessions whose
 	// clients may have to be woken in other ways; OverdueAfter is when an
 	// acknowledgement is overdue, 0 for 30 s. It may be nil, and must not wait.
+	// Notices that follow each other at once may come in another order.
 	Notify       func(ctx context.Context, e *mux.Event, n Notice)
 	OverdueAfter time.Duration
 	// NoteWithin is how long an acknowledgement may wait until it is written to the
