@@ -163,7 +163,7 @@ func (r *run) deadline(d time.Duration) {
 	if r.cancel != nil {
 		r.cancel()
 	}
-	r.ctx, r.cancel = context.WithTimeout(r.base, d)
+	r.ctx, r.cancel = withTimeout(r.base, d)
 }
 
 // next says how it goes on after an element.
@@ -231,7 +231,7 @@ func (r *run) read() (*mux.Stanza, error) {
 	if r.auth.ex == nil && r.going == nil {
 		return r.t.ReadElement(r.ctx)
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, maxSASLPause)
+	ctx, cancel := withTimeout(r.ctx, maxSASLPause)
 	defer cancel()
 	return r.t.ReadElement(ctx)
 }

@@ -49,7 +49,9 @@ func (x *Extension) authenticate(ctx context.Context, st *mux.Stream, el *mux.St
 		return l.fail(wrong, nil)
 	}
 	if m, ok := x.token(st, req.mechanism); ok && req.fast != nil {
-		return l.useToken(ctx, m)
+		if data, ok := x.binding(st, m); ok {
+			return l.useToken(ctx, m, data)
+		}
 	}
 	if !slices.Contains(x.state.Of(st).offered, req.mechanism) {
 		return l.fail(condMechanism, nil)

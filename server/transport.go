@@ -154,11 +154,16 @@ func (c *conn) write(p []byte) error {
 	all, mem := append(c.out, p...), c.outMem
 	c.out, c.outMem = nil, nil
 	_, err := c.w.Write(all)
-	if cap(all) <= 16<<10 {
-		*mem = all
+	giveBack(mem, all)
+	return err
+}
+
+// giveBack gives memory back to outputs, as it has grown.
+func giveBack(mem *[]byte, b []byte) {
+	if cap(b) <= 16<<10 {
+		*mem = b
 		outputs.Put(mem)
 	}
-	return err
 }
 
 // Buffered implements negotiate.Transport. White space does not count: clients of
@@ -303,7 +308,8 @@ type quiet struct {
 	*netio.Conn
 	c    *conn
 	hold bool   // in the handshake
-	held []byte // to be sent
+	held []byte // to be sent, nil for nothing
+	mem  *[]byte
 }
 
 // Read implements net.Conn.
@@ -323,25 +329,29 @@ func (q *quiet) Read(p []byte) (int, error) {
 
 // Write implements net.Conn. TLS lets one goroutine do so at a time.
 func (q *quiet) Write(p []byte) (int, error) {
+	if q.hold && q.held == nil {
+		q.mem = outputs.Get().(*[]byte)
+		q.held = (*q.mem)[:0]
+	}
+	if q.held == nil {
+		return q.Conn.Write(p)
+	}
+	q.held = append(q.held, p...)
 	if q.hold {
-		q.held = append(q.held, p...)
 		return len(p), nil
 	}
-	if len(q.held) > 0 {
-		q.held = append(q.held, p...)
-		return len(p), q.release()
-	}
-	return q.Conn.Write(p)
+	return len(p), q.release()
 }
 
 // release sends what was held.
 func (q *quiet) release() error {
-	if len(q.held) == 0 {
+	if q.held == nil {
 		return nil
 	}
-	p := q.held
-	q.held = nil
+	p, mem := q.held, q.mem
+	q.held, q.mem = nil, nil
 	_, err := q.Conn.Write(p)
+	giveBack(mem, p)
 	return err
 }
 
