@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -283,12 +284,27 @@ func (c *conn) fill(ctx context.Context) error {
 			return err
 		}
 	}
-	if deadline, _ := ctx.Deadline(); !deadline.Equal(c.deadline) {
+	return c.readUntil(ctx)
+}
+
+// readUntil is read with the deadline of ctx. To set one wakes up a thread, so one
+// that strikes earlier is left alone, and moved when it does.
+func (c *conn) readUntil(ctx context.Context) error {
+	deadline, _ := ctx.Deadline()
+	if early := !c.deadline.IsZero() && (deadline.IsZero() || c.deadline.Before(deadline)); !early && !c.deadline.Equal(deadline) {
 		if err := c.setDeadline(deadline); err != nil {
 			return err
 		}
 	}
-	return c.read()
+	for {
+		err := c.read()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.deadline.Equal(deadline) {
+			return err
+		}
+		if err := c.setDeadline(deadline); err != nil {
+			return err
+		}
+	}
 }
 
 // setDeadline sets the time until which the negotiation waits for the peer.
