@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -93,9 +94,10 @@ func (o *Options) withDefaults() Options {
 
 // Negotiator negotiates the streams of one mux. It is safe for concurrent use.
 type Negotiator struct {
-	m   *mux.Mux
-	opt Options
-	log *slog.Logger
+	m     *mux.Mux
+	opt   Options
+	log   *slog.Logger
+	bound atomic.Pointer[written] // features, see boundFeatures
 }
 
 // New makes a negotiator for the streams of m. o may be nil and is copied.

@@ -3,6 +3,7 @@ package sasl2
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"log/slog"
 
 	"mellium.im/xmlstream"
@@ -35,8 +36,17 @@ func (x *Extension) list(ctx context.Context, st *mux.Stream) xmlstream.Marshale
 		b = append(b, "<upgrade xmlns='"+NSUpgrade+"'>"...)
 		b = append(xmlwrite.AppendText(b, task), "</upgrade>"...)
 	}
-	return mux.Raw(append(b, "</authentication>"...))
+	return octets(append(b, "</authentication>"...))
 }
+
+// octets are a [mux.Raw] that is written soon.
+type octets []byte
+
+// TokenReader implements [xmlstream.Marshaler].
+func (o octets) TokenReader() xml.TokenReader { return mux.Raw(o).TokenReader() }
+
+// AppendXML appends the octets themselves.
+func (o octets) AppendXML(dst []byte) []byte { return append(dst, o...) }
 
 // appendNames writes a list of names.
 func appendNames(b []byte, element string, names []string) []byte {
