@@ -69,6 +69,17 @@ func TestOnePiece(t *testing.T) {
 				t.Errorf("the session came in %d pieces, want 1", n)
 			}
 			c.alive()
+			const many = 20
+			before = g.n.Load()
+			c.send(strings.Repeat("<iq type='get' id='1' to='"+domain+"'><unknown xmlns='urn:example'/></iq>", many))
+			for range many {
+				if got := c.next(); !strings.Contains(got, " type='error'") {
+					t.Fatalf("got %s, want an error", got)
+				}
+			}
+			if n := g.n.Load() - before; n != 1 {
+				t.Errorf("the answers came in %d pieces, want 1", n)
+			}
 		})
 	}
 }
