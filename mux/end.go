@@ -3,6 +3,7 @@ package mux
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/stanza"
@@ -80,6 +81,7 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 	s.mu.Unlock()
 
 	e.acct.removeSession(s)
+	m.awaitCommits(e, left)
 	for i := range left {
 		m.disposeWhenEnded(ctx, e, s, &left[i])
 	}
@@ -119,8 +121,73 @@ func (s *Session) leftover() []Item {
 	return left
 }
 
+// awaitCommits waits until it is certain what the session had, as far as that is up
+// to the store: then it is disposed of by the Work that has the store forget the
+// session. Otherwise a crash between the two would lose it.
+func (m *Mux) awaitCommits(e *Event, left []Item) {
+	if m.committer == nil || !e.r.waits {
+		return
+	}
+	waiting, done := new(atomic.Int32), make(chan struct{})
+	waiting.Store(1)
+	ended := func(error) {
+		if waiting.Add(-1) == 0 {
+			close(done)
+		}
+	}
+	for i := range left {
+		it := &left[i]
+		for _, w := range it.works() {
+			if w.gate(w.gen) == gateShut && w.fate(e) == fateSubmitted {
+				waiting.Add(1)
+				if !w.whenEnded(w.gen, ended) {
+					ended(nil)
+				}
+			}
+		}
+	}
+	ended(nil)
+	select {
+	case <-done:
+	case <-m.ctx.Done(): // nothing is disposed of any more
+	}
+}
+
+// workOf is a Work as an item knows it.
+type workOf struct {
+	*Work
+	gen uint64
+}
+
+func (it *Item) works() [2]workOf { return [...]workOf{{it.Work, it.gen}, {it.also, it.alsoGen}} }
+
+// fate says how the writes of a Work that has not ended relate to those of a turn.
+type fate uint8
+
+const (
+	fateApart     fate = iota // nobody knows
+	fateSubmitted             // they are before them
+	fateShared                // they are made in one piece, or none of them is
+)
+
+// fate is asked in a turn of an account in which the Work's own turn has ended.
+func (w *Work) fate(e *Event) fate {
+	m := w.m
+	m.commits.mu.Lock()
+	defer m.commits.mu.Unlock()
+	switch {
+	case w.bundle == nil:
+		return fateApart
+	case w.bundle.root().gone:
+		return fateSubmitted
+	case e.acct.wrote != nil && e.acct.wrote.root() == w.bundle.root():
+		return fateShared
+	}
+	return fateApart
+}
+
 // disposeWhenEnded disposes of a stanza once it is certain: one whose own Work has
-// not ended may never have been.
+// not ended may never have been, unless its writes and ours are made together.
 func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *Item) {
 	again := func(error) {
 		m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
@@ -128,11 +195,15 @@ func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *It
 			m.disposeWhenEnded(ctx, e, s, it)
 		})
 	}
-	for _, w := range [...]struct {
-		*Work
-		gen uint64
-	}{{it.Work, it.gen}, {it.also, it.alsoGen}} {
-		if w.Work != e.Work && w.gate(w.gen) == gateShut && w.whenEnded(w.gen, again) {
+	for _, w := range it.works() {
+		if w.Work == e.Work || w.gate(w.gen) != gateShut {
+			continue
+		}
+		if w.fate(e) == fateShared {
+			e.Work.Write(func(context.Context, Tx) error { return nil }) // which makes it so
+			continue
+		}
+		if w.whenEnded(w.gen, again) {
 			return
 		}
 	}
@@ -196,7 +267,7 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	again.Flags |= Replay
 	again.Origin, again.also = nil, nil
 	inner.Item = &again
-	if it.Flags&Offline == 0 {
+	if it.Flags&Offline == 0 && !s.apart.Load() {
 		again.Work, again.gen = e.Work, e.Work.generation()
 		again.StampDelay()
 		for _, o := range chooseTop(nil, e.acct.list()) {

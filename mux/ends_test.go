@@ -45,7 +45,7 @@ func TestSessionEndsBeforeCommit(t *testing.T) {
 				} else {
 					juliet.Drop()
 				}
-				if juliet.Session.State() != mux.Gone {
+				if juliet.Session.State() != mux.Closing {
 					t.Errorf("the session is %s", juliet.Session.State())
 				}
 				st.want(t) // not decided yet
@@ -67,6 +67,9 @@ func TestSessionEndsBeforeCommit(t *testing.T) {
 				}
 				other.ExpectNone()
 				romeo.ExpectNone()
+				if juliet.Session.State() != mux.Gone {
+					t.Errorf("in the end the session is %s", juliet.Session.State())
+				}
 			})
 		})
 	}

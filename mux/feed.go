@@ -116,8 +116,17 @@ func (s *Session) runFeeds() {
 		f := s.feeds[0]
 		s.mu.Unlock()
 		var more bool
+		var stored []Item
+		emit := func(it Item) {
+			if it.Flags&Offline == 0 || s.m.committer == nil {
+				s.emit(it)
+				return
+			}
+			stored = append(stored, it)
+		}
 		err := errPanic
-		s.m.protect(func() { more, err = f.next(s.m.ctx, s.emit) })
+		s.m.protect(func() { more, err = f.next(s.m.ctx, emit) })
+		s.emitStored(stored)
 		if err != nil {
 			s.m.log.LogAttrs(s.m.ctx, slog.LevelError, "feed failed", slog.String("account", s.Account().String()), slog.Any("err", err))
 		}
@@ -126,6 +135,41 @@ func (s *Session) runFeeds() {
 		}
 		s.Sync(func() {}) // which looks whether that was too much, and writes
 	}
+}
+
+// emitStored puts stored messages into the chain: in a turn if their session is
+// tracked, so that its sinks can keep durably under which number they are sent before
+// they are. Otherwise a server that is killed then would not know, and send a client
+// that resumes again what it has.
+func (s *Session) emitStored(items []Item) {
+	if len(items) == 0 {
+		return
+	}
+	tracked := false
+	s.locked(func() { tracked = s.tracked })
+	if !tracked {
+		for _, it := range items {
+			s.emit(it)
+		}
+		return
+	}
+	_ = s.m.Do(s.m.ctx, s.acct.addr, func(_ context.Context, e *Event) { // a failed commit was dealt with
+		e.Work.touch(s)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !s.open() {
+			return
+		}
+		for i := range items {
+			items[i].Work, items[i].gen = nil, 0
+			items[i].Record.Hold()
+		}
+		if rest := s.putIn(e.Work, items); len(rest) > 0 {
+			for i := range rest {
+				rest[i].Record.Lost()
+			}
+		}
+	})
 }
 
 // emit puts an item of a feed into the chain.
@@ -184,20 +228,25 @@ func (s *Session) passWaiting(w *Work) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waiting := s.dropFeed()
+	s.left = append(s.left, s.putIn(w, s.dropFeed())...)
+}
+
+// putIn puts items into the chain as part of a Work, and returns those that were too
+// much; the lock is held.
+func (s *Session) putIn(w *Work, items []Item) (rest []Item) {
 	s.putting = w
 	defer func() { s.putting = nil }()
-	for i := range waiting {
-		it := &waiting[i]
+	for i := range items {
+		it := &items[i]
 		it.also, it.alsoGen = w, w.generation()
 		if err := s.out.Put(it); err != nil {
-			s.left = append(s.left, waiting[i:]...)
 			if st := s.stream.Load(); st != nil {
 				s.m.Go(s.acct.addr, func(context.Context, *Event) { st.Close(errPolicy) })
 			}
-			return
+			return items[i:]
 		}
 	}
+	return nil
 }
 
 // settle hands the sinks, which are saved, all that is queued elsewhere; the lock

@@ -81,11 +81,12 @@ type Session struct {
 	sinks     []Sink
 	q         outQueue
 	flushing  bool
-	replaying bool    // the write limit does not hold
-	over      bool    // more was to be written than may wait
-	gap       bool    // something was left out since, see wireSink
-	putting   *Work   // puts an item into the chain
-	taking    *Stream // is taking the session over
+	replaying bool        // the write limit does not hold
+	over      bool        // more was to be written than may wait
+	gap       bool        // something was left out since, see wireSink
+	apart     atomic.Bool // what it leaves goes to no other session
+	putting   *Work       // puts an item into the chain
+	taking    *Stream     // is taking the session over
 	timer     *time.Timer
 	until     time.Time
 	left      []Item // was queued before anybody tracked, and not written
@@ -190,6 +191,10 @@ func (s *Session) Ask() (asked bool) {
 // Wire is the end of the outbound chain: for elements that must not pass the
 // sinks, such as acknowledgements. It is for use in Sync, by sinks and Attached.
 func (s *Session) Wire() Sink { return (*wireSink)(s) }
+
+// KeepApart has what the session leaves when it ends go to no other session of the
+// account: its peer may have had it, and nobody can know.
+func (s *Session) KeepApart() { s.apart.Store(true) }
 
 // Close ends the session: with a stream error, or properly if err is nil. It
 // returns before that is done.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -161,5 +162,14 @@ func (t *ConnTransport) readDeadline() error {
 // NoSpace implements [Transport].
 func (t *ConnTransport) NoSpace(on bool) { t.noSpace = on }
 
-// Buffered implements [Transport].
-func (t *ConnTransport) Buffered() bool { return t.used < len(t.in) }
+// Buffered implements [Transport]. White space between elements does not count:
+// clients of go-xmpp send a line feed behind starttls.
+func (t *ConnTransport) Buffered() bool {
+	for t.unread() && strings.IndexByte(" \t\r\n", t.in[t.used]) >= 0 {
+		t.used++
+	}
+	return t.unread()
+}
+
+// unread reports whether anything was read and not given out.
+func (t *ConnTransport) unread() bool { return t.used < len(t.in) }

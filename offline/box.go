@@ -13,6 +13,7 @@ type box struct {
 	mu       sync.Mutex              // guards what follows; nothing else is locked in it
 	flying   map[int64]sent          // by Seq
 	arrived  []int64                 // of those, what is to be removed
+	leaving  map[int64]bool          // and what another Work is removing
 	removing bool                    // a turn is on its way to do so
 	feeding  map[*mux.Session]*flush // what is being sent to sessions
 	returned bool                    // something came back since a session was last chosen
@@ -55,7 +56,7 @@ func (x *Extension) tidy(account mux.Address) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.flying) == 0 && len(b.feeding) == 0 && !b.removing && !b.returned {
+	if len(b.flying) == 0 && len(b.feeding) == 0 && len(b.leaving) == 0 && !b.removing && !b.returned {
 		delete(x.boxes, account)
 	}
 }
@@ -185,18 +186,20 @@ func (b *box) isArrived(seq int64) bool {
 			return true
 		}
 	}
-	return false
+	return b.leaving[seq]
 }
 
 // arrived notes that a client has a message. All that have arrived until a turn of the
 // account comes round are removed together.
 func (x *Extension) arrived(account mux.Address, b *box, seq int64) {
+	m := x.m.Load()
 	b.mu.Lock()
 	b.arrived = append(b.arrived, seq)
-	first := !b.removing
-	b.removing = true
+	x.due.Add(1)
+	first := m != nil && !b.removing // while the mux starts nothing is removed
+	b.removing = b.removing || first
 	b.mu.Unlock()
-	if m := x.m.Load(); first && m != nil {
+	if first {
 		m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
 	}
 }
@@ -205,6 +208,16 @@ func (x *Extension) arrived(account mux.Address, b *box, seq int64) {
 func (x *Extension) remove(e *mux.Event, b *box) {
 	account := e.Account
 	seqs, size := b.takeArrived()
+	x.due.Add(-int64(len(seqs)))
+	if len(seqs) == 0 { // another Work has done it
+		x.usage.forget(account)
+		if b.removed(nil, nil) {
+			x.remove(e, b)
+			return
+		}
+		x.tidy(account)
+		return
+	}
 	e.Work.Write(x.store.Remove(account, Removal{Seqs: seqs}))
 	if u, known := x.usage.get(account); known && size >= 0 && u.Messages >= len(seqs) && u.Bytes >= size {
 		x.usage.set(account, Usage{u.Messages - len(seqs), u.Bytes - size})
@@ -213,12 +226,64 @@ func (x *Extension) remove(e *mux.Event, b *box) {
 	}
 	m := e.Mux()
 	e.Work.After(func(err error) {
+		if err != nil {
+			x.due.Add(int64(len(seqs)))
+		}
 		if b.removed(seqs, err) {
 			m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
 			return
 		}
 		x.tidy(account)
 	})
+}
+
+// seal has whatever is written next remove what has arrived as well: who tracks may
+// write there that it is done with it, and must not be the only one after a crash.
+func (x *Extension) seal(w *mux.Work) {
+	if x.due.Load() == 0 {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for account, b := range x.boxes {
+		b.mu.Lock()
+		seqs := b.arrived
+		if !b.removing { // the mux starts, or it could not be done: that is tried again later
+			seqs = nil
+		} else {
+			b.arrived = nil
+			for _, seq := range seqs {
+				if b.leaving == nil {
+					b.leaving = make(map[int64]bool)
+				}
+				b.leaving[seq] = true
+			}
+		}
+		b.mu.Unlock()
+		if len(seqs) == 0 {
+			continue
+		}
+		x.due.Add(-int64(len(seqs)))
+		w.Write(x.store.Remove(account, Removal{Seqs: seqs}))
+		w.After(func(err error) { x.sealed(account, b, seqs, err) })
+	}
+}
+
+// sealed is told how that went.
+func (x *Extension) sealed(account mux.Address, b *box, seqs []int64, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, seq := range seqs {
+		delete(b.leaving, seq)
+	}
+	if err != nil {
+		b.arrived = append(seqs, b.arrived...)
+		x.due.Add(int64(len(seqs)))
+		return
+	}
+	for _, seq := range seqs {
+		delete(b.flying, seq)
+	}
 }
 
 // takeArrived are those to be removed, and their octets, -1 if not known.

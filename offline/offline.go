@@ -69,6 +69,7 @@ type Extension struct {
 	m     atomic.Pointer[mux.Mux]
 	state mux.Key[state]
 	usage usages
+	due   atomic.Int64 // messages that have arrived and are not being removed
 
 	mu    sync.Mutex // guards what follows
 	boxes map[mux.Address]*box
@@ -119,6 +120,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Observe(mux.FromPeer, mux.Presence, x.presence)
 	r.Lifecycle(mux.Lifecycle{Bound: x.begun, Attached: x.attached, Closed: x.closed})
 	r.Restored(x.restored)
+	r.Seal(x.seal)
 	r.Inline(mux.Inline{At: mux.InBind, Offer: nothing, Step: x.bound})
 	mux.On(r, x.stateLost)
 	mux.On(r, x.accountRemoved)
@@ -132,6 +134,17 @@ func (x *Extension) Register(r *mux.Registry) error {
 // Start implements [mux.Starter].
 func (x *Extension) Start(_ context.Context, m *mux.Mux) error {
 	x.m.Store(m)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for account, b := range x.boxes {
+		b.mu.Lock()
+		first := len(b.arrived) > 0 && !b.removing // found when sessions were restored
+		b.removing = b.removing || first
+		b.mu.Unlock()
+		if first {
+			m.Go(account, func(_ context.Context, e *mux.Event) { x.remove(e, b) })
+		}
+	}
 	return nil
 }
 

@@ -27,6 +27,33 @@ func ChangePassword(ctx context.Context, s *xmpp.Session, password string) error
 	))
 }
 
+// NeedsPassword reports whether an error of [ChangePassword] or [Remove] means that the
+// server wants the password of the account first, as it may of a session that a token has
+// let in: then [ChangePasswordWith] and [RemoveWith] are the way.
+func NeedsPassword(err error) bool {
+	var se stanza.Error
+	return errors.As(err, &se) && se.Condition == stanza.NotAuthorized
+}
+
+// ChangePasswordWith is [ChangePassword] with the old password.
+func ChangePasswordWith(ctx context.Context, s *xmpp.Session, old, password string) error {
+	return ask(ctx, s, submission(
+		fieldTokens("FORM_TYPE", []string{formPassword}),
+		fieldTokens("username", []string{s.LocalAddr().Localpart()}),
+		fieldTokens("old_password", []string{old}),
+		fieldTokens("password", []string{password}),
+	))
+}
+
+// RemoveWith is [Remove] with the password.
+func RemoveWith(ctx context.Context, s *xmpp.Session, password string) error {
+	return ask(ctx, s, submission(
+		fieldTokens("FORM_TYPE", []string{formCancel}),
+		fieldTokens("username", []string{s.LocalAddr().Localpart()}),
+		fieldTokens("password", []string{password}),
+	))
+}
+
 // Remove removes the account that the session is logged in to (XEP-0077 §3.2).
 // The server ends the stream afterwards. Errors are those of [ChangePassword].
 func Remove(ctx context.Context, s *xmpp.Session) error {

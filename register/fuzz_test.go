@@ -33,10 +33,10 @@ func FuzzParse(f *testing.F) {
 		if !ok {
 			return
 		}
-		if q.form && (q.hasUsername || q.hasPassword) || q.username != "" && !q.hasUsername || q.password != "" && !q.hasPassword {
+		if q.form == nil && q.username != "" && !q.hasUsername || q.password != "" && !q.hasPassword {
 			t.Errorf("ok, though %+v", q)
 		}
-		again, err := mux.Parse([]byte("<iq type='set' id='1'>" + string(fields(false, "", q.username)) + "</iq>"))
+		again, err := mux.Parse([]byte("<iq type='set' id='1'>" + string(fields(false, "", q.username, nil)) + "</iq>"))
 		if err != nil {
 			t.Fatalf("username %q: %v", q.username, err)
 		}

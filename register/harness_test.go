@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -58,18 +59,18 @@ type broken struct {
 	create, update, read, removal error
 }
 
-func (b *broken) Create(ctx context.Context, account string, c scram.Credentials) (int64, error) {
+func (b *broken) Create(ctx context.Context, account string, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if b.create != nil {
 		return 0, b.create
 	}
-	return b.Memory.Create(ctx, account, c)
+	return b.Memory.Create(ctx, account, c, also...)
 }
 
-func (b *broken) Update(ctx context.Context, account string, from int64, c scram.Credentials) (int64, error) {
+func (b *broken) Update(ctx context.Context, account string, from int64, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if b.update != nil {
 		return 0, b.update
 	}
-	return b.Memory.Update(ctx, account, from, c)
+	return b.Memory.Update(ctx, account, from, c, also...)
 }
 
 func (b *broken) Credentials(ctx context.Context, account string) (scram.Credentials, error) {
@@ -120,6 +121,11 @@ func newStranger(t *testing.T, h *muxtest.Host, role mux.Role, from string) *str
 		}
 	}
 	return s
+}
+
+// addr is where it is.
+func (s *stranger) addr() netip.Addr {
+	return s.st.Conn().(conn).from.(*net.TCPAddr).AddrPort().Addr()
 }
 
 // listed is the stream feature, empty for none.

@@ -10,17 +10,30 @@ import (
 // and must be safe for concurrent use.
 type Limiter interface {
 	// Begin asks whether source, which is invalid if it is not known, may try to
-	// register at a served domain now. If so, end must be called once with whether
-	// an account was made; until then the try counts as both. Otherwise end is nil,
-	// and retry is about how long to wait.
-	Begin(source netip.Addr, domain string) (end func(made bool), retry time.Duration)
+	// register at a served domain now, or show an invitation. If so, end must be
+	// called once with how that went; until then the try counts as made and as
+	// failed. Otherwise end is nil, and retry is about how long to wait. A limiter
+	// that cannot tell refuses.
+	Begin(source netip.Addr, domain string) (end func(Ending), retry time.Duration)
 }
+
+// Ending is how a try ended.
+type Ending uint8
+
+// The endings.
+const (
+	Neutral Ending = iota // nothing came of it that has to be limited
+	Made                  // an account
+	Failed                // for whatever reason
+)
 
 // Unlimited is a [Limiter] that allows everything.
 type Unlimited struct{}
 
 // Begin implements [Limiter].
-func (Unlimited) Begin(netip.Addr, string) (func(bool), time.Duration) { return func(bool) {}, 0 }
+func (Unlimited) Begin(netip.Addr, string) (func(Ending), time.Duration) {
+	return func(Ending) {}, 0
+}
 
 // LimiterOptions are the bounds of a [MemoryLimiter]. A zero value of a field is
 // its default, less is no bound.
@@ -80,7 +93,7 @@ func NewMemoryLimiter(o *LimiterOptions) *MemoryLimiter {
 }
 
 // Begin implements [Limiter].
-func (l *MemoryLimiter) Begin(source netip.Addr, domain string) (func(bool), time.Duration) {
+func (l *MemoryLimiter) Begin(source netip.Addr, domain string) (func(Ending), time.Duration) {
 	if !source.IsValid() {
 		return nil, time.Hour
 	}
@@ -99,14 +112,15 @@ func (l *MemoryLimiter) Begin(source netip.Addr, domain string) (func(bool), tim
 		all[i].note(now)
 	}
 	var once sync.Once
-	return func(made bool) {
+	return func(how Ending) {
 		once.Do(func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			for _, c := range all {
-				if made {
+				if how != Failed {
 					c.failed = without(c.failed, now)
-				} else {
+				}
+				if how != Made {
 					c.made = without(c.made, now)
 				}
 			}
@@ -193,8 +207,6 @@ func (b *bounded) note(now time.Time) {
 		b.failed = append(b.failed, now)
 	}
 }
-
-const day = 24 * time.Hour
 
 // forget drops what is too old to count.
 func (t *tally) forget(now time.Time) {

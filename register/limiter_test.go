@@ -16,8 +16,9 @@ func try(l register.Limiter, source string, made bool) bool {
 	if end == nil {
 		return retry <= 0 // a refusal without a time to wait is none
 	}
-	end(made)
-	end(!made) // only the first counts
+	how := map[bool]register.Ending{true: register.Made, false: register.Failed}
+	end(how[made])
+	end(how[!made]) // only the first counts
 	return true
 }
 
@@ -90,7 +91,7 @@ func TestLimiterAtOnce(t *testing.T) {
 	t.Parallel()
 	l := register.NewMemoryLimiter(nil)
 	a := netip.MustParseAddr("192.0.2.1")
-	var ends []func(bool)
+	var ends []func(register.Ending)
 	for range 5 {
 		if end, _ := l.Begin(a, domain); end != nil {
 			ends = append(ends, end)
@@ -99,7 +100,7 @@ func TestLimiterAtOnce(t *testing.T) {
 	if len(ends) != 3 {
 		t.Fatalf("%d at once, want 3", len(ends))
 	}
-	ends[0](false)
+	ends[0](register.Failed)
 	if end, _ := l.Begin(a, domain); end == nil {
 		t.Error("a try that failed still counts as an account")
 	}

@@ -33,7 +33,7 @@ func TestRegister(t *testing.T) {
 	store := new(scram.Memory)
 	var made []string
 	h := muxtest.New(t, nil, register.New(service(store), &register.Options{
-		Open: true,
+		Policy: register.Open,
 		Created: func(_ context.Context, account mux.Address, source netip.Addr) {
 			made = append(made, account.String()+" "+source.String())
 		},
@@ -45,8 +45,8 @@ func TestRegister(t *testing.T) {
 	if s.f.Forbids != mux.Authenticated || s.f.Deadline != 5*time.Minute {
 		t.Errorf("the feature forbids %b and has the deadline %v", s.f.Forbids, s.f.Deadline)
 	}
-	want := "<query xmlns='jabber:iq:register'><instructions>" + register.DefaultInstructions + "</instructions><username></username><password/></query>"
-	if got := s.ask(get); got != want {
+	want := "<query xmlns='jabber:iq:register'><instructions>" + register.DefaultInstructions + "</instructions><username></username><password/><x "
+	if got := s.ask(get); !strings.HasPrefix(got, want) {
 		t.Errorf("fields %s, want %s", got, want)
 	}
 	if got := s.create("Bill", password); got != "" {
@@ -77,7 +77,7 @@ func TestRegister(t *testing.T) {
 func TestUnknownFields(t *testing.T) {
 	t.Parallel()
 	store := new(scram.Memory)
-	h := muxtest.New(t, nil, register.New(service(store), &register.Options{Open: true}))
+	h := muxtest.New(t, nil, register.New(service(store), &register.Options{Policy: register.Open}))
 	s := newStranger(t, h, mux.Client, "192.0.2.1:5000")
 	got := s.ask("<iq type='set' id='2'>" + set("<key>1</key>text<username>bill</username><email>bill@example.org</email><email/>"+
 		"<password><![CDATA["+password+"]]></password><username xmlns='urn:example'>ben</username>") + "</iq>")
@@ -104,7 +104,7 @@ func TestRefused(t *testing.T) {
 		{"element in the password", name + "<password><b>" + password + "</b></password>", badRequest},
 		{"form and fields", name + word + "<x xmlns='jabber:x:data' type='submit'/>", badRequest},
 		{"two forms", "<x xmlns='jabber:x:data' type='submit'/><x xmlns='jabber:x:data' type='submit'/>", badRequest},
-		{"form alone", "<x xmlns='jabber:x:data' type='submit'/>", unwanted},
+		{"form alone", "<x xmlns='jabber:x:data' type='submit'/>", badRequest},
 		{"username of another namespace", "<username xmlns='urn:example'>bill</username>" + word, unwanted},
 		{"remove", "<remove/>", unexpected},
 		{"remove with credentials", name + word + "<remove/>", unexpected},
@@ -134,7 +134,7 @@ func TestRefused(t *testing.T) {
 			if err := accounts.Create(t.Context(), "juliet@example.net", password); err != nil {
 				t.Fatal(err)
 			}
-			h := muxtest.New(t, nil, register.New(accounts, &register.Options{Open: true}))
+			h := muxtest.New(t, nil, register.New(accounts, &register.Options{Policy: register.Open}))
 			s := newStranger(t, h, mux.Client, "192.0.2.1:5000")
 			if got := s.ask("<iq type='set' id='2'>" + set(tt.fields) + "</iq>"); got != tt.want {
 				t.Errorf("answer %q, want %q", got, tt.want)
@@ -155,8 +155,8 @@ type counting struct {
 	made int
 }
 
-func (c *counting) Create(ctx context.Context, account string, cr scram.Credentials) (int64, error) {
-	gen, err := c.Memory.Create(ctx, account, cr)
+func (c *counting) Create(ctx context.Context, account string, cr scram.Credentials, also ...scram.Also) (int64, error) {
+	gen, err := c.Memory.Create(ctx, account, cr, also...)
 	if err == nil {
 		c.made++
 	}
@@ -188,7 +188,7 @@ func TestClosed(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Open: tt.open}))
+			h := muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Policy: map[bool]register.Policy{true: register.Open}[tt.open]}))
 			s := newStranger(t, h, tt.role, "192.0.2.1:5000")
 			if !tt.secure {
 				s.st = h.Mux().NewStream(conn{}, mux.Client)
@@ -204,7 +204,7 @@ func TestClosed(t *testing.T) {
 		})
 	}
 	// To our domain by name is the same as without an address.
-	h := muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Open: true, Instructions: "Speak & enter"}))
+	h := muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Policy: register.Open, Instructions: "Speak & enter"}))
 	s := newStranger(t, h, mux.Client, "192.0.2.1:5000")
 	got := s.ask("<iq type='get' to='example.net' id='1'><query xmlns='" + register.NS + "'/></iq>")
 	if !strings.Contains(got, "<instructions>Speak &amp; enter</instructions>") {
@@ -219,7 +219,7 @@ func TestBrokenStore(t *testing.T) {
 	for name, store := range map[string]*broken{"read": {read: down}, "create": {create: down}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := muxtest.New(t, nil, register.New(service(store), &register.Options{Open: true}))
+			h := muxtest.New(t, nil, register.New(service(store), &register.Options{Policy: register.Open}))
 			s := newStranger(t, h, mux.Client, "192.0.2.1:5000")
 			if got := s.create("bill", password); got != internal {
 				t.Errorf("answer %q, want %q", got, internal)
@@ -229,7 +229,7 @@ func TestBrokenStore(t *testing.T) {
 	// What was read as free may be taken a moment later; and there may be too much
 	// to do.
 	for err, want := range map[error]string{scram.ErrExists: conflict, scram.ErrBusy: "wait resource-constraint 500"} {
-		h := muxtest.New(t, nil, register.New(service(&broken{create: err}), &register.Options{Open: true}))
+		h := muxtest.New(t, nil, register.New(service(&broken{create: err}), &register.Options{Policy: register.Open}))
 		if got := newStranger(t, h, mux.Client, "192.0.2.1:5000").create("bill", password); got != want {
 			t.Errorf("%v: answer %q, want %q", err, got, want)
 		}
@@ -240,7 +240,7 @@ func TestBrokenStore(t *testing.T) {
 func TestRace(t *testing.T) {
 	t.Parallel()
 	store := new(scram.Memory)
-	h := muxtest.New(t, nil, register.New(service(store), &register.Options{Open: true, Limiter: register.Unlimited{}}))
+	h := muxtest.New(t, nil, register.New(service(store), &register.Options{Policy: register.Open, Limiter: register.Unlimited{}}))
 	const n = 8
 	answers := make(chan string, n)
 	var wg sync.WaitGroup
@@ -270,14 +270,16 @@ func TestRace(t *testing.T) {
 func TestLimited(t *testing.T) {
 	t.Parallel()
 	var asked []string
-	limiter := limiterFunc(func(source netip.Addr, d string) (func(bool), time.Duration) {
+	limiter := limiterFunc(func(source netip.Addr, d string) (func(register.Ending), time.Duration) {
 		asked = append(asked, source.String()+" "+d)
 		if len(asked) > 1 {
 			return nil, time.Minute
 		}
-		return func(made bool) { asked = append(asked, map[bool]string{true: "made", false: "failed"}[made]) }, 0
+		return func(how register.Ending) {
+			asked = append(asked, []string{"neutral", "made", "failed"}[how])
+		}, 0
 	})
-	h := muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Open: true, Limiter: limiter}))
+	h := muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Policy: register.Open, Limiter: limiter}))
 	if got := newStranger(t, h, mux.Client, "[2001:db8::1]:5000").create("bill", password); got != "" {
 		t.Errorf("answer %q", got)
 	}
@@ -289,12 +291,14 @@ func TestLimited(t *testing.T) {
 		t.Errorf("asked %s, want %s", got, want)
 	}
 	// Nobody knows where this one is.
-	h = muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Open: true}))
+	h = muxtest.New(t, nil, register.New(service(new(scram.Memory)), &register.Options{Policy: register.Open}))
 	if got := newStranger(t, h, mux.Client, "").create("bill", password); got != limited {
 		t.Errorf("answer %q, want %q", got, limited)
 	}
 }
 
-type limiterFunc func(netip.Addr, string) (func(bool), time.Duration)
+type limiterFunc func(netip.Addr, string) (func(register.Ending), time.Duration)
 
-func (f limiterFunc) Begin(a netip.Addr, d string) (func(bool), time.Duration) { return f(a, d) }
+func (f limiterFunc) Begin(a netip.Addr, d string) (func(register.Ending), time.Duration) {
+	return f(a, d)
+}

@@ -107,8 +107,8 @@ func TestRemoveRefused(t *testing.T) {
 		{"own credentials", register.Options{}, nil, "<username>romeo</username><password>" + password + "</password><remove/>", bad},
 		{"another's credentials", register.Options{}, nil, "<remove/><username>juliet</username><password>x</password>", bad},
 		{"switched off", register.Options{KeepAccount: true}, nil, "<remove/>", errorOf("1", "405", "cancel", "not-allowed")},
-		{"account gone", register.Options{}, func(s *scene) { s.store.removal = scram.ErrNoAccount }, "<remove/>", errorOf("1", "407", "auth", "registration-required")},
-		{"store down", register.Options{}, func(s *scene) { s.store.removal = errors.New("down") }, "<remove/>", errorOf("1", "500", "wait", "internal-server-error")},
+		{"account gone", register.Options{}, func(s *scene) { s.store.update = scram.ErrNoAccount }, "<remove/>", errorOf("1", "407", "auth", "registration-required")},
+		{"store down", register.Options{}, func(s *scene) { s.store.update = errors.New("down") }, "<remove/>", errorOf("1", "500", "wait", "internal-server-error")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,5 +1,7 @@
 package register
 
+import "sync"
+
 // reserved are names that people take for the server's own (RFC 2142, and
 // practice).
 var reserved = map[string]bool{
@@ -8,6 +10,14 @@ var reserved = map[string]bool{
 	"system": true, "webmaster": true, "xmpp": true,
 }
 
+var reservedSkeletons = sync.OnceValue(func() map[string]bool {
+	m := make(map[string]bool, len(reserved))
+	for name := range reserved {
+		m[Skeleton(name)] = true
+	}
+	return m
+})
+
 // IsReserved reports whether a prepared localpart is one that looks like the
-// server's own, such as admin or postmaster.
-func IsReserved(local string) bool { return reserved[local] }
+// server's own, such as admin or postmaster, or as like one as letters can make it.
+func IsReserved(local string) bool { return reserved[local] || reservedSkeletons()[Skeleton(local)] }

@@ -3,10 +3,13 @@ package register
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
 
+	"github.com/propolis-im/propolis/internal/dataform"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -15,7 +18,7 @@ func (x *Extension) get(_ context.Context, e *mux.Event) (xmlstream.Marshaler, e
 	if e.Session == nil {
 		return nil, errNotAllowed // other servers' users have no business here
 	}
-	return fields(true, x.opt.Instructions, e.Account.Local()), nil
+	return fields(true, x.opt.Instructions, e.Account.Local(), nil), nil
 }
 
 // set changes the password or removes the account of the session that asks,
@@ -29,23 +32,26 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 		return nil, errNotAllowed
 	case !ok:
 		return nil, errBadRequest
-	case q.remove:
+	}
+	if f := x.demand(e, &q); f != nil {
+		x.refuseWith(e, f)
+		return nil, nil
+	}
+	switch {
+	case q.remove, q.is(formCancel):
 		return nil, x.remove(ctx, e, q)
 	default:
 		return nil, x.change(ctx, e, q)
 	}
 }
 
-// change changes the password (XEP-0077 §3.3).
-func (x *Extension) change(ctx context.Context, e *mux.Event, q query) error {
-	if !q.hasUsername || q.username == "" {
-		return errBadRequest
+// mayChange is what can be said about a change of the password without waiting
+// (XEP-0077 §3.3).
+func (x *Extension) mayChange(e *mux.Event, q *query) error {
+	if err := own(e, q); err != nil {
+		return err
 	}
-	switch name, err := jid.New(q.username, e.Account.Domain(), ""); {
-	case err != nil:
-		return errBadRequest
-	case mux.AddressOf(name) != e.Account:
-		return errNotAllowed // it would be a second account, or somebody else's
+	switch {
 	case q.password == "":
 		return errBadRequest // the old one stays
 	case x.opt.KeepPassword:
@@ -53,33 +59,153 @@ func (x *Extension) change(ctx context.Context, e *mux.Event, q query) error {
 	case !secure(e):
 		return errUnsafe
 	}
-	if err := x.accounts.SetPassword(ctx, e.Account.String(), q.password); err != nil {
+	return nil
+}
+
+// own sees whether the username is that of the session. Forms may have the whole
+// address (XEP-0077 §3.3).
+func own(e *mux.Event, q *query) error {
+	if !q.hasUsername || q.username == "" {
+		return errBadRequest
+	}
+	if q.form != nil {
+		if a, err := mux.ParseAddress(q.username); err == nil && a == e.Account {
+			return nil
+		}
+	}
+	switch name, err := jid.New(q.username, e.Account.Domain(), ""); {
+	case err != nil:
+		return errBadRequest
+	case mux.AddressOf(name) != e.Account:
+		return errNotAllowed // it would be a second account, or somebody else's
+	}
+	return nil
+}
+
+// change changes the password.
+func (x *Extension) change(ctx context.Context, e *mux.Event, q query) error {
+	if err := x.mayChange(e, &q); err != nil {
+		return err
+	}
+	if q.is(formPassword) && x.verifier != nil {
+		old, ok := q.form.One("old_password")
+		if !ok || old == "" {
+			return errBadRequest
+		}
+		if err := x.verify(ctx, e, old); err != nil {
+			return err
+		}
+	}
+	if err := x.accounts.SetPasswordWith(ctx, e.Account.String(), q.password); err != nil {
 		return x.failure(ctx, err, "password", errPassword, errUnexpected)
 	}
+	x.changed(ctx, e, e.Session)
+	return nil
+}
+
+// changed is what follows from a new password: whoever else is logged in may have
+// known the old one only (auth-register PC-3).
+func (x *Extension) changed(ctx context.Context, e *mux.Event, but *mux.Session) {
 	if err := mux.Emit(ctx, e, mux.CredentialsChanged{}); err != nil {
 		// The password is another one now, so it is no error to the client.
 		x.opt.Logger.LogAttrs(ctx, slog.LevelError, "after a change of password", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}
-	// Whoever else is logged in may have known the old password only.
-	e.EndSessions(ctx, e.Session)
-	return nil
+	e.EndSessions(ctx, but)
 }
 
-// remove removes the account of the session (XEP-0077 §3.2).
-func (x *Extension) remove(ctx context.Context, e *mux.Event, q query) error {
+// mayRemove is what can be said about a removal without waiting (XEP-0077 §3.2).
+func (x *Extension) mayRemove(e *mux.Event, q *query) error {
 	switch {
 	case q.children != 1:
 		return errBadRequest // also where name and password of another account are given
 	case x.opt.KeepAccount:
 		return errNotAllowed
 	}
+	return nil
+}
+
+// remove removes the account of the session.
+func (x *Extension) remove(ctx context.Context, e *mux.Event, q query) error {
+	if err := x.mayRemove(e, &q); err != nil {
+		return err
+	}
+	if q.is(formCancel) {
+		if err := own(e, &q); err != nil {
+			return err
+		}
+		if x.verifier != nil {
+			if err := x.verify(ctx, e, q.password); err != nil {
+				return err
+			}
+		}
+	}
 	// From here on nobody can log in, whatever happens next.
-	if err := x.accounts.Remove(ctx, e.Account.String()); err != nil {
+	if err := x.close(ctx, e.Account); err != nil {
 		return x.failure(ctx, err, "remove", errInternal, errUnregistered)
 	}
 	// The result goes first, then all streams end, this one included.
-	e.Then(func(ctx context.Context, e *mux.Event) { e.RemoveAccount(ctx) })
+	e.Then(x.closed)
 	return nil
+}
+
+// maxWrong is how many wrong passwords a session may give.
+const maxWrong = 3
+
+// verify checks the password of the account. A wrong one counts as a failed login.
+func (x *Extension) verify(ctx context.Context, e *mux.Event, password string) error {
+	fails := x.fails.Of(e.Session)
+	if *fails >= maxWrong {
+		return errUnsafeWrong
+	}
+	ok, err := x.verifier.Verify(ctx, e.Account.String(), password)
+	if err != nil {
+		return x.failure(ctx, err, "verify", errUnsafeWrong, errUnexpected)
+	}
+	if ok {
+		return nil
+	}
+	*fails++
+	x.opt.Logger.LogAttrs(ctx, slog.LevelWarn, "wrong password in a session", slog.String("account", e.Account.String()))
+	if s := e.Session; *fails >= maxWrong {
+		e.Then(func(ctx context.Context, e *mux.Event) { e.EndSession(ctx, s, stream.PolicyViolation) })
+	}
+	return errUnsafeWrong
+}
+
+// demand is the form with which a session has to give the password first (XEP-0077 §3.2,
+// §3.3); nil if it has not to, or is refused anyway.
+func (x *Extension) demand(e *mux.Event, q *query) *dataform.Form {
+	if x.opt.AskPassword == nil || x.verifier == nil || !x.opt.AskPassword(e) {
+		return nil
+	}
+	switch {
+	case q.is(formCancel), q.is(formPassword):
+		return nil
+	case q.remove && x.mayRemove(e, q) == nil:
+		return askPassword(formCancel, e.Account.Local())
+	case !q.remove && x.mayChange(e, q) == nil:
+		return askPassword(formPassword, e.Account.Local())
+	}
+	return nil
+}
+
+// refuseWith answers a request with a form that stands beside the error, which the
+// kernel knows no other way for than an answer of our own.
+func (x *Extension) refuseWith(e *mux.Event, f *dataform.Form) {
+	s := e.Stanza
+	payload := f.Append([]byte("<query xmlns='" + NS + "'>"))
+	child := mux.RawChild(queryName, string(append(payload, "</query>"...)))
+	from := s.To()
+	if from.IsZero() {
+		from = e.Account
+	}
+	refusal := mux.ErrorReply(s, errPasswordForm)
+	it := mux.Item{Stanza: mux.Make(mux.Head{Kind: mux.IQ, Type: "error", ID: s.ID(), From: from, To: e.Session.JID()},
+		append([]mux.Child{child}, refusal.Children()...)...), Flags: mux.Service}
+	e.Later().Feed(e.Session, func(_ context.Context, emit func(mux.Item)) (bool, error) {
+		emit(it)
+		return false, nil
+	})
 }
 
 // secure reports whether the request came over a connection that nobody else
@@ -88,3 +214,6 @@ func secure(e *mux.Event) bool {
 	st := e.Origin()
 	return st != nil && st.State()&mux.Secure != 0
 }
+
+// day is that of limits and lifetimes.
+const day = 24 * time.Hour

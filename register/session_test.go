@@ -257,7 +257,7 @@ func TestChangeToldBadly(t *testing.T) {
 // account.
 func TestRemote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, &register.Options{Open: true})
+		s := newScene(t, &register.Options{Policy: register.Open})
 		for name, role := range map[string]mux.Role{"example.org": mux.Server, "gateway.example.net": mux.Component} {
 			peer := s.DialDomain(t, role, name)
 			ask := func(typ, to, payload, want string) {
@@ -293,7 +293,7 @@ func TestFeature(t *testing.T) {
 		{"all", register.Options{}, []string{register.NS}},
 		{"password only", register.Options{KeepAccount: true}, []string{register.NS}},
 		{"removal only", register.Options{KeepPassword: true}, []string{register.NS}},
-		{"nothing", register.Options{KeepPassword: true, KeepAccount: true, Open: true}, nil},
+		{"nothing", register.Options{KeepPassword: true, KeepAccount: true, Policy: register.Open}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

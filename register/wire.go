@@ -3,24 +3,30 @@ package register
 import (
 	"encoding/xml"
 
+	"github.com/propolis-im/propolis/internal/dataform"
 	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
 
-const nsForm = "jabber:x:data"
+// The types of forms (XEP-0077 §4, §14.4).
+const (
+	formRegister = NS
+	formCancel   = NS + ":cancel"
+	formPassword = NS + ":changepassword"
+)
 
 // query is the payload of a set. Its fields are as typed.
 type query struct {
 	username, password       string
 	hasUsername, hasPassword bool
 	remove                   bool
-	form                     bool // of XEP-0004
+	form                     *dataform.Submission // of XEP-0004; fields are then those of it
 	children                 int
 }
 
 // parse reads the payload of a set. It is not ok if a field comes twice or holds
-// elements, or if there are fields beside a form (XEP-0077 §4). Fields that were
-// not asked for are left alone.
+// elements, or if there are fields beside a form (XEP-0077 §4). Fields that were not
+// asked for are left alone.
 func parse(s *mux.Stanza) (q query, ok bool) {
 	kids := s.Children()
 	if len(kids) != 1 || kids[0].Name != (xml.Name{Space: NS, Local: "query"}) {
@@ -42,9 +48,12 @@ func parse(s *mux.Stanza) (q query, ok bool) {
 		case xml.Name{Space: NS, Local: "remove"}:
 			ok = !q.remove
 			q.remove = true
-		case xml.Name{Space: nsForm, Local: "x"}:
-			ok = !q.form
-			q.form = true
+		case xml.Name{Space: dataform.NS, Local: "x"}:
+			ok = q.form == nil
+			if ok {
+				q.form, err = dataform.Read(c)
+				ok = err == nil
+			}
 		default:
 			ok = true
 		}
@@ -52,8 +61,33 @@ func parse(s *mux.Stanza) (q query, ok bool) {
 			return q, false
 		}
 	}
-	return q, !q.form || !q.hasUsername && !q.hasPassword
+	if q.form == nil {
+		return q, true
+	}
+	return q, !q.hasUsername && !q.hasPassword && !q.remove && q.fill()
 }
+
+// fill takes username and password from the form (XEP-0077 §4).
+func (q *query) fill() bool {
+	switch q.form.FormType {
+	case formRegister, formCancel, formPassword:
+	default:
+		return false // XEP-0068 §3.2
+	}
+	var ok bool
+	if q.username, ok = q.form.One("username"); !ok {
+		return false
+	}
+	if q.password, ok = q.form.One("password"); !ok {
+		return false
+	}
+	_, q.hasUsername = q.form.Values["username"]
+	_, q.hasPassword = q.form.Values["password"]
+	return true
+}
+
+// is reports whether it is a submission of that form.
+func (q *query) is(formType string) bool { return q.form != nil && q.form.FormType == formType }
 
 // field reads a field, which holds text alone.
 func field(c mux.Child, into *string) bool {
@@ -67,7 +101,7 @@ func field(c mux.Child, into *string) bool {
 
 // fields is the answer to a get: what to fill in, or what is on file (XEP-0077
 // §3.1). No password is ever told.
-func fields(registered bool, instructions, username string) mux.Raw {
+func fields(registered bool, instructions, username string, form *dataform.Form) mux.Raw {
 	b := []byte("<query xmlns='" + NS + "'>")
 	if registered {
 		b = append(b, "<registered/>"...)
@@ -76,5 +110,49 @@ func fields(registered bool, instructions, username string) mux.Raw {
 	b = xmlwrite.AppendText(b, instructions)
 	b = append(b, "</instructions><username>"...)
 	b = xmlwrite.AppendText(b, username)
-	return mux.Raw(append(b, "</username><password/></query>"...))
+	b = append(b, "</username><password/>"...)
+	if form != nil {
+		b = form.Append(b)
+	}
+	return mux.Raw(append(b, "</query>"...))
+}
+
+// redirection is the answer where registration is elsewhere (XEP-0077 §5).
+func redirection(instructions, address string) mux.Raw {
+	b := []byte("<query xmlns='" + NS + "'><instructions>")
+	b = xmlwrite.AppendText(b, instructions)
+	b = append(b, "</instructions><x xmlns='jabber:x:oob'><url>"...)
+	b = xmlwrite.AppendText(b, address)
+	return mux.Raw(append(b, "</url></x></query>"...))
+}
+
+// registerForm is the form for a new account (XEP-0077 §4).
+func (x *Extension) registerForm(instructions, username string, reason bool) *dataform.Form {
+	f := &dataform.Form{Type: "form", Instructions: instructions, FormType: formRegister}
+	name := dataform.Field{Var: "username", Type: "text-single", Label: "Username", Required: true}
+	if username != "" {
+		name.Values = []string{username}
+	}
+	f.Fields = append(f.Fields, name, dataform.Field{Var: "password", Type: "text-private", Label: "Password", Required: true})
+	if reason {
+		f.Fields = append(f.Fields, dataform.Field{Var: "reason", Type: "text-multi", Label: "Why you would like an account here"})
+	}
+	return f
+}
+
+// askPassword is a form that wants the password of an account, before it is changed
+// (XEP-0077 §3.3) or the account goes (§3.2).
+func askPassword(formType, username string) *dataform.Form {
+	f := &dataform.Form{Type: "form", FormType: formType}
+	name := dataform.Field{Var: "username", Type: "text-single", Label: "Username", Required: true, Values: []string{username}}
+	if formType == formCancel {
+		f.Title, f.Instructions = "Removal of the account", "Enter the password to remove the account with all that belongs to it."
+		f.Fields = []dataform.Field{name, {Var: "password", Type: "text-private", Label: "Password", Required: true}}
+		return f
+	}
+	f.Title, f.Instructions = "Change of the password", "Enter the old password and a new one."
+	f.Fields = []dataform.Field{name,
+		{Var: "old_password", Type: "text-private", Label: "Old password", Required: true},
+		{Var: "password", Type: "text-private", Label: "New password", Required: true}}
+	return f
 }

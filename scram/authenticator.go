@@ -176,7 +176,7 @@ func (a *Authenticator) confirm(ctx context.Context, account string, generation 
 		return err
 	case !known || c.Generation != generation:
 		return fail(NotAuthorized, errChanged)
-	case c.Disabled:
+	case c.Refuses():
 		return fail(AccountDisabled, errDisabled)
 	}
 	return nil

@@ -301,7 +301,7 @@ func (s *brokenStore) Credentials(ctx context.Context, account string) (scram.Cr
 	return s.Store.Credentials(ctx, account)
 }
 
-func (s *brokenStore) Update(ctx context.Context, account string, from int64, c scram.Credentials) (int64, error) {
+func (s *brokenStore) Update(ctx context.Context, account string, from int64, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if s.onUpdate != nil {
 		s.onUpdate()
 	}

@@ -19,6 +19,10 @@ type Credentials struct {
 	Generation int64
 	// Disabled refuses login, which shows only to those who know the password.
 	Disabled bool
+	// Closing is when the account is to be removed, with all that it has: at that
+	// moment or as soon as possible after it. Until then nobody can log in, whatever
+	// Disabled says. Zero means that it stays.
+	Closing time.Time
 	// Created and Updated are set by the store. Create keeps a Created that
 	// is not zero, for imports.
 	Created, Updated time.Time
@@ -42,6 +46,9 @@ func (c Credentials) Strongest() (Key, bool) {
 	}
 	return slices.MaxFunc(c.Keys, func(a, b Key) int { return int(a.Hash) - int(b.Hash) }), true
 }
+
+// Refuses reports whether nobody is let in, whatever the password.
+func (c Credentials) Refuses() bool { return c.Disabled || !c.Closing.IsZero() }
 
 // Clone returns a copy that shares nothing with c.
 func (c Credentials) Clone() Credentials {

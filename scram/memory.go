@@ -1,6 +1,7 @@
 package scram
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ func (m *Memory) Credentials(ctx context.Context, account string) (Credentials, 
 }
 
 // Update implements [Store].
-func (m *Memory) Update(ctx context.Context, account string, from int64, c Credentials) (int64, error) {
+func (m *Memory) Update(ctx context.Context, account string, from int64, c Credentials, also ...Also) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -46,6 +47,9 @@ func (m *Memory) Update(ctx context.Context, account string, from int64, c Crede
 	}
 	if old.Generation != from {
 		return 0, ErrConflict
+	}
+	if err := run(ctx, also); err != nil {
+		return 0, err
 	}
 	c.Created = old.Created
 	return m.put(account, c), nil
@@ -86,7 +90,7 @@ func (m *Memory) addKeys(ctx context.Context, account string, from int64, keys [
 }
 
 // Create implements [Accounts].
-func (m *Memory) Create(ctx context.Context, account string, c Credentials) (int64, error) {
+func (m *Memory) Create(ctx context.Context, account string, c Credentials, also ...Also) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -94,6 +98,9 @@ func (m *Memory) Create(ctx context.Context, account string, c Credentials) (int
 	defer m.mu.Unlock()
 	if _, ok := m.accounts[account]; ok {
 		return 0, ErrExists
+	}
+	if err := run(ctx, also); err != nil {
+		return 0, err
 	}
 	return m.put(account, c), nil
 }
@@ -109,6 +116,33 @@ func (m *Memory) Remove(ctx context.Context, account string) error {
 		return ErrNoAccount
 	}
 	delete(m.accounts, account)
+	return nil
+}
+
+// Closing implements [Accounts].
+func (m *Memory) Closing(ctx context.Context) (map[string]time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	closing := make(map[string]time.Time)
+	for name, c := range m.accounts {
+		if !c.Closing.IsZero() {
+			closing[name] = c.Closing
+		}
+	}
+	return closing, nil
+}
+
+// run does what goes together with a change; there is no transaction to roll back,
+// so what is done before another refuses stays.
+func run(ctx context.Context, also []Also) error {
+	for _, f := range also {
+		if refusal, err := f(ctx, nil); refusal != nil || err != nil {
+			return cmp.Or(err, refusal)
+		}
+	}
 	return nil
 }
 

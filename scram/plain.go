@@ -108,7 +108,7 @@ func (a *Authenticator) match(ctx context.Context, c Credentials, account, prepa
 // ErrConflict if the credentials are no longer those that were checked; other
 // errors are failures. A login does not fail because keys could not be replaced.
 func (a *Authenticator) renew(ctx context.Context, account, prepared string, c Credentials) (int64, error) {
-	if c.Disabled || !c.stale(a.o.Policy) {
+	if c.Refuses() || !c.stale(a.o.Policy) {
 		return c.Generation, a.confirmPlain(ctx, account, c.Generation)
 	}
 	var keys []Key

@@ -3,6 +3,7 @@ package scram
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // AccountStore is what a [Service] works on.
@@ -94,6 +95,12 @@ func (s *Service) Prepare(name string) (local string, err error) {
 // [Service.Prepare]. Keys for all hashes of the policy are written with it. It
 // waits for the pool and the store.
 func (s *Service) Create(ctx context.Context, account, password string) error {
+	return s.CreateWith(ctx, account, password, false)
+}
+
+// CreateWith is Create for an account that may be disabled at first, together with
+// whatever else has to be written in the same transaction, see [Also].
+func (s *Service) CreateWith(ctx context.Context, account, password string, disabled bool, also ...Also) error {
 	if _, err := s.opt.Rules.Check(password); err != nil {
 		return refusal(err)
 	}
@@ -109,40 +116,105 @@ func (s *Service) Create(ctx context.Context, account, password string) error {
 	if err != nil {
 		return refusal(err)
 	}
-	_, err = s.store.Create(ctx, account, c)
+	c.Disabled = disabled
+	_, err = s.store.Create(ctx, account, c, also...)
 	return refusal(err)
 }
 
-// maxUpdates is how often SetPassword begins again when somebody else was faster.
-const maxUpdates = 5
-
 // SetPassword replaces all keys of an account in one step. Whatever was written
 // meanwhile is replaced as well, since the password is the newer one; only
-// Disabled stays as it is. It waits for the pool and the store. On error the old
-// password is in force.
+// Disabled and Closing stay as they are. It waits for the pool and the store. On
+// error the old password is in force.
 func (s *Service) SetPassword(ctx context.Context, account, password string) error {
+	return s.SetPasswordWith(ctx, account, password)
+}
+
+// SetPasswordWith is SetPassword together with whatever else has to be written in
+// the same transaction, see [Also].
+func (s *Service) SetPasswordWith(ctx context.Context, account, password string, also ...Also) error {
 	if _, err := s.opt.Rules.Check(password); err != nil {
 		return refusal(err)
 	}
-	old, err := s.store.Credentials(ctx, account)
-	if err != nil {
-		return refusal(err)
+	if _, err := s.store.Credentials(ctx, account); err != nil {
+		return refusal(err) // before the expensive part
 	}
 	c, err := s.derive(ctx, password)
 	if err != nil {
 		return refusal(err)
 	}
+	return s.update(ctx, account, func(old *Credentials) { old.Keys = c.Keys }, also...)
+}
+
+// maxUpdates is how often update begins again when somebody else was faster.
+const maxUpdates = 5
+
+// update changes credentials, whoever else does so at the same time.
+func (s *Service) update(ctx context.Context, account string, change func(*Credentials), also ...Also) error {
 	for range maxUpdates {
-		c.Disabled = old.Disabled
-		_, err = s.store.Update(ctx, account, old.Generation, c)
-		if !errors.Is(err, ErrConflict) {
+		c, err := s.store.Credentials(ctx, account)
+		if err != nil {
 			return refusal(err)
 		}
-		if old, err = s.store.Credentials(ctx, account); err != nil {
+		change(&c)
+		if _, err = s.store.Update(ctx, account, c.Generation, c, also...); !errors.Is(err, ErrConflict) {
 			return refusal(err)
 		}
 	}
 	return ErrConflict
+}
+
+// SetDisabled refuses or allows logins. An account that is going to be removed later
+// is not any more when it is enabled.
+func (s *Service) SetDisabled(ctx context.Context, account string, disabled bool) error {
+	return s.update(ctx, account, func(c *Credentials) {
+		c.Disabled = disabled
+		if !disabled && c.Closing.After(time.Now()) {
+			c.Closing = time.Time{}
+		}
+	})
+}
+
+// Close notes that an account is to be removed at a moment, or now if that has
+// passed: from here on nobody can log in, and logins that are in progress fail. What
+// removes it then ends with [Service.Remove].
+func (s *Service) Close(ctx context.Context, account string, due time.Time) error {
+	return s.update(ctx, account, func(c *Credentials) { c.Closing = due })
+}
+
+// Closing returns the accounts of [Service.Close] that are still there.
+func (s *Service) Closing(ctx context.Context) (map[string]time.Time, error) {
+	return s.store.Closing(ctx)
+}
+
+// Active reports whether there is an account that somebody can log in to.
+func (s *Service) Active(ctx context.Context, account string) (bool, error) {
+	switch c, err := s.store.Credentials(ctx, account); {
+	case errors.Is(err, ErrNoAccount):
+		return false, nil
+	case err != nil:
+		return false, err
+	default:
+		return !c.Refuses(), nil
+	}
+}
+
+// Verify reports whether that is the password of an account. It waits for the pool
+// and the store; counting failures is the caller's affair.
+func (s *Service) Verify(ctx context.Context, account, password string) (ok bool, err error) {
+	c, err := s.store.Credentials(ctx, account)
+	if err != nil {
+		return false, refusal(err)
+	}
+	k, has := c.Strongest()
+	prepared, err := PreparePassword(password)
+	if !has || err != nil {
+		return false, nil
+	}
+	err = s.opt.Pool.Do(ctx, func() error {
+		ok, err = k.Matches(prepared)
+		return err
+	})
+	return ok && err == nil, refusal(err)
 }
 
 // Remove removes an account with its credentials. It waits for the store.

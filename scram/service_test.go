@@ -40,18 +40,18 @@ func (h *hooked) Credentials(ctx context.Context, account string) (scram.Credent
 	return h.Memory.Credentials(ctx, account)
 }
 
-func (h *hooked) Create(ctx context.Context, account string, c scram.Credentials) (int64, error) {
+func (h *hooked) Create(ctx context.Context, account string, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if err := h.call("create"); err != nil {
 		return 0, err
 	}
-	return h.Memory.Create(ctx, account, c)
+	return h.Memory.Create(ctx, account, c, also...)
 }
 
-func (h *hooked) Update(ctx context.Context, account string, from int64, c scram.Credentials) (int64, error) {
+func (h *hooked) Update(ctx context.Context, account string, from int64, c scram.Credentials, also ...scram.Also) (int64, error) {
 	if err := h.call("update"); err != nil {
 		return 0, err
 	}
-	return h.Memory.Update(ctx, account, from, c)
+	return h.Memory.Update(ctx, account, from, c, also...)
 }
 
 // hasPassword reports whether every key of an account fits a password.

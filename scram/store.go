@@ -3,6 +3,7 @@ package scram
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Errors of a [Store] and of [Accounts]. Implementations may wrap them.
@@ -24,7 +25,8 @@ type Store interface {
 	// generation is still from, and returns the new generation; otherwise it
 	// changes nothing and returns ErrConflict, or ErrNoAccount. Generation,
 	// Created and Updated of c are not used. It does not retain c.
-	Update(ctx context.Context, account string, from int64, c Credentials) (generation int64, err error)
+	// Update also does what also says, see [Also].
+	Update(ctx context.Context, account string, from int64, c Credentials, also ...Also) (generation int64, err error)
 	// AddKey adds a key of the password that the account has, if its generation is
 	// still from and it has no key for that hash; the generation stays. Otherwise
 	// it changes nothing and returns ErrConflict, or ErrNoAccount. It does not
@@ -43,7 +45,17 @@ type Accounts interface {
 	// Create adds an account, or returns ErrExists. Of several concurrent
 	// calls for one name exactly one succeeds. Generation and Updated of c are
 	// not used. It does not retain c.
-	Create(ctx context.Context, account string, c Credentials) (generation int64, err error)
+	Create(ctx context.Context, account string, c Credentials, also ...Also) (generation int64, err error)
 	// Remove deletes an account with its credentials, or returns ErrNoAccount.
 	Remove(ctx context.Context, account string) error
+	// Closing returns the accounts that are being removed: those whose
+	// credentials say since when, see [Credentials.Closing].
+	Closing(ctx context.Context) (map[string]time.Time, error)
 }
+
+// Also is something that is done in the transaction that makes or changes
+// credentials, when it is certain that they may be. A refusal means that it may not
+// be and that it has changed nothing: then the credentials are not changed either
+// and the refusal is what the caller gets. An err means that the store is broken.
+// tx is the open transaction as the store has it, nil for one in memory.
+type Also = func(ctx context.Context, tx any) (refusal, err error)

@@ -85,7 +85,7 @@ func (a *Authenticator) mayUpgrade(ctx context.Context, account string, generati
 		return err
 	case !known || c.Generation != generation:
 		return fail(NotAuthorized, errChanged)
-	case c.Disabled:
+	case c.Refuses():
 		return fail(AccountDisabled, errDisabled)
 	}
 	if _, has := c.Key(h); has {
@@ -110,5 +110,5 @@ func (a *Authenticator) addKey(ctx context.Context, account string, generation i
 // error is a [*Failure] and means that the store did not answer.
 func (a *Authenticator) Status(ctx context.Context, account string) (generation int64, disabled, exists bool, err error) {
 	c, exists, err := a.lookup(ctx, account)
-	return c.Generation, c.Disabled, exists, err
+	return c.Generation, c.Refuses(), exists, err
 }

@@ -99,6 +99,23 @@ func TestOneRecord(t *testing.T) {
 	}
 }
 
+// TestLineFeeds: a client that ends each of its lines, and does not wait for answers:
+// the line feed behind auth is not part of the stream that begins then.
+func TestLineFeeds(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	c := dialTLS(t, s)
+	c.send(header + "\n" + authElement("romeo", "secret") + "\n" + header + "\n" + bindIQ + "\n")
+	c.header()
+	c.next() // features
+	c.expect("<success xmlns='" + nsSASL + "'/>")
+	c.restart()
+	c.header()
+	c.next()
+	c.bound()
+	c.alive()
+}
+
 // TestHalfElement: who has sent half an element may want to see what came before it
 // answered.
 func TestHalfElement(t *testing.T) {

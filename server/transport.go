@@ -236,6 +236,7 @@ func (c *conn) Certificate() *tls.Certificate { return c.cert }
 
 // Restart implements negotiate.Transport.
 func (c *conn) Restart() {
+	c.Buffered() // white space behind the last element is no beginning of the next stream
 	c.started, c.ctx = false, nil
 	if c.sc != nil {
 		c.sc.Reset(c.lim)

@@ -28,14 +28,29 @@ func (k *sink) askLater() {
 		return
 	}
 	st.since++
+	after, within := k.patience()
 	switch {
 	case st.asked:
-	case st.since >= k.x.opt.AskAfter, st.queue.len() == 1, k.high():
+	case st.since >= after, st.queue.len() == 1, k.high():
 		k.ask()
 	case st.since == 1:
-		k.arm(k.x.opt.AskWithin)
+		k.arm(within)
 	}
 }
+
+// patience is after how many stanzas the client is asked, and after how long. The
+// question would wake a client that nobody looks at (XEP-0198 §8.2), so there it mostly
+// waits for a stanza that does so anyway (smacks SM-40).
+func (k *sink) patience() (after int, within time.Duration) {
+	after, within = k.x.opt.AskAfter, k.x.opt.AskWithin
+	if k.x.opt.Idle != nil && k.x.opt.Idle(k.s) {
+		after, within = idleAfter*after, k.x.opt.AskIdle
+	}
+	return after, within
+}
+
+// idleAfter times as many stanzas pass for an idle client.
+const idleAfter = 8
 
 // high reports whether the bounds are near.
 func (k *sink) high() bool {
@@ -54,8 +69,13 @@ func (k *sink) Ask() {
 func (k *sink) ask() {
 	st := k.st
 	st.asked, st.since = true, 0
+	st.overdue = k.x.opt.Notify == nil || k.x.opt.OverdueAfter >= k.x.opt.AckTimeout
 	if k.s.Wire().Put(&mux.Item{Stanza: request}) == nil {
-		k.arm(k.x.opt.AckTimeout)
+		if st.overdue {
+			k.arm(k.x.opt.AckTimeout)
+		} else {
+			k.arm(k.x.opt.OverdueAfter)
+		}
 	}
 }
 
@@ -99,6 +119,12 @@ func (k *sink) due() {
 		if paused(stream) {
 			// It may have answered, and we do not read (smacks SM-42).
 			k.arm(k.x.opt.AckTimeout)
+			return
+		}
+		if !st.overdue {
+			st.overdue = true // and nobody has to be told again (smacks SM-45)
+			k.x.notify(k.s, Notice{Kind: NoticeOverdue, Stanzas: st.queue.stanzas()})
+			k.arm(k.x.opt.AckTimeout - k.x.opt.OverdueAfter)
 			return
 		}
 		lost = stream

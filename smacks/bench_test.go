@@ -1,11 +1,13 @@
 package smacks_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/propolis-im/propolis/mux"
@@ -18,9 +20,11 @@ type sunk struct {
 	mu   sync.Mutex
 	last string
 	keep bool
+	n    atomic.Uint32 // messages
 }
 
 func (c *sunk) Write(p []byte) error {
+	c.n.Add(uint32(bytes.Count(p, []byte("<message"))))
 	if c.keep {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -106,7 +110,7 @@ func (p *pair) send() {
 	}
 	p.from.Flush()
 	if p.n++; p.on && p.n%10 == 0 {
-		receive(p.tb, p.to, ack(fmt.Sprint(p.n)))
+		receive(p.tb, p.to, ack(fmt.Sprint(p.to.Conn().(*sunk).n.Load()))) // with a committer not yet all
 	}
 }
 
@@ -126,6 +130,40 @@ func BenchmarkMessage(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkMessageMemory is the same with a store and a committer, in memory: what
+// surviving a crash costs in time but for the disk.
+func BenchmarkMessageMemory(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		on   bool
+	}{{"off", false}, {"on", true}} {
+		b.Run(c.name, func(b *testing.B) {
+			p := newPair(b, c.on, &mux.Options{Committer: new(muxtest.Committer), Sessions: new(mux.MemorySessions)}, archiving{}, smacks.New(new(smacks.Memory), nil))
+			b.ReportAllocs()
+			for b.Loop() {
+				p.send()
+			}
+		})
+	}
+}
+
+// archiving writes something for every message, as an archive does: with it there is
+// a commit whether there is stream management or not.
+type archiving struct{}
+
+func (archiving) Name() string { return "archiving" }
+
+func (archiving) Register(r *mux.Registry) error {
+	r.Observe(mux.ToAccount, mux.Message, func(_ context.Context, e *mux.Event) {
+		raw := e.Stanza.Append(nil, mux.NSClient)
+		e.Work.Write(func(context.Context, mux.Tx) error {
+			runtime.KeepAlive(raw)
+			return nil
+		})
+	})
+	return nil
 }
 
 // A message for a session with stream management costs no more allocations than

@@ -172,6 +172,9 @@ func (c *Client) logIn(ctx context.Context, location string) (*login, error) {
 		q.token, q.addr = c.state.Token, c.state.JID
 	}
 	c.mu.Unlock()
+	if c.opt.Login != nil {
+		return logInBy(ctx, conn, q, c.opt.Login)
+	}
 	return logIn(ctx, conn, q)
 }
 

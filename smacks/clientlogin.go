@@ -152,6 +152,44 @@ func logIn(ctx context.Context, c net.Conn, q *asks) (*login, error) {
 	return l, nil
 }
 
+// logInBy negotiates by what the caller has for it.
+func logInBy(ctx context.Context, c net.Conn, q *asks, by func(context.Context, net.Conn, jid.JID, string, string) (net.Conn, jid.JID, map[string]string, map[string]string, map[string]string, error)) (*login, error) {
+	resume := ""
+	if q.token != "" {
+		resume = string(q.resume())
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // wakes whoever waits for it
+	defer stop()
+	conn, bound, resumed, failed, enabled, err := by(ctx, c, q.addr, resume, string(q.enable()))
+	if err != nil {
+		_ = c.Close() // it is of no more use
+		return nil, err
+	}
+	l := &login{el: newElements(conn), jid: bound}
+	l.el.sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{Bytes: maxElement})
+	attr := func(m map[string]string) func(string) string { return func(name string) string { return m[name] } }
+	switch {
+	case resumed != nil && resume == "":
+		err = fmt.Errorf("%w: nothing was to be resumed", errSM)
+	case resumed != nil:
+		err = l.goesOn(q, attr(resumed))
+	case bound.Resourcepart() == "":
+		err = fmt.Errorf("%w: nothing was bound", errSM)
+	case len(enabled) > 0:
+		l.turnedOn(attr(enabled)) // and no second one is asked for (smacks IN-13)
+	case enabled != nil:
+		err = l.enable(q)
+	}
+	if failed != nil {
+		l.cannot(attr(failed))
+	}
+	if err != nil {
+		_ = conn.Close() // it is of no more use
+		return nil, err
+	}
+	return l, nil
+}
+
 const nsBind = "urn:ietf:params:xml:ns:xmpp-bind"
 
 func parseAny(required bool) func(context.Context, *xml.Decoder, *xml.StartElement) (bool, any, error) {
@@ -194,7 +232,7 @@ func (l *login) finish(q *asks, offered bool) error {
 	if !offered {
 		return nil
 	}
-	return l.enable(q.seconds)
+	return l.enable(q)
 }
 
 func (l *login) write(b []byte) error {
@@ -202,10 +240,21 @@ func (l *login) write(b []byte) error {
 	return err
 }
 
-func (l *login) resume(q *asks) error {
+func (q *asks) resume() []byte {
 	b := []byte("<resume xmlns='" + NS + "' previd='")
-	b = append(xmlwrite.AppendAttrValue(b, q.token), "' h='"+utoa(q.h())+"'/>"...)
-	if err := l.write(b); err != nil {
+	return append(xmlwrite.AppendAttrValue(b, q.token), "' h='"+utoa(q.h())+"'/>"...)
+}
+
+func (q *asks) enable() []byte {
+	b := "<enable xmlns='" + NS + "' resume='true'"
+	if q.seconds > 0 {
+		b += " max='" + strconv.Itoa(q.seconds) + "'"
+	}
+	return []byte(b + "/>")
+}
+
+func (l *login) resume(q *asks) error {
+	if err := l.write(q.resume()); err != nil {
 		return err
 	}
 	el, err := l.el.element()
@@ -213,20 +262,37 @@ func (l *login) resume(q *asks) error {
 	case err != nil:
 		return err
 	case el.Name() == (xml.Name{Space: NS, Local: "resumed"}):
-		h, ok := parseH(el.Attr("h"))
-		if !ok || el.Attr("previd") != q.token {
-			return fmt.Errorf("%w to resume", errSM)
-		}
-		l.resumed, l.on, l.jid, l.token = &h, true, q.addr, q.token
-		return nil
+		return l.goesOn(q, el.Attr)
 	case el.Name() == (xml.Name{Space: NS, Local: "failed"}):
-		l.refused = true
-		if h, ok := parseH(el.Attr("h")); ok {
-			l.known = &h
-		}
+		l.cannot(el.Attr)
 		return nil
 	}
 	return fmt.Errorf("%w to resume: %s", errSM, el.Name().Local)
+}
+
+// goesOn takes resumed, cannot takes failed, and turnedOn takes enabled.
+func (l *login) goesOn(q *asks, attr func(string) string) error {
+	h, ok := parseH(attr("h"))
+	if !ok || attr("previd") != q.token {
+		return fmt.Errorf("%w to resume", errSM)
+	}
+	l.resumed, l.on, l.jid, l.token = &h, true, q.addr, q.token
+	return nil
+}
+
+func (l *login) cannot(attr func(string) string) {
+	l.refused = true
+	if h, ok := parseH(attr("h")); ok {
+		l.known = &h
+	}
+}
+
+func (l *login) turnedOn(attr func(string) string) {
+	l.on = true
+	if parseBool(attr("resume")) {
+		l.token, l.where = attr("id"), attr("location")
+		l.max = time.Duration(parseMax(attr("max"))) * time.Second
+	}
 }
 
 // bind binds a resource (RFC 6120 §7).
@@ -274,12 +340,8 @@ func bindError(el *mux.Stanza) error {
 }
 
 // enable turns stream management on; what comes before it is on does not count.
-func (l *login) enable(seconds int) error {
-	b := "<enable xmlns='" + NS + "' resume='true'"
-	if seconds > 0 {
-		b += " max='" + strconv.Itoa(seconds) + "'"
-	}
-	if err := l.write([]byte(b + "/>")); err != nil {
+func (l *login) enable(q *asks) error {
+	if err := l.write(q.enable()); err != nil {
 		return err
 	}
 	for {
@@ -297,11 +359,7 @@ func (l *login) enable(seconds int) error {
 		case xml.Name{Space: NS, Local: "failed"}:
 			return nil
 		case xml.Name{Space: NS, Local: "enabled"}:
-			l.on = true
-			if parseBool(el.Attr("resume")) {
-				l.token, l.where = el.Attr("id"), el.Attr("location")
-				l.max = time.Duration(parseMax(el.Attr("max"))) * time.Second
-			}
+			l.turnedOn(el.Attr)
 			return nil
 		}
 		l.early = append(l.early, append([]byte(nil), raw...))

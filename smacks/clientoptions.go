@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mellium.im/xmpp"
+	"mellium.im/xmpp/jid"
 )
 
 // ClientOptions refine a Client. The zero value of each field is its default.
@@ -19,6 +20,13 @@ type ClientOptions struct {
 	Dial func(ctx context.Context, location string) (net.Conn, error)
 	// Features log in: STARTTLS and SASL. Resuming, binding and enabling are added.
 	Features []xmpp.StreamFeature
+	// Login logs in in place of Features, by a profile that resumes, binds and enables
+	// in one step, such as SASL2 with Bind 2 (XEP-0198 §9). resume and enable are the
+	// elements for it; resume is empty if there is nothing to go on with. It returns
+	// the connection, from which nothing must have been read behind the login, what
+	// was bound or resumed, and the attributes of the answers: nil for one that was
+	// not given. An empty enabled has stream management enabled outside of the login.
+	Login func(ctx context.Context, c net.Conn, addr jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error)
 	// State is where an earlier process got to, nil to begin anew.
 	State *ClientState
 	// Seconds is how long the server is asked to wait for us; 0 for what it likes.

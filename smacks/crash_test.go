@@ -374,3 +374,74 @@ func TestSavedWhileWorkIsOpen(t *testing.T) {
 		romeo.Clear()
 	})
 }
+
+// What was acknowledged is known to have arrived after a crash, also if only the
+// client's next stanza said so to the store, and nobody resumes.
+func TestFI28CrashBehindAcknowledgement(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		romeo := s.Connect(t, romeoFull)
+		juliet, _ := enabled(t, s.Host)
+		romeo.Send(chats(1, 3)...)
+		juliet.Expect(got("1"), ask, got("2"), got("3"))
+		juliet.Send("<a xmlns='urn:xmpp:sm:3' h='2'/>", "<message to='romeo@example.net/orchard'/>")
+		s.Settle()
+		s.open(t)
+		romeo = s.Connect(t, romeoFull)
+		s.Connect(t, julietFull)
+		romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
+		romeo.ExpectNone()
+		if n := s.x.Stats(); n.Queued != 0 {
+			t.Errorf("%d stanzas are kept", n.Queued)
+		}
+	})
+}
+
+// safe keeps durably what nobody took.
+type safe struct{ ids []string }
+
+func (*safe) Name() string { return "safe" }
+
+func (x *safe) Register(r *mux.Registry) error {
+	r.Undelivered(mux.Message, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+		id := e.Stanza.ID()
+		e.Work.Write(func(context.Context, mux.Tx) error {
+			x.ids = append(x.ids, id)
+			return nil
+		})
+		return mux.Done, nil
+	})
+	return nil
+}
+
+// A session ends while what it was sent is being committed, and then the process
+// crashes, after any commit: it is disposed of together with the end of the session, or
+// the session is still there.
+func TestFI28CrashAtEndOfSession(t *testing.T) {
+	for commits := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			kept := new(safe)
+			s := newSite(t, smacks.Options{}, kept)
+			romeo := s.Connect(t, romeoFull)
+			juliet, _ := enabled(t, s.Host)
+			s.Settle()
+			s.commits.Hold()
+			old := s.commits
+			romeo.Send(chat("1"))
+			s.x.End(juliet.Session.ID())
+			s.Settle()
+			for range commits {
+				s.commits.Commit()
+				s.Settle()
+			}
+			s.open(t)
+			time.Sleep(601 * time.Second)
+			s.Settle()
+			if n := len(kept.ids); n != min(commits, 1) {
+				t.Errorf("after %d commits the message is kept %d times", commits, n)
+			}
+			old.Release()
+		})
+	}
+}

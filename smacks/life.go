@@ -12,6 +12,9 @@ func (x *Extension) attached(s *mux.Session) {
 	st := x.key.Of(s)
 	s.SetTracked(st.phase == on)
 	st.live = st.phase == on
+	if x.waiting.leave(st) {
+		x.notify(s, Notice{Kind: NoticeResumed})
+	}
 }
 
 // detached says how long the client is waited for (XEP-0198 §7). Under the lock.
@@ -25,6 +28,11 @@ func (x *Extension) detached(s *mux.Session) time.Duration {
 	if x.store == nil && s.Stream() != nil {
 		return 0 // the process ends, and what it keeps with it
 	}
+	if !x.waiting.enter(x, st) {
+		x.stats.crowded.Add(1)
+		return 0
+	}
+	x.notify(s, Notice{Kind: NoticeWaits, Stanzas: st.queue.stanzas()})
 	if st.waits = time.Now(); x.m != nil && s.Stream() == nil { // else all wait, for the server
 		s.Mux().Go(s.Account(), x.makeRoom)
 	}
@@ -73,6 +81,9 @@ func (x *Extension) closed(_ context.Context, e *mux.Event) {
 	st, kept := x.key.Of(s), false
 	s.Sync(func() {
 		st.disarm()
+		if x.waiting.leave(st) {
+			x.notify(s, Notice{Kind: NoticeEnded})
+		}
 		kept = st.durable.Load()
 		if st.phase == on && st.resume {
 			last = &Last{Account: s.Account(), Secret: st.secret, H: st.h(s.Handled()), Until: time.Now().Add(remembered)}

@@ -252,22 +252,25 @@ func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
 		return true
 	}
 	st.asked = false
-	switch k := (&sink{x: x, s: s, st: st}); {
+	k := &sink{x: x, s: s, st: st}
+	after, within := k.patience()
+	switch {
 	case st.queue.len() == 0:
 		st.since = 0
 		st.disarm()
-	case st.since >= x.opt.AskAfter || k.high():
+	case st.since >= after || k.high():
 		k.ask()
 	default:
-		k.arm(x.opt.AskWithin)
+		k.arm(within)
 	}
 	return true
 }
 
 // kill ends the session of a client that breaks the protocol: it must not come back
-// to it.
+// to it. What it has got nobody knows, so nobody else is sent that (smacks SM-95).
 func (x *Extension) kill(s *mux.Session, why stream.Error) error {
 	s.Sync(func() { x.key.Of(s).dead = true })
+	s.KeepApart()
 	return why
 }
 

@@ -50,6 +50,9 @@ func (x *Extension) noteLater(s *mux.Session, st *state) {
 				if st.noteDue && s.State() <= mux.Hibernating {
 					st.noteDue = false
 					e.Work.Write(x.store.Note(s.ID().String(), st.counters(s)))
+					if tags := x.arrivals.take(); len(tags) > 0 {
+						e.Work.Write(x.store.Arrived(tags))
+					}
 				}
 			})
 		})
@@ -184,9 +187,17 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 				}
 				x.arrivals.watch(x, it.Record)
 			}
+			if e.Sent && e.Row < waiting && !after(e.Number, saved.Counters.Acked) {
+				// That it was acknowledged was noted with a stanza of the client,
+				// and nothing about rows was.
+				it.Record.Arrived()
+				st.queue.through, st.noteDue = max(st.queue.through, e.Row), true
+				continue
+			}
 			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
 		}
 		s.SetTracked(true)
+		x.waiting.count(st)
 	})
 	s.RestoreHandled(handled)
 	x.stats.restored.Add(1)

@@ -57,6 +57,10 @@ func (k *sink) Put(it *mux.Item) error {
 	e := entry{item: *it, row: it.Row}
 	k.keep(&e)
 	st.queue.push(e)
+	if st.counted {
+		k.x.waiting.add(st, size(it))
+		k.x.notify(k.s, Notice{Kind: NoticeQueued, Stanzas: []*mux.Stanza{it.Stanza}})
+	}
 	_ = k.next.Put(it) // it is kept, and will be replayed
 	k.askLater()
 	return nil
@@ -86,6 +90,9 @@ func (k *sink) full(it *mux.Item) bool {
 		n, b = 2*n, 2*b
 	}
 	q := &k.st.queue
+	if k.st.counted && k.x.waiting.bytes.Load()+int64(size(it)) > int64(k.x.opt.MaxAllBytes) {
+		return true
+	}
 	return q.len() >= n || q.bytes+size(it) > b && q.len() > 0
 }
 
@@ -116,6 +123,10 @@ func (k *sink) keep(e *entry) {
 	if st.noteDue {
 		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
 		st.noteDue = false
+		// With what is forgotten here goes that it was a copy which has arrived.
+		if tags := k.x.arrivals.take(); len(tags) > 0 {
+			k.s.Durable(k.x.store.Arrived(tags))
+		}
 	}
 }
 

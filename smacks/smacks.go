@@ -68,13 +68,28 @@ type Options struct {
 	// MaxWaiting bounds the sessions of an account that wait for their clients, 0
 	// for 10. The one that has waited longest ends for the next.
 	MaxWaiting int
+	// MaxAllWaiting and MaxAllBytes bound the sessions of all accounts that wait, and
+	// what is kept for them, 0 for 100000 and 1 GiB. What would be beyond that does
+	// not wait: its session ends.
+	MaxAllWaiting, MaxAllBytes int
 	// AskAfter is after how many stanzas a client is asked to acknowledge, 0 for
 	// 10; AskWithin how long the last ones wait for that, 0 for 2 s.
 	AskAfter  int
 	AskWithin time.Duration
+	// Idle reports whether nobody looks at a session's client (XEP-0352), so that
+	// being asked alone would wake it for nothing; then AskIdle, 0 for 60 s, holds in
+	// place of AskWithin, and eight times AskAfter. It is called under the session's lock and must not wait. nil
+	// is for never.
+	Idle    func(s *mux.Session) bool
+	AskIdle time.Duration
 	// AckTimeout is how long a client may take to answer, 0 for 60 s. Then its
 	// connection counts as broken.
 	AckTimeout time.Duration
+	// Notify is told, in turns of their accounts, what becomes of sessions whose
+	// clients may have to be woken in other ways; OverdueAfter is when an
+	// acknowledgement is overdue, 0 for 30 s. It may be nil, and must not wait.
+	Notify       func(ctx context.Context, e *mux.Event, n Notice)
+	OverdueAfter time.Duration
 	// NoteWithin is how long an acknowledgement may wait until it is written to the
 	// store, 0 for 250 ms.
 	NoteWithin time.Duration
@@ -94,8 +109,12 @@ func (o *Options) withDefaults() Options {
 	orElse(&d.MaxQueue, 5000)
 	orElse(&d.MaxBytes, 4<<20)
 	orElse(&d.MaxWaiting, 10)
+	orElse(&d.MaxAllWaiting, 100_000)
+	orElse(&d.MaxAllBytes, 1<<30)
+	orElse(&d.OverdueAfter, 30*time.Second)
 	orElse(&d.AskAfter, 10)
 	orElse(&d.AskWithin, 2*time.Second)
+	orElse(&d.AskIdle, 60*time.Second)
 	orElse(&d.AckTimeout, 60*time.Second)
 	orElse(&d.NoteWithin, 250*time.Millisecond)
 	if d.Logger == nil {
@@ -124,6 +143,7 @@ type Extension struct {
 	past  past
 	// arrivals waits to be written
 	arrivals arrivals
+	waiting  waitingSessions
 	stats    counters
 }
 

@@ -36,6 +36,9 @@ type state struct {
 	queue window
 
 	asked   bool // the client owes an acknowledgement
+	overdue bool // those who want to know are told that it is
+	counted bool // among all that wait
+	share   int  // of their octets
 	since   int  // stanzas since it was asked
 	timer   *time.Timer
 	due     time.Time // when the timer means something; before it was set anew
@@ -125,6 +128,15 @@ func (w *window) reset() {
 		spare.Put((*[spareEntries]entry)(w.entries[:spareEntries])) // all are zero
 	}
 	w.entries, w.head, w.bytes = nil, 0, 0
+}
+
+// stanzas are what is in it.
+func (w *window) stanzas() []*mux.Stanza {
+	list := make([]*mux.Stanza, 0, w.len())
+	for i := range w.all() {
+		list = append(list, w.all()[i].item.Stanza)
+	}
+	return list
 }
 
 func (w *window) all() []entry { return w.entries[w.head:] }

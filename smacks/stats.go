@@ -2,6 +2,7 @@ package smacks
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/propolis-im/propolis/mux"
 )
@@ -46,4 +47,53 @@ func (x *Extension) Stats() Stats {
 		})
 	}
 	return n
+}
+
+// SessionInfo is what operators can know of a session.
+type SessionInfo struct {
+	ID            mux.SessionID
+	JID           mux.Address
+	State         mux.SessionState
+	Managed       bool      // stream management is on
+	Resumable     bool      // and it may be resumed
+	Queued, Bytes int       // what is not acknowledged
+	Since         time.Time // when it began to wait, if it does
+}
+
+// Sessions lists the sessions of an account, or of all if that is zero.
+func (x *Extension) Sessions(account mux.Address) []SessionInfo {
+	var list []SessionInfo
+	if x.m == nil {
+		return nil
+	}
+	for s := range x.m.AllSessions() {
+		if !account.IsZero() && s.Account() != account.Bare() {
+			continue
+		}
+		s.Sync(func() {
+			st := x.key.Of(s)
+			i := SessionInfo{ID: s.ID(), JID: s.JID(), State: s.State(), Managed: st.phase == on, Resumable: st.phase == on && st.resume && !st.dead,
+				Queued: st.queue.len(), Bytes: st.queue.bytes}
+			if i.State == mux.Hibernating {
+				i.Since = st.waits
+			}
+			list = append(list, i)
+		})
+	}
+	return list
+}
+
+// End ends a session, wherever its client is: it cannot be resumed. It reports whether
+// there is one.
+func (x *Extension) End(id mux.SessionID) bool {
+	if x.m == nil {
+		return false
+	}
+	s := x.m.SessionByID(id)
+	if s == nil {
+		return false
+	}
+	s.Sync(func() { x.key.Of(s).dead = true })
+	s.Close(nil)
+	return true
 }

@@ -24,7 +24,7 @@ type Accounts struct{ d *DB }
 // not be made from a write or a notification.
 func (d *DB) Accounts() *Accounts { return &Accounts{d} }
 
-const loadCredentials = `SELECT c.generation, c.disabled, c.created, c.updated, k.mechanism, k.iterations, k.salt, k.stored_key, k.server_key
+const loadCredentials = `SELECT c.generation, c.disabled, c.closing, c.created, c.updated, k.mechanism, k.iterations, k.salt, k.stored_key, k.server_key
 FROM credential c LEFT JOIN credential_key k ON k.account = c.account WHERE c.account = ?`
 
 // Credentials implements [scram.Store].
@@ -45,15 +45,16 @@ func (a *Accounts) read(ctx context.Context, account string) (c scram.Credential
 	found := false
 	for rows.Next() {
 		var (
-			created, updated int64
-			mechanism        sql.NullString
-			iterations       sql.NullInt64
-			k                scram.Key
+			created, updated, closing int64
+			mechanism                 sql.NullString
+			iterations                sql.NullInt64
+			k                         scram.Key
 		)
-		if err := rows.Scan(&c.Generation, &c.Disabled, &created, &updated, &mechanism, &iterations, &k.Salt, &k.StoredKey, &k.ServerKey); err != nil {
+		if err := rows.Scan(&c.Generation, &c.Disabled, &closing, &created, &updated, &mechanism, &iterations, &k.Salt, &k.StoredKey, &k.ServerKey); err != nil {
 			return scram.Credentials{}, err
 		}
 		found = true
+		c.Closing = fromMicro(closing)
 		c.Created, c.Updated = time.UnixMicro(created), time.UnixMicro(updated)
 		if !mechanism.Valid {
 			break // no keys
@@ -75,7 +76,7 @@ func (a *Accounts) read(ctx context.Context, account string) (c scram.Credential
 }
 
 // Update implements [scram.Store].
-func (a *Accounts) Update(ctx context.Context, account string, from int64, c scram.Credentials) (generation int64, err error) {
+func (a *Accounts) Update(ctx context.Context, account string, from int64, c scram.Credentials, also ...scram.Also) (generation int64, err error) {
 	return a.change(ctx, "update", account, func(ctx context.Context, tx *Tx) (int64, error, error) {
 		current, err := generationOf(ctx, tx, account)
 		switch {
@@ -86,12 +87,15 @@ func (a *Accounts) Update(ctx context.Context, account string, from int64, c scr
 		case current != from:
 			return 0, scram.ErrConflict, nil
 		}
+		if refusal, err := doAlso(ctx, tx, also); refusal != nil || err != nil {
+			return 0, refusal, err
+		}
 		next, err := nextGeneration(ctx, tx)
 		if err != nil {
 			return 0, nil, err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE credential SET generation = ?, disabled = ?, updated = ? WHERE account = ?",
-			next, c.Disabled, time.Now().UnixMicro(), account); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE credential SET generation = ?, disabled = ?, closing = ?, updated = ? WHERE account = ?",
+			next, c.Disabled, toMicro(c.Closing), time.Now().UnixMicro(), account); err != nil {
 			return 0, nil, err
 		}
 		if _, err := tx.Exec(ctx, "DELETE FROM credential_key WHERE account = ?", account); err != nil {
@@ -147,7 +151,7 @@ func (a *Accounts) addKeys(ctx context.Context, what, account string, from int64
 }
 
 // Create implements [scram.Accounts]. A new account inherits nothing.
-func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentials) (generation int64, err error) {
+func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentials, also ...scram.Also) (generation int64, err error) {
 	return a.change(ctx, "create", account, func(ctx context.Context, tx *Tx) (int64, error, error) {
 		current, err := generationOf(ctx, tx, account)
 		if err != nil || current != 0 {
@@ -156,6 +160,9 @@ func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentia
 		// What was on its way to a removed account may have been written behind that.
 		if err := removeData(ctx, tx, account); err != nil {
 			return 0, nil, err
+		}
+		if refusal, err := doAlso(ctx, tx, also); refusal != nil || err != nil {
+			return 0, refusal, err
 		}
 		next, err := nextGeneration(ctx, tx)
 		if err != nil {
@@ -167,8 +174,11 @@ func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentia
 			created = now
 		}
 		domain := account[strings.IndexByte(account, '@')+1:]
-		if _, err := tx.Exec(ctx, "INSERT INTO credential (account, domain, generation, disabled, created, updated) VALUES (?, ?, ?, ?, ?, ?)",
-			account, domain, next, c.Disabled, created.UnixMicro(), now.UnixMicro()); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO credential (account, domain, generation, disabled, closing, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			account, domain, next, c.Disabled, toMicro(c.Closing), created.UnixMicro(), now.UnixMicro()); err != nil {
+			return 0, nil, err
+		}
+		if err := nameAccount(ctx, tx, account); err != nil {
 			return 0, nil, err
 		}
 		return next, nil, writeKeys(ctx, tx, account, c.Keys)
@@ -190,6 +200,30 @@ func (a *Accounts) Remove(ctx context.Context, account string) error {
 		return 0, nil, removeData(ctx, tx, account)
 	})
 	return err
+}
+
+// doAlso does what goes together with a change.
+func doAlso(ctx context.Context, tx *Tx, also []scram.Also) (refusal, err error) {
+	for _, f := range also {
+		if refusal, err = f(ctx, tx); refusal != nil || err != nil {
+			return refusal, err
+		}
+	}
+	return nil, nil
+}
+
+// Closing implements [scram.Accounts].
+func (a *Accounts) Closing(ctx context.Context) (map[string]time.Time, error) {
+	closing := make(map[string]time.Time)
+	const query = "SELECT account, closing FROM credential WHERE closing <> 0"
+	err := a.d.each(ctx, "closing accounts", query, nil, func(rows *sql.Rows) error {
+		var account string
+		var due int64
+		err := rows.Scan(&account, &due)
+		closing[account] = fromMicro(due)
+		return err
+	})
+	return closing, err
 }
 
 // change runs f and waits for the commit. An answer of f other than nil changes

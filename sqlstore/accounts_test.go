@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
@@ -151,6 +154,15 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// admit is what is done in the transaction that makes an account.
+func admit(d *DB, a register.Admission) mux.Write {
+	also := d.Registration().Admit(a)
+	return func(ctx context.Context, tx mux.Tx) error {
+		refusal, err := also(ctx, tx)
+		return errors.Join(refusal, err)
+	}
+}
+
 // tables lists those with a column account.
 func tables(t *testing.T, d *DB) []string {
 	t.Helper()
@@ -209,6 +221,8 @@ func TestRemoveAccount(t *testing.T) {
 			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
 			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
 			d.Offline().Add(a, offline.Message{ID: "x"}),
+			admit(d, register.Admission{Account: a, Skeleton: a.Local(), Guest: &register.Guest{Account: a, Inviter: mux.MustParseAddress("nurse@example.net")},
+				Application: &register.Application{Account: a}, MaxWaiting: 9}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
 			d.StreamManagement().Note("of "+a.String(), smacks.Counters{Handled: 1}),
 			d.StreamManagement().Append("of "+a.String(), smacks.Entry{Row: 1, Item: []byte("x")}),

@@ -42,6 +42,9 @@ func removeData(ctx context.Context, tx *Tx, account string) error {
 	if err := removeArchive(ctx, tx, account); err != nil {
 		return err
 	}
+	if err := removeRegistration(ctx, tx, account); err != nil {
+		return err
+	}
 	for _, query := range removals {
 		if _, err := tx.Exec(ctx, query, account); err != nil {
 			return err

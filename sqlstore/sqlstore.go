@@ -103,7 +103,10 @@ func Open(ctx context.Context, path string, o *Options) (_ *DB, err error) {
 	}
 	purge := func() { go d.purge() }
 	d.w.start(&transaction{db: d.write, purge: purge}, options)
-	if d.epoch, err = d.renewEpoch(ctx, kept); err != nil {
+	if d.epoch, err = d.renewEpoch(ctx, kept); err == nil {
+		err = d.nameAccounts(ctx)
+	}
+	if err != nil {
 		d.w.stop()
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"context"
 	"testing"
 
 	archivetest "github.com/propolis-im/propolis/archive/storetest"
@@ -9,8 +10,11 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	offlinetest "github.com/propolis-im/propolis/offline/storetest"
+	"github.com/propolis-im/propolis/register"
+	registertest "github.com/propolis-im/propolis/register/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
 	sasl2test "github.com/propolis-im/propolis/sasl2/storetest"
+	"github.com/propolis-im/propolis/scram"
 	scramtest "github.com/propolis-im/propolis/scram/storetest"
 	smackstest "github.com/propolis-im/propolis/smacks/storetest"
 )
@@ -74,6 +78,21 @@ func TestOffline(t *testing.T) {
 	offlinetest.Test(t, func(t *testing.T) offlinetest.Store {
 		d := temp(t, nil)
 		return offlinetest.Store{Store: d.Offline(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
+}
+
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	registertest.Test(t, func(t *testing.T) registertest.Store {
+		d := temp(t, nil)
+		return registertest.Store{
+			Store: d.Registration(),
+			Create: func(ctx context.Context, account mux.Address, also ...register.Also) error {
+				_, err := d.Accounts().Create(ctx, account.String(), scram.Credentials{}, also...)
+				return err
+			},
+			Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) },
+		}
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 )
@@ -25,6 +26,7 @@ type message struct {
 	to       string // bare or full
 	typ      string
 	more     string // children beside the body
+	n        int    // a presence, the nth of its sender to this device
 	at       time.Time
 	accepted bool // its sender was told that the server has it
 	unsure   bool // its sender will never know
@@ -84,6 +86,7 @@ type device struct {
 	last    string     // of the archive
 	queries int
 	cutAt   time.Time
+	noise   map[string]int // the last presence seen in this session, by sender
 }
 
 func (d *device) full() string { return d.account + "/" + d.resource }
@@ -95,6 +98,7 @@ func (d *device) login() {
 	d.w.note("%s logs in (managed %t, copies %t, reads %t, priority %d)", d, d.managed, d.copies, d.reads, d.priority)
 	d.fail()
 	d.s = &attachment{}
+	d.noise = make(map[string]int)
 	d.in, d.out, d.enabled, d.token, d.unacked = 0, 0, false, "", nil
 	d.c = d.w.host.Connect(d.w.t, d.full())
 	if d.copies {
@@ -110,6 +114,19 @@ func (d *device) login() {
 	d.send("<presence><priority>"+strconv.Itoa(d.priority)+"</priority></presence>", nil)
 	d.take(-1)
 	d.steady = time.Now()
+}
+
+// replace begins a new session with the same resource, in place of one that is
+// connected.
+func (d *device) replace() {
+	if !d.managed {
+		d.take(-1) // without Stream Management nobody could know what is lost
+	}
+	old := d.c
+	d.login()
+	if old != nil {
+		old.Clear() // among it that there is another one now
+	}
 }
 
 // fail gives up the session: what is not acknowledged may come again, and what was
@@ -151,7 +168,46 @@ func (d *device) sayAs(to, typ, more string) {
 	}
 }
 
+// hums sends a presence to a device, which is nothing that an inactive one needs now.
+func (d *device) hums(to *device) {
+	w := d.w
+	n := 1
+	for _, m := range w.noise {
+		if m.from == d && m.to == to.full() {
+			n++
+		}
+	}
+	m := &message{from: d, to: to.full(), n: n, at: time.Now()}
+	w.noise = append(w.noise, m)
+	w.note("%s sends presence %d to %s", d, n, to)
+	d.send(m.raw(), m)
+}
+
+// says whether it is active; nobody answers that.
+func (d *device) says(state string) {
+	d.w.note("%s says %s", d, state)
+	d.c.Send("<" + state + " xmlns='" + csi.NS + "'/>")
+}
+
+// heard notes a presence of another device: of those that are held back the last one
+// stays, and nothing comes out of order.
+func (d *device) heard(el *mux.Stanza) {
+	c, ok := el.Child(name(mux.NSClient, "status"))
+	if !ok {
+		return
+	}
+	n, from := int(atou(c.Text())), el.From().String()
+	d.w.note("%s sees presence %d of %s at %d", d, n, from, d.in)
+	if n <= d.noise[from] {
+		d.w.t.Errorf("%s sees presence %d of %s after %d", d, n, from, d.noise[from])
+	}
+	d.noise[from] = n
+}
+
 func (m *message) raw() string {
+	if m.n > 0 {
+		return fmt.Sprintf("<presence to='%s'><status>%d</status></presence>", m.to, m.n)
+	}
 	return "<message to='" + m.to + "' type='" + m.typ + "' id='" + m.id + "'><body>" + m.id + "</body>" + m.more + "</message>"
 }
 
@@ -312,6 +368,9 @@ func (d *device) got(el *mux.Stanza) {
 	}
 	if d.enabled {
 		d.in++
+	}
+	if el.Kind() == mux.Presence {
+		d.heard(el)
 	}
 	if el.Kind() != mux.Message {
 		return

@@ -24,10 +24,10 @@ func (w *world) sees(d *device, id, how string) {
 			case s.how == "result":
 				// It was read from the archive before: what is under way then may
 				// come, too, but not what is stored for those who are away.
-			case w.killedAfter(s.at):
-				// The server was killed before it could keep what it knew.
 			case s.in == d.s:
 				w.t.Errorf("%s sees %s twice in one session (%s, %s)", d, id, s.how, how)
+			case w.killedAfter(s.at):
+				// The server was killed before it could keep what it knew.
 			case !s.in.ended:
 				w.t.Errorf("%s sees %s twice, in sessions that both live (%s, %s)", d, id, s.how, how)
 			case s.pos <= s.in.sure(false, time.Now()):
@@ -137,6 +137,7 @@ func (w *world) check() {
 		w.checkEntitled(m)
 	}
 	w.checkOrder()
+	w.checkNoise()
 	if n := w.sm.Stats(); n.Queued != 0 {
 		w.t.Errorf("%d stanzas are kept although all is acknowledged", n.Queued)
 	}
@@ -199,4 +200,32 @@ func (w *world) killedAfter(at time.Time) bool {
 		}
 	}
 	return false
+}
+
+// checkNoise: a device that was there all the time has the last presence of each other
+// one that the server had. What is held back of such is not worth a write for each, so
+// a kill may cost it.
+func (w *world) checkNoise() {
+	type pair struct {
+		from *device
+		to   string
+	}
+	last := make(map[pair]*message)
+	for _, m := range w.noise {
+		last[pair{m.from, m.to}] = m
+	}
+	for _, m := range last {
+		for _, d := range w.devices {
+			if d.full() != m.to || d.steady.IsZero() || !m.at.After(d.steady) || !m.accepted || m.unsure || w.killedSince(m.at) {
+				continue
+			}
+			if got := d.noise[m.from.full()]; got != m.n {
+				w.t.Errorf("%s, which was there all the time, has seen presence %d of %s, and the last was %d", d, got, m.from, m.n)
+			}
+		}
+	}
+}
+
+func (w *world) killedSince(at time.Time) bool {
+	return len(w.kills) > 0 && !w.kills[len(w.kills)-1].Before(at)
 }

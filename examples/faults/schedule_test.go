@@ -69,6 +69,20 @@ func (w *world) cast(r *rand.Rand) {
 func (w *world) step(r *rand.Rand) {
 	d := w.devices[r.IntN(len(w.devices))]
 	switch n := r.IntN(100); {
+	case n < 4:
+		if d.c != nil {
+			if to := w.devices[r.IntN(len(w.devices))]; to != d {
+				d.hums(to)
+			}
+		}
+	case n < 8:
+		if d.c != nil {
+			d.says([]string{"inactive", "active", "inactive"}[r.IntN(3)])
+		}
+	case n < 9:
+		if d.c != nil {
+			d.replace()
+		}
 	case n < 45:
 		if d.c != nil {
 			for range 1 + r.IntN(3) {

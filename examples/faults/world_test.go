@@ -3,6 +3,7 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/carbons"
+	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
@@ -42,6 +44,7 @@ type world struct {
 
 	devices  []*device
 	messages []*message
+	noise    []*message // presences
 	log      []string
 	kills    []time.Time
 }
@@ -65,8 +68,9 @@ func (w *world) open() {
 
 // extensions are those of the reference server that messages pass.
 func (w *world) extensions() []mux.Extension {
-	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window})
-	list := []mux.Extension{blocking.New(&w.kept.blocked, nil)}
+	states := csi.New(nil)
+	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window, Idle: states.Inactive})
+	list := []mux.Extension{w.sm, states, blocking.New(&w.kept.blocked, nil)}
 	if w.cfg.archive {
 		archives := archive.New(&w.kept.archives, nil)
 		list = append(list, offline.New(&w.kept.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages}), archives,
@@ -74,7 +78,7 @@ func (w *world) extensions() []mux.Extension {
 	} else {
 		list = append(list, offline.New(&w.kept.offline, nil), carbons.New(nil))
 	}
-	return append(list, w.sm)
+	return list
 }
 
 func (w *world) note(format string, a ...any) {
@@ -85,7 +89,7 @@ func (w *world) note(format string, a ...any) {
 // durable.
 type committer struct {
 	*muxtest.Committer
-	dead    bool
+	dead    atomic.Bool
 	holding bool
 }
 
@@ -93,7 +97,7 @@ var errKilled = errors.New("killed")
 
 // Submit implements [mux.Committer].
 func (c *committer) Submit(writes []mux.Write) uint64 {
-	if c.dead {
+	if c.dead.Load() {
 		writes = nil // whatever the dead do is of no consequence
 	}
 	return c.Committer.Submit(writes)
@@ -104,7 +108,7 @@ func (c *committer) Submit(writes []mux.Write) uint64 {
 func (w *world) kill() {
 	w.note("kill")
 	w.kills = append(w.kills, time.Now())
-	w.commit.dead = true
+	w.commit.dead.Store(true)
 	w.commit.Fail(errKilled)
 	for _, d := range w.devices {
 		d.lost(true)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"time"
 
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
@@ -18,6 +21,7 @@ type operatorAccounts struct {
 	store     accountStore
 	clients   sasl2.Store
 	committer mux.Committer
+	register  *register.Extension
 	sasl2     *sasl2.Extension // of the server that runs
 	mux       *mux.Mux         // nil while no server runs
 	// expire ends saved sessions of an account, for when no server runs.
@@ -32,7 +36,11 @@ func (o *operatorAccounts) Add(ctx context.Context, account, password string) er
 	if err != nil {
 		return err
 	}
-	_, err = o.store.Create(ctx, account, c)
+	a, err := mux.ParseAddress(account)
+	if err != nil {
+		return err
+	}
+	_, err = o.store.Create(ctx, account, c, o.register.Admit(a))
 	return err
 }
 
@@ -55,7 +63,12 @@ func (o *operatorAccounts) SetPassword(ctx context.Context, account, password st
 // SetDisabled implements control.Accounts. Nothing but logins and sessions ends: to
 // others the account is what it was (core-im LC-14).
 func (o *operatorAccounts) SetDisabled(ctx context.Context, account string, disabled bool) error {
-	if err := o.update(ctx, account, func(old *scram.Credentials) { old.Disabled = disabled }); err != nil || !disabled {
+	if err := o.update(ctx, account, func(old *scram.Credentials) {
+		old.Disabled = disabled
+		if !disabled && old.Closing.After(time.Now()) {
+			old.Closing = time.Time{} // it may come back yet
+		}
+	}); err != nil || !disabled {
 		return err
 	}
 	return o.endSessions(ctx, account, false)
@@ -91,17 +104,6 @@ func (o *operatorAccounts) endSessions(ctx context.Context, account string, chan
 	})
 }
 
-// Remove implements control.Accounts.
-func (o *operatorAccounts) Remove(ctx context.Context, account string) error {
-	if err := o.store.Remove(ctx, account); err != nil || o.mux == nil {
-		return err
-	}
-	return o.turn(ctx, account, func(ctx context.Context, e *mux.Event) error {
-		e.RemoveAccount(ctx)
-		return nil
-	})
-}
-
 // List implements control.Accounts.
 func (o *operatorAccounts) List(ctx context.Context) ([]string, error) { return o.store.List(ctx, "") }
 
@@ -131,7 +133,12 @@ func openAccounts(ctx context.Context, cfg *config.Config) (control.Accounts, io
 	if err != nil {
 		return nil, nil, err
 	}
-	a := &operatorAccounts{store: s.accounts, clients: s.clients, committer: s.committer, expire: s.expire}
+	apply := func(_ context.Context, writes ...mux.Write) error {
+		s.committer.Submit(writes) // closing the store waits for it
+		return nil
+	}
+	people := registration(cfg, s, scram.NewService(s.accounts, nil), apply, slog.New(slog.DiscardHandler))
+	a := &operatorAccounts{store: s.accounts, clients: s.clients, committer: s.committer, register: people, expire: s.expire}
 	return control.Serving(a, func() []string { return cfg.Domains }), closer(s.close), nil
 }
 

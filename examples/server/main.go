@@ -38,7 +38,14 @@ const help = `Usage: server [FLAG]...                        run the server
        server [FLAG]... user clients NAME@DOMAIN list the apps that have logged in
        server [FLAG]... user revoke NAME@DOMAIN CLIENT
                                                  log one out, see user clients
-       server [FLAG]... invite                   not available yet
+       server [FLAG]... user pending             list who waits for approval
+       server [FLAG]... user approve|deny NAME@DOMAIN
+                                                 let somebody in who waits for it, or not
+       server [FLAG]... invite [NAME@DOMAIN | DOMAIN] [uses=N] [days=N] [note=TEXT]
+                                                 make an invitation and print its link
+       server [FLAG]... invite list              list the open invitations
+       server [FLAG]... invite revoke ID         void one
+       server [FLAG]... invite reset NAME@DOMAIN print a link for a new password
        server [FLAG]... dns                      not available yet
 
 Flags may also follow the command. Each can be set in the environment too, as
@@ -79,13 +86,16 @@ func command(ctx context.Context, args, environ []string, stdin *os.File, stdout
 		return success
 	}
 	switch name := args[0]; name {
-	case "user":
+	case "user", "invite":
 		cmd := &usercmd.Command{
 			Data: cfg.Data, Stdin: stdin, Stdout: stdout, Stderr: stderr,
 			Open: func(ctx context.Context) (control.Accounts, io.Closer, error) { return openAccounts(ctx, cfg) },
 		}
+		if name == "invite" {
+			return cmd.RunInvite(ctx, args[1:])
+		}
 		return cmd.Run(ctx, args[1:])
-	case "invite", "dns":
+	case "dns":
 		return fail(stderr, failure, fmt.Errorf("%s: not available yet", name))
 	default:
 		return fail(stderr, usage, fmt.Errorf("unknown command %q; -help lists them", name))

@@ -22,9 +22,8 @@ func TestCommand(t *testing.T) {
 		{"wrong variable", "", []string{"PROPOLIS_X=1"}, 2, "server: PROPOLIS_X in the environment is no setting; -help lists them\n"},
 		{"unknown command", "serve", nil, 2, "server: unknown command \"serve\"; -help lists them\n"},
 		{"PostgreSQL", "-store postgres://db/x", nil, 1, "server: -store: PostgreSQL is not available yet\n"},
-		{"invite", "invite", nil, 1, "server: invite: not available yet\n"},
 		{"dns", "dns", nil, 1, "server: dns: not available yet\n"},
-		{"user", "user", nil, 2, "user: want add, passwd, del, disable, enable, list, clients or revoke\n"},
+		{"user", "user", nil, 2, "user: want add, passwd, del, disable, enable, list, clients, revoke, pending, approve or deny\n"},
 		{"user with flags around", "-domain example.org user -limits off add", nil, 2, "user: add wants one account, NAME@DOMAIN\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,7 +45,7 @@ func TestHelp(t *testing.T) {
 		if status := command(t.Context(), args, nil, os.Stdin, &stdout, &stderr); status != 0 || stderr.Len() != 0 {
 			t.Errorf("%q: status %d, stderr %q", args, status, &stderr)
 		}
-		for _, want := range []string{"user add NAME@DOMAIN", "invite                   not available yet", "-log-level LEVEL"} {
+		for _, want := range []string{"user add NAME@DOMAIN", "invite list              list the open invitations", "-log-level LEVEL"} {
 			if !strings.Contains(stdout.String(), want) {
 				t.Errorf("%q: no %q in\n%s", args, want, &stdout)
 			}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
 	"github.com/propolis-im/propolis/csi"
@@ -44,19 +45,19 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, *register.Extension, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	sets, err := st.accounts.HashSets(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
-	people := scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool})
+	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
@@ -66,30 +67,35 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
 	external, err := components(cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
 	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: contacts.Listed, Waits: waits, Logger: log})
-	limits, limiter := new(server.Limits), register.Limiter(nil)
+	limits := new(server.Limits)
 	if !cfg.Limits {
-		limits, limiter = server.NoLimits(), register.Unlimited{}
+		limits = server.NoLimits()
 	}
 	if cfg.SASLYLenient {
 		// Those clients try every mechanism with channel binding first, in vain.
 		limits.FailuresPerStream = 5
 	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
+	states := csi.New(&csi.Options{Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
+		// First, so that what others refuse is noted as handled as well.
+		smacks.New(st.streams, &smacks.Options{Idle: states.Inactive, Logger: log}),
 		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
 		fast,
-		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
+		people, // before the contacts: it sees requests first
+		commands(people),
 		contacts,
 		present,
+		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Logger: log}),
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
@@ -101,10 +107,9 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		private.New(st.private, &private.Options{Logger: log}),
 		vcard.New(st.vcards, &vcard.Options{Logger: log}),
 		gateways,
-		csi.New(&csi.Options{Logger: log}),
-		smacks.New(st.streams, &smacks.Options{Logger: log}),
+		states,
 	)
-	return srv, fast, err
+	return srv, fast, people, err
 }
 
 // run runs the server until ctx is done, and returns nil after a clean
@@ -137,7 +142,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 		return err
 	}
 	var act activity
-	srv, fast, err := assemble(ctx, cfg, st, cert, &act, log)
+	srv, fast, reg, err := assemble(ctx, cfg, st, cert, &act, log)
 	if err != nil {
 		return err
 	}
@@ -145,7 +150,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, mux: srv.Mux()}
+	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, register: reg, mux: srv.Mux()}
 	operator, err := lock.Listen(control.Serving(people, srv.Domains), log)
 	if err != nil {
 		return err

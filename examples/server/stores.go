@@ -13,11 +13,13 @@ import (
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/private"
+	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
@@ -43,21 +45,23 @@ type archives interface {
 
 // stores are the stores of all extensions.
 type stores struct {
-	accounts  accountStore
-	rosters   roster.Store
-	last      lastactivity.Store
-	blocked   blocking.Store
-	private   private.Store
-	vcards    vcard.Store
-	clients   sasl2.Store
-	archives  archives
-	offline   offline.Store
-	sessions  mux.SessionStore
-	streams   smacks.Store  // nil as sessions
-	committer mux.Committer // nil: nothing survives, nothing waits
-	secret    [32]byte      // for scram.Options
-	tokens    [32]byte      // for sasl2.Options
-	close     func() error
+	accounts     accountStore
+	rosters      roster.Store
+	last         lastactivity.Store
+	blocked      blocking.Store
+	private      private.Store
+	registration register.Store
+	vcards       vcard.Store
+	clients      sasl2.Store
+	archives     archives
+	offline      offline.Store
+	caps         caps.Store
+	sessions     mux.SessionStore
+	streams      smacks.Store  // nil as sessions
+	committer    mux.Committer // nil: nothing survives, nothing waits
+	secret       [32]byte      // for scram.Options
+	tokens       [32]byte      // for sasl2.Options
+	close        func() error
 
 	// addresses reports those that are prepared differently now; nil if none are kept.
 	addresses func(ctx context.Context, report func(account, stored, now string)) error
@@ -68,8 +72,8 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if cfg.Store == config.StoreMemory {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
-			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
-			archives: &archive.Memory{}, offline: &offline.Memory{},
+			private: &private.Memory{}, registration: &register.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
+			archives: &archive.Memory{}, offline: &offline.Memory{}, caps: &caps.Memory{},
 			close: func() error { return nil },
 		}
 		_, _ = rand.Read(s.secret[:]) // never fails
@@ -82,8 +86,8 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	}
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
-		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
-		archives: db.Archives(), offline: db.Offline(),
+		private: db.Private(), registration: db.Registration(), vcards: db.VCards(), clients: db.Clients(),
+		archives: db.Archives(), offline: db.Offline(), caps: db.Caps(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
 	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {
@@ -140,8 +144,8 @@ type memoryAccounts struct {
 }
 
 // Create implements scram.Accounts.
-func (m *memoryAccounts) Create(ctx context.Context, account string, c scram.Credentials) (int64, error) {
-	generation, err := m.Memory.Create(ctx, account, c)
+func (m *memoryAccounts) Create(ctx context.Context, account string, c scram.Credentials, also ...scram.Also) (int64, error) {
+	generation, err := m.Memory.Create(ctx, account, c, also...)
 	if err == nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()

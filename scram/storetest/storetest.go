@@ -45,6 +45,8 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"concurrent updates", testConcurrentUpdate},
 		{"concurrent creates", testConcurrentCreate},
 		{"concurrent additions", testConcurrentAdd},
+		{"together with something else", testAlso},
+		{"closing", testClosing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}

@@ -87,7 +87,11 @@ func (s *server) launch(t *testing.T, args ...string) {
 	s.stopped = false
 	s.readAddresses(s.expect(t, "ready ", limit))
 	s.certificate = filepath.Join(s.data, "cert.pem")
+	mine := s.console
 	t.Cleanup(func() {
+		if mine != s.console {
+			return // it was started again after that
+		}
 		if t.Failed() {
 			t.Log(s.tail())
 		}

@@ -299,10 +299,10 @@ async def run_roster(account):
     await x.leave()
 
 
-async def run_driven(address):
+async def run_driven(address, *without):
     """Does what standard input says, an array of JSON a line, until "leave", and
     prints what arrives: presence, messages, copies of messages, and pushes of the
-    roster."""
+    roster, which is not asked for with a second argument "roster"."""
     x = Client(address)
     x.register_plugin("xep_0280")
 
@@ -335,7 +335,11 @@ async def run_driven(address):
     x.add_event_handler("carbon_received", copy("received"))
     x.add_event_handler("carbon_sent", copy("sent"))
     x.add_event_handler("roster_update", roster)
-    await x.online()
+    if "roster" in without:
+        await x.login()
+        x.send_presence()
+    else:
+        await x.online()
     print(f"online {x.boundjid}", flush=True)
     does = {
         "chat": lambda to, body: x.send_message(mto=to, mbody=body, mtype="chat"),

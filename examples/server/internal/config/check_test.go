@@ -81,7 +81,7 @@ func TestWarnings(t *testing.T) {
 		{"default", nil, nil},
 		{"no limits on loopback", []string{"-limits", "off"}, nil},
 		{"all off", []string{"-http", "off", "-c2s", "off"}, nil},
-		{"public", []string{"-c2s", ":5222", "-limits", "off"}, []string{"invite", "-contact", "-limits"}},
+		{"public", []string{"-c2s", ":5222", "-limits", "off"}, []string{"-contact", "-limits"}},
 		{"reachable", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "abuse=mailto:a@example.org", "-contact", "admin=mailto:a@example.org"}, nil},
 		{"only one to reach", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "admin=mailto:a@example.org"}, []string{"-contact"}},
 		{"federation", []string{"-s2s", "localhost:5269"}, []string{"-s2s"}},
@@ -138,8 +138,8 @@ func TestWriteHelp(t *testing.T) {
 			t.Errorf("-%s is missing in\n%s", name, text)
 		}
 	}
-	if n := strings.Count(text, "no function yet"); n != 4 { // -store, -http, -s2s, -registration
-		t.Errorf("%d settings without function yet, want 4", n)
+	if n := strings.Count(text, "no function yet"); n != 3 { // -store, -http, -s2s
+		t.Errorf("%d settings without function yet, want 3", n)
 	}
 	for line := range strings.Lines(text) {
 		if len(line) > 81 {

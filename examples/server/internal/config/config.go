@@ -28,9 +28,10 @@ type Registration string
 
 // The values of Config.Registration.
 const (
-	Open   Registration = "open"
-	Invite Registration = "invite" // has no function yet: nobody is invited
-	Closed Registration = "closed"
+	Open    Registration = "open"    // everybody
+	Approve Registration = "approve" // who is invited, and others once the operator agrees
+	Invite  Registration = "invite"  // who is invited
+	Closed  Registration = "closed"  // nobody
 )
 
 // Config is what the settings say. A listener that is off is the empty string.
@@ -150,9 +151,6 @@ func (c *Config) Unavailable() error {
 // line each.
 func (c *Config) Warnings() []string {
 	var w []string
-	if c.Registration == Invite {
-		w = append(w, "registration by invite has no function yet, so nobody can register: make accounts with the command user add")
-	}
 	if c.S2S != "" {
 		w = append(w, "-s2s has no function yet: messages to other servers are refused")
 	}

@@ -174,7 +174,7 @@ func TestErrors(t *testing.T) {
 		{"wrong although overridden", []string{"-limits", "on"}, nil, "limits = maybe", `FILE:1: limits: "maybe": want on or off`},
 		{"switch", []string{"-sasl-plain", "true"}, nil, "", `-sasl-plain: "true": want on or off`},
 		{"level", []string{"-log-level", "INFO"}, nil, "", `-log-level: "INFO": want debug, info, warn or error`},
-		{"registration", []string{"-registration", ""}, nil, "", `-registration: "": want open, invite or closed`},
+		{"registration", []string{"-registration", ""}, nil, "", `-registration: "": want open, approve, invite or closed`},
 		{"store keeps its secret", []string{"-store", "mysql://u:secret@db"}, nil, "", "-store: want sqlite, memory or postgres://…"},
 		{"no port", []string{"-c2s", "localhost"}, nil, "", `-c2s: "localhost": want host:port or off`},
 		{"empty listener", []string{"-c2s", ""}, nil, "", `-c2s: "": want host:port or off`},

@@ -46,7 +46,7 @@ var settings = []setting{
 		optional(func(c *Config) *string { return &c.TLSCert })},
 	{"tls-key", "FILE", "", "its key, PEM; SIGHUP reads both again",
 		optional(func(c *Config) *string { return &c.TLSKey })},
-	{"registration", "WHO", "", "open, invite or closed; by default open if every\nlistener is on the loopback interface, else invite\n(invite has no function yet: nobody can register)", setRegistration},
+	{"registration", "WHO", "", "open, approve (who is not invited waits for user\napprove), invite or closed; by default open if every\nlistener is on the loopback interface, else invite", setRegistration},
 	{"contact", "KIND=URI", "", "where to reach those who run the server, such as\nabuse=mailto:abuse@example.org; KIND is abuse, admin,\nfeedback, sales, security, status or support; may be\ngiven again, or several with spaces between",
 		setContacts},
 	{"sasl-plain", "on|off", "on", "PLAIN inside TLS, for old clients",
@@ -121,11 +121,11 @@ func setStore(c *Config, value string) error {
 
 func setRegistration(c *Config, value string) error {
 	switch r := Registration(value); r {
-	case Open, Invite, Closed:
+	case Open, Approve, Invite, Closed:
 		c.Registration = r
 		return nil
 	}
-	return fmt.Errorf("%q: want open, invite or closed", value)
+	return fmt.Errorf("%q: want open, approve, invite or closed", value)
 }
 
 func setLogLevel(c *Config, value string) error {

@@ -126,7 +126,7 @@ func readReplies(conn net.Conn) ([]reply, error) {
 			return nil, &remoteError{text: r.Error, code: r.Code}
 		case r.Done:
 			return list, nil
-		case r.Account == "" && r.Client == nil:
+		case r.Account == "" && r.Client == nil && r.Invite == nil && r.Application == nil:
 			return nil, errMalformed
 		}
 		list = append(list, r)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 )
@@ -41,6 +42,7 @@ type Accounts interface {
 	Revoke(ctx context.Context, account, client string) error
 	// List returns the names of all accounts.
 	List(ctx context.Context) ([]string, error)
+	Invitations
 }
 
 // ClientInfo is a client of an account. What it says about itself may be anything.
@@ -74,6 +76,10 @@ var codes = map[string]error{
 	"password":   scram.ErrPassword,
 	"domain":     ErrDomain,
 	"no-client":  sasl2.ErrNoClient,
+	"no-invite":  register.ErrNoInvite,
+	"waits-not":  register.ErrNoApplication,
+	"taken":      register.ErrTaken,
+	"name":       register.ErrName,
 }
 
 func codeOf(err error) string {
@@ -96,8 +102,8 @@ func (e *remoteError) Error() string { return e.text }
 // Unwrap returns the sentinel, or nil.
 func (e *remoteError) Unwrap() error { return codes[e.code] }
 
-// Serving returns accounts that refuses to add any at a domain other than the
-// given ones.
+// Serving returns accounts that refuses to add any, or invite to one, at a domain other
+// than the given ones.
 func Serving(accounts Accounts, domains func() []string) Accounts {
 	return &serving{accounts, domains}
 }
@@ -109,8 +115,26 @@ type serving struct {
 
 func (s *serving) Add(ctx context.Context, account, password string) error {
 	_, domain, _ := strings.Cut(account, "@")
+	if err := s.serves(domain); err != nil {
+		return err
+	}
+	return s.Accounts.Add(ctx, account, password)
+}
+
+func (s *serving) serves(domain string) error {
 	if served := s.domains(); !slices.Contains(served, domain) {
 		return fmt.Errorf("%s: %w here; those served are %s", domain, ErrDomain, strings.Join(served, ", "))
 	}
-	return s.Accounts.Add(ctx, account, password)
+	return nil
+}
+
+// Invite gives one without a domain the first that is served.
+func (s *serving) Invite(ctx context.Context, n NewInvite) (InviteInfo, error) {
+	if n.Domain == "" {
+		n.Domain = s.domains()[0]
+	}
+	if err := s.serves(n.Domain); err != nil {
+		return InviteInfo{}, err
+	}
+	return s.Accounts.Invite(ctx, n)
 }

@@ -26,6 +26,7 @@ type memory struct {
 	disabled map[string]bool
 	before   func() // if not nil, is called by Add
 	clients  []ClientInfo
+	people
 }
 
 func (m *memory) Clients(_ context.Context, account string) ([]ClientInfo, error) {

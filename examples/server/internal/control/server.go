@@ -152,6 +152,8 @@ func (s *Server) do(ctx context.Context, r request) (list []reply, err error) {
 			list = append(list, reply{Client: &clients[i]})
 		}
 		return list, err
+	case opInvite, opInvites, opRevokeInvite, opWaiting, opApprove, opDeny:
+		return s.invitation(ctx, r)
 	case opList:
 		names, err := s.accounts.List(ctx)
 		for _, name := range names {

@@ -23,24 +23,34 @@ const (
 	opList    = "list"
 	opClients = "clients"
 	opRevoke  = "revoke"
+
+	opInvite       = "invite"
+	opInvites      = "invites"
+	opRevokeInvite = "revoke-invite"
+	opWaiting      = "waiting"
+	opApprove      = "approve"
+	opDeny         = "deny"
 )
 
 // request is the line a client sends.
 type request struct {
-	Op       string `json:"op"`
-	Account  string `json:"account,omitempty"`
-	Password string `json:"password,omitempty"`
-	Client   string `json:"client,omitempty"`
+	Op       string     `json:"op"`
+	Account  string     `json:"account,omitempty"`
+	Password string     `json:"password,omitempty"`
+	Client   string     `json:"client,omitempty"` // or invitation
+	New      *NewInvite `json:"new,omitempty"`
 }
 
 // reply is a line of the answer. A list is one line for each account or client; the last
 // line of every answer has Done or Error.
 type reply struct {
-	Account string      `json:"account,omitempty"`
-	Client  *ClientInfo `json:"client,omitempty"`
-	Done    bool        `json:"done,omitempty"`
-	Error   string      `json:"error,omitempty"`
-	Code    string      `json:"code,omitempty"`
+	Account     string       `json:"account,omitempty"`
+	Client      *ClientInfo  `json:"client,omitempty"`
+	Invite      *InviteInfo  `json:"invite,omitempty"`
+	Application *Application `json:"application,omitempty"`
+	Done        bool         `json:"done,omitempty"`
+	Error       string       `json:"error,omitempty"`
+	Code        string       `json:"code,omitempty"`
 }
 
 // parseRequest reads the line of a request, without its line feed. No error
@@ -58,19 +68,23 @@ func parseRequest(line []byte) (request, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return request{}, errors.New("malformed request: more than one value")
 	}
-	var account, password, client bool // what there must be
+	var account, password, client, invite bool // what there must be
 	switch r.Op {
 	case opAdd, opPasswd:
 		account, password = true, true
-	case opRemove, opDisable, opEnable, opClients:
+	case opRemove, opDisable, opEnable, opClients, opApprove, opDeny:
 		account = true
 	case opRevoke:
 		account, client = true, true
-	case opList:
+	case opRevokeInvite:
+		client = true
+	case opInvite:
+		invite = true
+	case opList, opInvites, opWaiting:
 	default:
 		return request{}, errors.New("malformed request: unknown operation")
 	}
-	if account != (r.Account != "") || password != (r.Password != "") || client != (r.Client != "") {
+	if account != (r.Account != "") || password != (r.Password != "") || client != (r.Client != "") || invite != (r.New != nil) {
 		return request{}, fmt.Errorf("malformed request: wrong members for %s", r.Op)
 	}
 	return r, nil

@@ -8,6 +8,9 @@
 //	user list
 //	user clients NAME@DOMAIN
 //	user revoke NAME@DOMAIN CLIENT
+//	user pending
+//	user approve NAME@DOMAIN
+//	user deny NAME@DOMAIN
 //
 // It works through the server that runs on the data directory, or on the store
 // itself if none does.
@@ -23,6 +26,7 @@ import (
 	"strings"
 
 	"github.com/propolis-im/propolis/examples/server/internal/control"
+	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/scram"
 	"mellium.im/xmpp/jid"
 )
@@ -53,6 +57,11 @@ type Command struct {
 // returns the exit status: 0 for success, 1 for failure, 2 for wrong usage.
 func (c *Command) Run(ctx context.Context, args []string) int {
 	work, err := c.prepare(ctx, args)
+	return c.finish(ctx, "user", work, err)
+}
+
+// finish does the work and reports what was wrong.
+func (c *Command) finish(ctx context.Context, name string, work work, err error) int {
 	if err == nil {
 		err = c.withAccounts(ctx, work)
 	}
@@ -61,10 +70,10 @@ func (c *Command) Run(ctx context.Context, args []string) int {
 	case err == nil:
 		return Success
 	case errors.As(err, &wrong):
-		fmt.Fprintln(c.Stderr, "user:", oneLine(err))
+		fmt.Fprintln(c.Stderr, name+":", oneLine(err))
 		return Usage
 	default:
-		fmt.Fprintln(c.Stderr, "user:", oneLine(err))
+		fmt.Fprintln(c.Stderr, name+":", oneLine(err))
 		return Failure
 	}
 }
@@ -73,7 +82,7 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-const wanted = "want add, passwd, del, disable, enable, list, clients or revoke"
+const wanted = "want add, passwd, del, disable, enable, list, clients, revoke, pending, approve or deny"
 
 // work is what is done to accounts once everything it needs is known.
 type work func(context.Context, control.Accounts) error
@@ -84,16 +93,19 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 		return nil, &usageError{wanted}
 	}
 	verb, args := args[0], args[1:]
-	if verb == "list" {
+	if verb == "list" || verb == "pending" {
 		if len(args) != 0 {
-			return nil, &usageError{"list wants no argument"}
+			return nil, &usageError{verb + " wants no argument"}
+		}
+		if verb == "pending" {
+			return c.pending, nil
 		}
 		return c.list, nil
 	}
 	if verb == "revoke" {
 		return c.prepareRevoke(args)
 	}
-	if !slices.Contains([]string{"add", "passwd", "del", "disable", "enable", "clients"}, verb) {
+	if !slices.Contains([]string{"add", "passwd", "del", "disable", "enable", "clients", "approve", "deny"}, verb) {
 		return nil, &usageError{fmt.Sprintf("%q: %s", verb, wanted)}
 	}
 	if len(args) != 1 {
@@ -104,6 +116,8 @@ func (c *Command) prepare(ctx context.Context, args []string) (work, error) {
 		return nil, err
 	}
 	switch verb {
+	case "approve", "deny":
+		return c.decide(account, verb == "approve"), nil
 	case "clients":
 		return func(ctx context.Context, a control.Accounts) error { return c.clients(ctx, a, account) }, nil
 	case "del":
@@ -136,6 +150,8 @@ func (c *Command) change(account, done string, do work) work {
 		switch {
 		case errors.Is(err, scram.ErrExists):
 			return fmt.Errorf("%s exists already", account)
+		case errors.Is(err, register.ErrTaken):
+			return fmt.Errorf("%s is reserved for somebody who is invited, or looks like another account", account)
 		case errors.Is(err, scram.ErrNoAccount):
 			return fmt.Errorf("there is no account %s", account)
 		case err != nil:

@@ -23,6 +23,7 @@ type store struct {
 	accounts map[string]string
 	failure  error
 	closed   int
+	people
 }
 
 func (s *store) Add(_ context.Context, account, password string) error {
@@ -163,8 +164,8 @@ func TestRun(t *testing.T) {
 		{"bad name", "add a&b@example.org", good, result{1, "", "user: \"a&b@example.org\": username not acceptable: forbidden character\n"}, "old"},
 		{"name for new accounts only", "del straße@example.org", "", result{1, "", "user: there is no account straße@example.org\n"}, "old"},
 		{"ambiguous name", "add straße@example.org", good, result{1, "", "user: \"straße@example.org\": username not acceptable: older software would take it for another name\n"}, "old"},
-		{"no verb", "", "", result{2, "", "user: want add, passwd, del, disable, enable, list, clients or revoke\n"}, "old"},
-		{"unknown verb", "rename", "", result{2, "", "user: \"rename\": want add, passwd, del, disable, enable, list, clients or revoke\n"}, "old"},
+		{"no verb", "", "", result{2, "", "user: want add, passwd, del, disable, enable, list, clients, revoke, pending, approve or deny\n"}, "old"},
+		{"unknown verb", "rename", "", result{2, "", "user: \"rename\": want add, passwd, del, disable, enable, list, clients, revoke, pending, approve or deny\n"}, "old"},
 		{"no account", "add", "", result{2, "", "user: add wants one account, NAME@DOMAIN\n"}, "old"},
 		{"two accounts", "del a@b c@d", "", result{2, "", "user: del wants one account, NAME@DOMAIN\n"}, "old"},
 		{"list of something", "list x", "", result{2, "", "user: list wants no argument\n"}, "old"},
@@ -177,6 +178,11 @@ func TestRun(t *testing.T) {
 		{"revoke of nobody", "revoke nobody@example.org one", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
 		{"revoke all", "revoke alice@example.org", "", result{2, "", "user: revoke wants an account, NAME@DOMAIN, and a client as clients lists it\n"}, "old"},
 		{"revoke of no account", "revoke alice one", "", result{2, "", "user: \"alice\": want NAME@DOMAIN\n"}, "old"},
+		{"pending", "pending", "", result{0, "carol@example.org, since 2023-11-14T22:13:20Z, from 192.0.2.1, \"\\x1b[2J\"\n", ""}, "old"},
+		{"pending of something", "pending x", "", result{2, "", "user: pending wants no argument\n"}, "old"},
+		{"approve", "approve carol@example.org", "", result{0, "carol@example.org approved\n", ""}, "old"},
+		{"deny", "deny carol@example.org", "", result{0, "carol@example.org denied\n", ""}, "old"},
+		{"deny nobody", "deny alice@example.org", "", result{1, "", "user: alice@example.org does not wait for approval\n"}, "old"},
 		{"no domain", "add alice", good, result{2, "", "user: \"alice\": want NAME@DOMAIN\n"}, "old"},
 		{"full JID", "del alice@example.org/", "", result{2, "", "user: \"alice@example.org/\": want NAME@DOMAIN\n"}, "old"},
 		{"bad domain", "del alice@exa_mple", "", result{1, "", "user: \"alice@exa_mple\": idna: disallowed rune U+005F\n"}, "old"},
