@@ -96,7 +96,11 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 		s.prefix = text[p.Off:p.End]
 	}
 	attrsFrom := int(sc.Name().Local.End)
-	others := len(sc.Decls()) > 0
+	decls := len(sc.Decls())
+	if decls == 1 && s.prefix == "" && sc.Decls()[0].Prefix.Len() == 0 {
+		decls = 0 // otherAttrs leaves it out
+	}
+	others := decls > 0
 	for _, a := range sc.Attrs() {
 		v := text[a.Value.Off:a.Value.End]
 		if a.Escaped {
@@ -131,8 +135,11 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	if s.kind == Message {
 		s.rec = &x.rec
 	}
-	decl := s.decls()
 	s.kids = s.inline[:0]
+	decl := ""
+	if len(sc.Children()) > 0 {
+		decl = s.decls()
+	}
 	for _, c := range sc.Children() {
 		s.kids = append(s.kids, Child{Name: elementName(sc, c.Name, text), raw: text[c.Span.Off:c.Span.End], decl: decl, off: int(c.Span.Off - content.Off)})
 	}

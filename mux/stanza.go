@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"io"
 	"strings"
+	"sync"
 
 	"mellium.im/xmlstream"
 
@@ -308,7 +309,18 @@ func (c Child) Text() string {
 }
 
 // Element is the child as an element of its own, for looking at its children.
-func (c Child) Element() (*Stanza, error) { return Parse([]byte(c.selfContained())) }
+func (c Child) Element() (*Stanza, error) {
+	mem := elements.Get().(*[]byte)
+	*mem = c.appendSelfContained((*mem)[:0])
+	s, err := Parse(*mem)
+	if cap(*mem) <= 4<<10 {
+		elements.Put(mem)
+	}
+	return s, err
+}
+
+// elements are for texts that are parsed, which copies them.
+var elements = sync.Pool{New: func() any { return new([]byte) }}
 
 // selfContained is the child's text with all namespaces declared that it
 // inherited through prefixes.
@@ -316,8 +328,14 @@ func (c Child) selfContained() string {
 	if c.decl == "" {
 		return c.raw
 	}
+	return string(c.appendSelfContained(make([]byte, 0, len(c.raw)+len(c.decl))))
+}
+
+func (c Child) appendSelfContained(b []byte) []byte {
+	if c.decl == "" {
+		return append(b, c.raw...)
+	}
 	i := strings.IndexAny(c.raw, " \t\r\n/>")
-	b := make([]byte, 0, len(c.raw)+len(c.decl))
 	b = append(b, c.raw[:i]...)
 	own := c.raw[i : i+startTagEnd(c.raw[i:])]
 	eachAttr(c.decl, func(name, value string) bool {
@@ -330,7 +348,7 @@ func (c Child) selfContained() string {
 		}
 		return true
 	})
-	return string(append(b, c.raw[i:]...))
+	return append(b, c.raw[i:]...)
 }
 
 // Raw is a payload written out: one or more well-formed elements that declare

@@ -14,7 +14,7 @@ import (
 // that binds, and features right behind it (core-im SF-4): what others send to the
 // session comes later (auth-register IN-5).
 func (r *run) bindInStep(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, error) {
-	features := mux.Written(string(r.features(make([]byte, 0, 512), r.st.State()|mux.Bound, " xmlns:stream='"+nsStreams+"'")))
+	features := r.boundFeatures()
 	opt := *o.Bind
 	kept := opt.Kept
 	opt.Kept = func(ctx context.Context, e *mux.Event) {
@@ -46,6 +46,27 @@ func (r *run) bindInStep(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, 
 		o.Then()
 	}
 	return ready, nil
+}
+
+// boundFeatures are those of a stream that has a session. Mostly they are the same as
+// last time.
+func (r *run) boundFeatures() *mux.Stanza {
+	scratch := buffers.Get().(*[]byte)
+	defer buffers.Put(scratch)
+	*scratch = r.features((*scratch)[:0], r.st.State()|mux.Bound, " xmlns:stream='"+nsStreams+"'")
+	if last := r.n.bound.Load(); last != nil && last.text == string(*scratch) {
+		return last.el
+	}
+	text := string(*scratch)
+	now := &written{text, mux.Written(text)}
+	r.n.bound.Store(now)
+	return now.el
+}
+
+// written is an element and its text.
+type written struct {
+	text string
+	el   *mux.Stanza
 }
 
 // instead does what is to be done after a refusal.

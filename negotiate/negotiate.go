@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -93,9 +94,10 @@ func (o *Options) withDefaults() Options {
 
 // Negotiator negotiates the streams of one mux. It is safe for concurrent use.
 type Negotiator struct {
-	m   *mux.Mux
-	opt Options
-	log *slog.Logger
+	m     *mux.Mux
+	opt   Options
+	log   *slog.Logger
+	bound atomic.Pointer[written] // features, see boundFeatures
 }
 
 // New makes a negotiator for the streams of m. o may be nil and is copied.
@@ -163,7 +165,7 @@ func (r *run) deadline(d time.Duration) {
 	if r.cancel != nil {
 		r.cancel()
 	}
-	r.ctx, r.cancel = context.WithTimeout(r.base, d)
+	r.ctx, r.cancel = withTimeout(r.base, d)
 }
 
 // next says how it goes on after an element.
@@ -231,7 +233,7 @@ func (r *run) read() (*mux.Stanza, error) {
 	if r.auth.ex == nil && r.going == nil {
 		return r.t.ReadElement(r.ctx)
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, maxSASLPause)
+	ctx, cancel := withTimeout(r.ctx, maxSASLPause)
 	defer cancel()
 	return r.t.ReadElement(ctx)
 }

@@ -248,11 +248,14 @@ func (r *run) answer(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) error {
 	if o.Reply == nil {
 		return nil
 	}
-	b, err := appendPayload(nil, o.Reply)
+	scratch := buffers.Get().(*[]byte)
+	defer buffers.Put(scratch)
+	b, err := appendPayload((*scratch)[:0], o.Reply)
 	if err != nil {
 		r.logFailed(f, err)
 		return fmt.Errorf("%s: %w", f.Name, stream.InternalServerError)
 	}
+	*scratch = b
 	return r.t.WriteElement(b)
 }
 

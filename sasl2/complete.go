@@ -92,7 +92,7 @@ func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 		Kept:    func(_ context.Context, e *mux.Event) { owner.Of(e.Session).set(client) },
 	}
 	o.Bound = func(_ context.Context, e *mux.Event) xmlstream.Marshaler {
-		bound := []byte("<bound xmlns='" + NSBind + "'>")
+		bound := append(make([]byte, 0, 256), "<bound xmlns='"+NSBind+"'>"...)
 		for _, p := range o.Bind.InlineReply {
 			bound = l.x.appendPayload(bound, p, NSBind)
 		}
@@ -112,7 +112,7 @@ func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 // success is the end of a login: who the peer is, bare or full (XEP-0388 §2.6,
 // auth-register IN-14), and what its requests have led to.
 func (l *login) success(who mux.Address, replies []xmlstream.Marshaler, bound []byte) xmlstream.Marshaler {
-	b := l.appendData([]byte("<success xmlns='" + NS + "'>"))
+	b := l.appendData(append(make([]byte, 0, 768), "<success xmlns='"+NS+"'>"...))
 	b = xmlwrite.AppendText(append(b, "<authorization-identifier>"...), who.String())
 	b = append(b, "</authorization-identifier>"...)
 	for _, p := range replies {

@@ -3,6 +3,7 @@ package sasl2
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"log/slog"
 
 	"mellium.im/xmlstream"
@@ -35,8 +36,17 @@ func (x *Extension) list(ctx context.Context, st *mux.Stream) xmlstream.Marshale
 		b = append(b, "<upgrade xmlns='"+NSUpgrade+"'>"...)
 		b = append(xmlwrite.AppendText(b, task), "</upgrade>"...)
 	}
-	return mux.Raw(append(b, "</authentication>"...))
+	return octets(append(b, "</authentication>"...))
 }
+
+// octets are a [mux.Raw] that is written soon.
+type octets []byte
+
+// TokenReader implements [xmlstream.Marshaler].
+func (o octets) TokenReader() xml.TokenReader { return mux.Raw(o).TokenReader() }
+
+// AppendXML appends the octets themselves.
+func (o octets) AppendXML(dst []byte) []byte { return append(dst, o...) }
 
 // appendNames writes a list of names.
 func appendNames(b []byte, element string, names []string) []byte {
@@ -115,39 +125,43 @@ func (x *Extension) appendPayload(b []byte, p xmlstream.Marshaler, ns string) []
 	return with
 }
 
-// usable are the mechanisms that tokens can be used with on a stream, with the data
-// of their channel bindings (auth-register SA-1). They are looked for once for each
-// TLS connection.
-func (x *Extension) usable(st *mux.Stream) []boundHT {
+// usable are the mechanisms that tokens can be used with on a stream (auth-register
+// SA-1). They are looked for once for each TLS connection.
+func (x *Extension) usable(st *mux.Stream) []HT {
 	if _, ok := x.auth.(Statuser); !ok || x.store == nil {
 		return nil
 	}
 	state := x.state.Of(st)
 	if cs := st.TLS(); state.usable == nil || state.tls != cs {
-		state.tls, state.usable = cs, make([]boundHT, 0, len(x.tokens))
+		state.tls, state.usable = cs, make([]HT, 0, len(x.tokens))
 		for _, m := range x.tokens {
-			if data, ok := x.binding(st, m); ok {
-				state.usable = append(state.usable, boundHT{m, data})
+			if x.binds(st, m) {
+				state.usable = append(state.usable, m)
 			}
 		}
 	}
 	return state.usable
 }
 
-// boundHT is a mechanism and the data of its channel binding.
-type boundHT struct {
-	HT
-	data []byte
-}
-
 // token is the usable mechanism of that name.
-func (x *Extension) token(st *mux.Stream, name string) (boundHT, bool) {
+func (x *Extension) token(st *mux.Stream, name string) (HT, bool) {
 	for _, m := range x.usable(st) {
 		if m.Name() == name {
 			return m, true
 		}
 	}
-	return boundHT{}, false
+	return HT{}, false
+}
+
+// binds reports whether a mechanism's channel binding has data.
+func (x *Extension) binds(st *mux.Stream, m HT) bool {
+	if t, ok := x.auth.(bindingTeller); ok && m.Binding() != "" {
+		if _, ok := x.auth.(Binder); ok {
+			return t.HasBinding(st, m.Binding())
+		}
+	}
+	_, ok := x.binding(st, m)
+	return ok
 }
 
 // binding is the data of a mechanism's channel binding.

@@ -18,7 +18,13 @@ type keys struct{ client, token, resource, version key }
 type key struct{ macs *sync.Pool }
 
 func newKey(secret []byte) key {
-	return key{&sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
+	return key{&sync.Pool{New: func() any { return &keyMAC{Hash: hmac.New(sha256.New, secret)} }}}
+}
+
+// keyMAC is an HMAC, with room for what it is of.
+type keyMAC struct {
+	hash.Hash
+	in []byte
 }
 
 func deriveKeys(secret [32]byte) (k keys) {
@@ -32,20 +38,22 @@ func deriveKeys(secret [32]byte) (k keys) {
 // mac is an HMAC over parts, none of which can be taken for another. The last one
 // is octets, nil for none.
 func (k key) mac(last []byte, parts ...string) []byte {
-	h := k.macs.Get().(hash.Hash)
+	h := k.macs.Get().(*keyMAC)
 	defer k.macs.Put(h)
 	h.Reset()
-	b := make([]byte, 0, 256)
+	h.in = h.in[:0]
 	for _, p := range parts {
-		b = append(append(b, p...), 0) // is in no address, name or XML text
+		h.in = append(append(h.in, p...), 0) // is in no address, name or XML text
 	}
-	h.Write(b)
+	h.Write(h.in)
 	if last != nil {
 		h.Write(last)
-		h.Write([]byte{0})
+		h.Write(zero[:])
 	}
-	return h.Sum(b[:0])
+	return h.Sum(nil)
 }
+
+var zero [1]byte
 
 func (k key) text(n int, last []byte, parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(k.mac(last, parts...)[:n])

@@ -49,7 +49,9 @@ func (x *Extension) authenticate(ctx context.Context, st *mux.Stream, el *mux.St
 		return l.fail(wrong, nil)
 	}
 	if m, ok := x.token(st, req.mechanism); ok && req.fast != nil {
-		return l.useToken(ctx, m)
+		if data, ok := x.binding(st, m); ok {
+			return l.useToken(ctx, m, data)
+		}
 	}
 	if !slices.Contains(x.state.Of(st).offered, req.mechanism) {
 		return l.fail(condMechanism, nil)
@@ -181,7 +183,10 @@ func password(mechanism string) bool {
 
 // message is an element with data.
 func message(name string, data []byte) xmlstream.Marshaler {
-	return mux.Raw("<" + name + " xmlns='" + NS + "'>" + base64.StdEncoding.EncodeToString(data) + "</" + name + ">")
+	b := make([]byte, 0, 64+base64.StdEncoding.EncodedLen(len(data)))
+	b = append(append(append(b, '<'), name...), " xmlns='"+NS+"'>"...)
+	b = base64.StdEncoding.AppendEncode(b, data)
+	return octets(append(append(append(b, "</"...), name...), '>'))
 }
 
 // appendData writes what the mechanism has to say, once.

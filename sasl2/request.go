@@ -3,6 +3,7 @@ package sasl2
 import (
 	"encoding/base64"
 	"encoding/xml"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,13 +70,15 @@ func parseRequest(el *mux.Stanza) (r *request, condition string) {
 	if r.mechanism == "" {
 		condition = condMalformed
 	}
-	seen := make(map[xml.Name]bool)
+	var seen [len(only)]bool
 	for _, c := range el.Children() {
 		wrong := condMalformed
-		if !only[c.Name] || !seen[c.Name] {
+		if i := slices.Index(only[:], c.Name); i < 0 || !seen[i] {
 			wrong = r.child(c)
+			if i >= 0 {
+				seen[i] = true
+			}
 		}
-		seen[c.Name] = true
 		if condition == "" {
 			condition = wrong
 		}
@@ -84,10 +87,10 @@ func parseRequest(el *mux.Stanza) (r *request, condition string) {
 }
 
 // only names the children that may come once.
-var only = map[xml.Name]bool{
-	{Space: NS, Local: "initial-response"}: true, {Space: NS, Local: "user-agent"}: true,
-	{Space: NSBind, Local: "bind"}: true, {Space: NSFast, Local: "fast"}: true,
-	{Space: NSFast, Local: "request-token"}: true, {Space: NSPipeline, Local: "config-version"}: true,
+var only = [...]xml.Name{
+	{Space: NS, Local: "initial-response"}, {Space: NS, Local: "user-agent"},
+	{Space: NSBind, Local: "bind"}, {Space: NSFast, Local: "fast"},
+	{Space: NSFast, Local: "request-token"}, {Space: NSPipeline, Local: "config-version"},
 }
 
 func (r *request) child(c mux.Child) (condition string) {
@@ -194,6 +197,9 @@ func uuid4(s string) bool {
 
 // label is a text of bounded length on one line.
 func label(s string) string {
+	if s == "" {
+		return ""
+	}
 	s = strings.Join(strings.Fields(s), " ")
 	n := 0
 	for i := range s {

@@ -57,8 +57,15 @@ type Exchange interface {
 // Binder is a [SASL] that knows the channel bindings of streams.
 type Binder interface {
 	// Binding is the data of a binding type of XEP-0440 on the stream. An error
-	// means that there is none.
+	// means that there is none. A value that also has a method HasBinding, with the
+	// same arguments, is asked by that whether there is some, and for the data only
+	// where it is used.
 	Binding(st *mux.Stream, typ string) ([]byte, error)
+}
+
+// bindingTeller is such a value.
+type bindingTeller interface {
+	HasBinding(st *mux.Stream, typ string) bool
 }
 
 // Statuser is a [SASL] that tells how accounts are. Tokens need it.
@@ -161,7 +168,7 @@ type streamState struct {
 	client  string   // has logged in, and is going to bind or resume by itself
 
 	tls    *tls.ConnectionState // that usable is for
-	usable []boundHT
+	usable []HT
 }
 
 // New returns the extension. tokens may be nil: then there are no tokens, and

@@ -73,12 +73,24 @@ func (s *site) secure() (p *peer, features string, cs tls.ConnectionState) {
 // scenario 23).
 func TestTLS(t *testing.T) {
 	t.Parallel()
+	t.Run("data", func(t *testing.T) { testTLS(t, func(m mechanisms) sasl2.SASL { return m }) })
+	t.Run("told", func(t *testing.T) { testTLS(t, func(m mechanisms) sasl2.SASL { return telling{m} }) })
+}
+
+// telling says which bindings there are.
+type telling struct{ mechanisms }
+
+func (telling) HasBinding(st *mux.Stream, typ string) bool {
+	return scram.Available(typ, st.TLS(), st.Certificate())
+}
+
+func testTLS(t *testing.T, auth func(mechanisms) sasl2.SASL) {
 	synctest.Test(t, func(t *testing.T) {
 		accounts := new(scram.Memory)
 		if err := scram.NewService(accounts, &scram.ServiceOptions{Policy: scram.Policy{Iterations: 4096}}).Create(t.Context(), "romeo@example.net", "correct horse"); err != nil {
 			t.Fatal(err)
 		}
-		x := sasl2.New(mechanisms{scram.New(accounts, nil), accounts}, new(sasl2.Memory), nil)
+		x := sasl2.New(auth(mechanisms{scram.New(accounts, nil), accounts}), new(sasl2.Memory), nil)
 		s := &site{t: t, x: x, conn: negotiate.ConnOptions{TLS: certificate(t)}}
 		s.host = muxtest.New(t, &mux.Options{NoRecover: true}, negotiate.Extension(), x)
 		s.host.AddAccount("romeo@example.net")

@@ -27,8 +27,9 @@ const (
 
 var errNoToken = errors.New("no such token")
 
-// useToken logs in with a token (XEP-0484 §3.4).
-func (l *login) useToken(ctx context.Context, m boundHT) (outcome, error) {
+// useToken logs in with a token (XEP-0484 §3.4). The data is that of the channel
+// binding, nil for none.
+func (l *login) useToken(ctx context.Context, m HT, data []byte) (outcome, error) {
 	authcid, proof, ok := m.ParseInitial(l.req.initial)
 	if !ok {
 		return l.fail(condMalformed, nil)
@@ -37,7 +38,7 @@ func (l *login) useToken(ctx context.Context, m boundHT) (outcome, error) {
 	l.is(l.st.From())
 	name, err := mux.ParseAddress(authcid + "@" + l.st.Domain())
 	known := err == nil && !l.account.IsZero() && name == l.account && l.client != ""
-	condition, err := l.accept(ctx, m.HT, m.data, proof, known)
+	condition, err := l.accept(ctx, m, data, proof, known)
 	if condition != "" {
 		return l.fail(condition, err)
 	}

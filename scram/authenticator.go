@@ -48,6 +48,10 @@ type Authenticator struct {
 	store  Store
 	o      Options
 	decoys *Decoys
+
+	plain []string // mechanisms without channel binding, best first
+	all   []string // those with, before them
+	lists listHashes
 }
 
 // New returns an authenticator. The store must not be nil; the options may
@@ -72,21 +76,20 @@ func New(store Store, o *Options) *Authenticator {
 		classes = []Class{{a.o.Policy.SaltLength, a.o.Policy.Iterations}}
 	}
 	a.decoys = NewDecoys(a.o.Secret, classes)
+	for _, h := range a.o.Policy.Hashes {
+		a.plain = append(a.plain, h.Mechanism())
+		a.all = append(a.all, h.Mechanism()+suffixPlus)
+	}
+	if !a.o.DisablePlain {
+		a.plain = append(a.plain, Plain)
+	}
+	a.all = append(a.all, a.plain...)
 	return a
 }
 
 // Mechanisms returns the names of the mechanisms without channel binding, best
 // first. With TLS, take those of [Authenticator.On].
-func (a *Authenticator) Mechanisms() []string {
-	var names []string
-	for _, h := range a.o.Policy.Hashes {
-		names = append(names, h.Mechanism())
-	}
-	if !a.o.DisablePlain {
-		names = append(names, Plain)
-	}
-	return names
-}
+func (a *Authenticator) Mechanisms() []string { return slices.Clone(a.plain) }
 
 var errMechanism = errors.New("mechanism not on offer")
 
@@ -94,7 +97,7 @@ var errMechanism = errors.New("mechanism not on offer")
 // name is compared exactly, for the accounts of host, which is the prepared
 // domainpart of their JIDs. The error is a [*Failure] with invalid-mechanism.
 func (a *Authenticator) Start(mechanism, host string) (*Exchange, error) {
-	if !slices.Contains(a.Mechanisms(), mechanism) {
+	if !slices.Contains(a.plain, mechanism) {
 		return nil, fail(InvalidMechanism, errMechanism)
 	}
 	h, _ := ParseMechanism(mechanism)
@@ -150,14 +153,16 @@ func (a *Authenticator) lookup(ctx context.Context, account string) (c Credentia
 	}
 	// A broken key is as good as none; an error would show that the account
 	// exists.
-	c.Keys = slices.DeleteFunc(slices.Clone(c.Keys), func(k Key) bool {
-		err := k.Check()
-		if err != nil {
-			a.o.Logger.LogAttrs(ctx, slog.LevelError, "scram: stored key ignored",
-				slog.String("account", account), slog.Any("err", err))
-		}
-		return err != nil
-	})
+	if slices.ContainsFunc(c.Keys, func(k Key) bool { return k.Check() != nil }) {
+		c.Keys = slices.DeleteFunc(slices.Clone(c.Keys), func(k Key) bool {
+			err := k.Check()
+			if err != nil {
+				a.o.Logger.LogAttrs(ctx, slog.LevelError, "scram: stored key ignored",
+					slog.String("account", account), slog.Any("err", err))
+			}
+			return err != nil
+		})
+	}
 	return c, true, nil
 }
 

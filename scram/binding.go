@@ -28,8 +28,8 @@ type Binding struct {
 // bindingTypes are all types, best first.
 var bindingTypes = [...]string{TLSExporter, TLSUnique, TLSServerEndPoint}
 
-// available reports whether [BindingData] has data, without making it.
-func available(typ string, cs *tls.ConnectionState, leaf *x509.Certificate) bool {
+// Available reports whether [BindingData] has data, without making it.
+func Available(typ string, cs *tls.ConnectionState, leaf *x509.Certificate) bool {
 	if cs == nil {
 		return false
 	}

@@ -62,6 +62,12 @@ func TestBindings(t *testing.T) {
 		if len(server) != 2 {
 			t.Errorf("%x: got %v", version, server)
 		}
+		for _, typ := range []string{scram.TLSExporter, scram.TLSUnique, scram.TLSServerEndPoint, "tls-other"} {
+			_, err := scram.BindingData(typ, c.server.TLS, c.server.Leaf)
+			if got := scram.Available(typ, c.server.TLS, c.server.Leaf); got != (err == nil) {
+				t.Errorf("%x, %s: available %t, but %v", version, typ, got, err)
+			}
+		}
 		for _, b := range server {
 			if got := c.data(t, b.Type); got != string(b.Data) || got == "" {
 				t.Errorf("%x, %s: client and server differ", version, b.Type)
@@ -78,6 +84,9 @@ func TestBindings(t *testing.T) {
 		{scram.TLSUnique, &tls.ConnectionState{Version: tls.VersionTLS13, TLSUnique: []byte("x")}}, {scram.TLSExporter, &tls.ConnectionState{Version: tls.VersionTLS12}}} {
 		if data, err := scram.BindingData(b.typ, b.cs, nil); !errors.Is(err, scram.ErrBinding) {
 			t.Errorf("%s: got %x, %v", b.typ, data, err)
+		}
+		if scram.Available(b.typ, b.cs, nil) {
+			t.Errorf("%s is available", b.typ)
 		}
 	}
 }

@@ -22,7 +22,7 @@ type Class struct {
 // on every server that shares the secret. It does not change and is safe for
 // concurrent use.
 type Decoys struct {
-	macs    sync.Pool // HMACs with the secret, to be used again
+	macs    sync.Pool // decoyMACs with the secret, to be used again
 	classes []Class
 }
 
@@ -36,7 +36,7 @@ func NewDecoys(secret [32]byte, classes []Class) *Decoys {
 	if secret == [32]byte{} {
 		rand.Read(secret[:])
 	}
-	d := &Decoys{macs: sync.Pool{New: func() any { return hmac.New(sha512.New, secret[:]) }}}
+	d := &Decoys{macs: sync.Pool{New: func() any { return &decoyMAC{Hash: hmac.New(sha512.New, secret[:])} }}}
 	for _, c := range classes {
 		k := Key{Hash: SHA1, Salt: make([]byte, max(c.SaltLength, 0)), Iterations: c.Iterations}
 		if k.checkParameters() == nil {
@@ -47,6 +47,12 @@ func NewDecoys(secret [32]byte, classes []Class) *Decoys {
 		d.classes = []Class{{DefaultSaltLength, DefaultIterations}}
 	}
 	return d
+}
+
+// decoyMAC is an HMAC, with room for what it is of.
+type decoyMAC struct {
+	hash.Hash
+	in []byte
 }
 
 // Key returns the key to show for an account, named by its prepared bare JID.
@@ -73,16 +79,15 @@ func (d *Decoys) draw(label, account string, n int) int {
 // stream returns n octets of HMAC(secret, label, mechanism, account, block).
 // NUL cannot occur in the first three, which keeps the input unambiguous.
 func (d *Decoys) stream(label string, h Hash, account string, n int) []byte {
-	m := d.macs.Get().(hash.Hash)
+	m := d.macs.Get().(*decoyMAC)
 	defer d.macs.Put(m)
 	var out []byte
-	in := make([]byte, 0, 256)
 	for block := uint32(0); len(out) < n; block++ {
-		in = append(append(in[:0], label...), 0)
-		in = append(append(in, h.Mechanism()...), 0)
-		in = append(binary.BigEndian.AppendUint32(in, block), account...)
+		m.in = append(append(m.in[:0], label...), 0)
+		m.in = append(append(m.in, h.Mechanism()...), 0)
+		m.in = append(binary.BigEndian.AppendUint32(m.in, block), account...)
 		m.Reset()
-		m.Write(in)
+		m.Write(m.in)
 		out = m.Sum(out)
 	}
 	return out[:n:n]

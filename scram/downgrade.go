@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // ListHash is the hash over what a server has listed (XEP-0474 §6.1), in base64 as
@@ -20,6 +21,25 @@ func ListHash(h Hash, mechanisms, bindings []string) string {
 	sum := h.new()
 	sum.Write([]byte(text))
 	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
+}
+
+// listHashes remembers what was computed last for each hash: a server lists the
+// same on most streams.
+type listHashes [SHA512 + 1]atomic.Pointer[listHash]
+
+type listHash struct {
+	mechanisms, bindings []string // not modified
+	text                 string
+}
+
+// of is ListHash.
+func (l *listHashes) of(h Hash, mechanisms, bindings []string) string {
+	if last := l[h].Load(); last != nil && slices.Equal(last.mechanisms, mechanisms) && slices.Equal(last.bindings, bindings) {
+		return last.text
+	}
+	text := ListHash(h, mechanisms, bindings)
+	l[h].Store(&listHash{slices.Clone(mechanisms), slices.Clone(bindings), text})
+	return text
 }
 
 // TLSVersionText is a TLS version as in the attribute t (XEP-0515 §4.1): four

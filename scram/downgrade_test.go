@@ -44,3 +44,25 @@ func TestTLSVersionText(t *testing.T) {
 		}
 	}
 }
+
+// TestListHashes: what is remembered is of the same lists.
+func TestListHashes(t *testing.T) {
+	t.Parallel()
+	var l scram.ListHashes
+	mechanisms, types := []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}, []string{scram.TLSExporter}
+	check := func(h scram.Hash, mechanisms, types []string) {
+		t.Helper()
+		if got, want := l.Of(h, mechanisms, types), scram.ListHash(h, mechanisms, types); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for range 2 {
+		check(scram.SHA256, mechanisms, types)
+		check(scram.SHA1, mechanisms, types)
+		check(scram.SHA256, mechanisms[1:], types)
+		check(scram.SHA256, mechanisms, nil)
+	}
+	check(scram.SHA512, mechanisms, types)
+	mechanisms[0] = "PLAIN" // the caller's own
+	check(scram.SHA512, mechanisms, types)
+}

@@ -49,3 +49,11 @@ func (c *counting) Sum(p []byte) []byte {
 	c.w.Sums++
 	return c.Hash.Sum(p)
 }
+
+// ListHashes is what an Authenticator remembers.
+type ListHashes struct{ listHashes }
+
+// Of is ListHash.
+func (l *ListHashes) Of(h Hash, mechanisms, bindings []string) string {
+	return l.of(h, mechanisms, bindings)
+}

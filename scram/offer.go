@@ -40,14 +40,9 @@ type Offer struct {
 // among it if the data of a binding could be had.
 func (a *Authenticator) On(c Connection) *Offer {
 	o := &Offer{a: a, tls: c.TLS, leaf: c.Leaf, types: a.bindingTypes(c.TLS, c.Leaf)}
-	plain := a.Mechanisms()
-	o.mechanisms = plain
+	o.mechanisms = a.plain
 	if len(o.types) > 0 {
-		o.mechanisms = make([]string, 0, len(a.o.Policy.Hashes)+len(plain))
-		for _, h := range a.o.Policy.Hashes {
-			o.mechanisms = append(o.mechanisms, h.Mechanism()+suffixPlus)
-		}
-		o.mechanisms = append(o.mechanisms, plain...)
+		o.mechanisms = a.all
 	}
 	o.listed = o.mechanisms
 	if c.Listed != nil {
@@ -65,7 +60,7 @@ func (a *Authenticator) bindingTypes(cs *tls.ConnectionState, leaf *x509.Certifi
 		}
 	}
 	for _, typ := range bindingTypes {
-		if available(typ, cs, leaf) {
+		if Available(typ, cs, leaf) {
 			types = append(types, typ)
 		}
 	}
@@ -77,15 +72,17 @@ func (a *Authenticator) exports12(cs *tls.ConnectionState) bool {
 	return a.o.ExporterTLS12 && cs != nil && cs.Version == tls.VersionTLS12
 }
 
-// bindings are the channel bindings of the offer with their data.
-func (o *Offer) bindings() []Binding {
-	all := Bindings(o.tls, o.leaf)
-	if o.a.exports12(o.tls) {
-		if data, err := export(o.tls); err == nil {
-			all = slices.Insert(all, 0, Binding{TLSExporter, data})
-		}
+// binding is the data of a channel binding, nil for a type that is not offered.
+func (o *Offer) binding(typ string) []byte {
+	if !slices.Contains(o.types, typ) {
+		return nil
 	}
-	return all
+	if typ == TLSExporter && o.a.exports12(o.tls) {
+		data, _ := export(o.tls)
+		return data
+	}
+	data, _ := BindingData(typ, o.tls, o.leaf)
+	return data
 }
 
 // Mechanisms returns the names of the mechanisms to list, best first.
@@ -112,10 +109,10 @@ func (o *Offer) Start(mechanism, host string) (*Exchange, error) {
 		PlusAdvertised: slices.ContainsFunc(o.listed, func(m string) bool { return strings.HasSuffix(m, suffixPlus) }),
 	}
 	if plus {
-		config.Bindings = o.bindings() // no client without it may use any
+		config.binding = o.binding // no client without it may use any
 	}
 	if !o.a.o.DisableListHash {
-		config.ListHash = ListHash(h, o.listed, o.types)
+		config.ListHash = o.a.lists.of(h, o.listed, o.types)
 		if o.tls != nil {
 			config.TLSVersion = TLSVersionText(o.tls.Version)
 		}

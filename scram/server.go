@@ -36,6 +36,10 @@ type ServerConfig struct {
 	// comma, never the same twice. Nil means 18 random octets in base64;
 	// anything else is for tests.
 	Nonce func() string
+
+	// binding, if there is one, is in place of Bindings: it makes the data of the
+	// type that the client uses, nil if that was not advertised.
+	binding func(typ string) []byte
 }
 
 // Server is the server's side of one SCRAM exchange, and performs no I/O. Three calls follow each other: [Server.First] takes
@@ -125,6 +129,12 @@ func (s *Server) checkFlag(m ClientFirst) error {
 	case m.Flag == 'y' && c.PlusAdvertised && !c.LenientY:
 		return errDowngrade
 	case m.Flag != 'p':
+		return nil
+	}
+	if c.binding != nil {
+		if s.bound = c.binding(m.Binding); len(s.bound) == 0 {
+			return errUnoffered
+		}
 		return nil
 	}
 	for _, b := range c.Bindings {

@@ -20,7 +20,10 @@ func (s *Server) tlsConfigs() {
 // certificate that its peer sees, be it in this handshake or in the one that began
 // the session which is taken up again (auth-register CB-4).
 func (s *Server) tlsConfig(protocols ...string) *tls.Config {
-	base := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: s.opt.Certificate}
+	// What is written in one piece goes out in one: small records help peers that can
+	// use a part of an answer, and an element is of no use before its end.
+	base := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: s.opt.Certificate,
+		DynamicRecordSizingDisabled: true}
 	front := base.Clone()
 	b := &boundConfigs{base: base, of: make(map[string]*tls.Config)}
 	front.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

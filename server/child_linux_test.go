@@ -171,6 +171,10 @@ func (p *process) processorTime(t testing.TB) (sum time.Duration) {
 // fastBinder is binder for package sasl2.
 type fastBinder struct{ binder }
 
+func (fastBinder) HasBinding(st *mux.Stream, typ string) bool {
+	return scram.Available(typ, st.TLS(), st.Certificate())
+}
+
 func (b fastBinder) Start(st *mux.Stream, mechanism, domain string) (sasl2.Exchange, error) {
 	return b.binder.Start(st, mechanism, domain)
 }

@@ -83,9 +83,6 @@ func (s *Server) begin(tcp net.Conn, kind origin) {
 		_ = tcp.Close() // nothing was sent
 		return
 	}
-	if t, ok := tcp.(*net.TCPConn); ok {
-		_ = t.SetKeepAlive(true) // best effort (core-im LC-30)
-	}
 	c := s.newConn(tcp, p, kind)
 	s.mu.Lock()
 	stopping := s.stopping

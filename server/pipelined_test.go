@@ -6,9 +6,13 @@ import (
 	"crypto/tls"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/server"
 )
 
 // gulps is a connection that takes as much as there is, and counts how often.
@@ -70,6 +74,28 @@ func TestOnePiece(t *testing.T) {
 			}
 			c.alive()
 		})
+	}
+}
+
+// many has a long list of mechanisms.
+type many struct{ people }
+
+func (many) Mechanisms(*mux.Stream) []string {
+	return slices.Repeat([]string{"X-EXAMPLE", "PLAIN"}, 100)
+}
+
+// TestOneRecord: what is longer than a packet is one TLS record all the same, from
+// the beginning.
+func TestOneRecord(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(o *server.Options) { o.SASL = many{} })
+	c := dialTLS(t, s)
+	c.send(header)
+	record := make([]byte, 16<<10) // TLS gives one at a time
+	n, err := c.conn.Read(record)
+	must(t, err)
+	if got := string(record[:n]); !strings.HasSuffix(got, "</stream:features>") {
+		t.Errorf("the first record has %d octets, want all features", n)
 	}
 }
 

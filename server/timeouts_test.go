@@ -59,6 +59,25 @@ func TestNegotiationTimeout(t *testing.T) {
 	})
 }
 
+// TestNegotiationAfterHandshake: what a handshake has taken is not missing
+// afterwards.
+func TestNegotiationAfterHandshake(t *testing.T) {
+	t.Parallel()
+	const limit = 600 * time.Millisecond
+	s := open(t, limited(func(l *server.Limits) { l.Negotiation = limit }))
+	c := dial(t, s.direct)
+	<-time.After(limit / 2)
+	c.secure(domain, "xmpp-client")
+	start := time.Now()
+	c.send(header)
+	c.header()
+	c.next() // features
+	c.expect(streamError("connection-timeout", ""), closing, end)
+	if took := time.Since(start); took < limit {
+		t.Errorf("the stream ended after %v, want %v", took, limit)
+	}
+}
+
 func TestTLSHandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	s := open(t, limited(func(l *server.Limits) { l.Negotiation = 300 * time.Millisecond }))

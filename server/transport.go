@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -154,11 +155,16 @@ func (c *conn) write(p []byte) error {
 	all, mem := append(c.out, p...), c.outMem
 	c.out, c.outMem = nil, nil
 	_, err := c.w.Write(all)
-	if cap(all) <= 16<<10 {
-		*mem = all
+	giveBack(mem, all)
+	return err
+}
+
+// giveBack gives memory back to outputs, as it has grown.
+func giveBack(mem *[]byte, b []byte) {
+	if cap(b) <= 16<<10 {
+		*mem = b
 		outputs.Put(mem)
 	}
-	return err
 }
 
 // Buffered implements negotiate.Transport. White space does not count: clients of
@@ -279,12 +285,27 @@ func (c *conn) fill(ctx context.Context) error {
 			return err
 		}
 	}
-	if deadline, _ := ctx.Deadline(); !deadline.Equal(c.deadline) {
+	return c.readUntil(ctx)
+}
+
+// readUntil is read with the deadline of ctx. To set one wakes up a thread, so one
+// that strikes earlier is left alone, and moved when it does.
+func (c *conn) readUntil(ctx context.Context) error {
+	deadline, _ := ctx.Deadline()
+	if early := !c.deadline.IsZero() && (deadline.IsZero() || c.deadline.Before(deadline)); !early && !c.deadline.Equal(deadline) {
 		if err := c.setDeadline(deadline); err != nil {
 			return err
 		}
 	}
-	return c.read()
+	for {
+		err := c.read()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.deadline.Equal(deadline) {
+			return err
+		}
+		if err := c.setDeadline(deadline); err != nil {
+			return err
+		}
+	}
 }
 
 // setDeadline sets the time until which the negotiation waits for the peer.
@@ -304,7 +325,8 @@ type quiet struct {
 	*netio.Conn
 	c    *conn
 	hold bool   // in the handshake
-	held []byte // to be sent
+	held []byte // to be sent, nil for nothing
+	mem  *[]byte
 }
 
 // Read implements net.Conn.
@@ -324,25 +346,29 @@ func (q *quiet) Read(p []byte) (int, error) {
 
 // Write implements net.Conn. TLS lets one goroutine do so at a time.
 func (q *quiet) Write(p []byte) (int, error) {
+	if q.hold && q.held == nil {
+		q.mem = outputs.Get().(*[]byte)
+		q.held = (*q.mem)[:0]
+	}
+	if q.held == nil {
+		return q.Conn.Write(p)
+	}
+	q.held = append(q.held, p...)
 	if q.hold {
-		q.held = append(q.held, p...)
 		return len(p), nil
 	}
-	if len(q.held) > 0 {
-		q.held = append(q.held, p...)
-		return len(p), q.release()
-	}
-	return q.Conn.Write(p)
+	return len(p), q.release()
 }
 
 // release sends what was held.
 func (q *quiet) release() error {
-	if len(q.held) == 0 {
+	if q.held == nil {
 		return nil
 	}
-	p := q.held
-	q.held = nil
+	p, mem := q.held, q.mem
+	q.held, q.mem = nil, nil
 	_, err := q.Conn.Write(p)
+	giveBack(mem, p)
 	return err
 }
 

@@ -31,6 +31,11 @@ func (s fastSASL) Binding(st *mux.Stream, typ string) ([]byte, error) {
 	return scram.BindingData(typ, st.TLS(), st.Certificate())
 }
 
+// HasBinding says whether Binding would have data.
+func (s fastSASL) HasBinding(st *mux.Stream, typ string) bool {
+	return scram.Available(typ, st.TLS(), st.Certificate())
+}
+
 // Status implements sasl2.Statuser.
 func (s fastSASL) Status(ctx context.Context, account string) (generation int64, disabled, exists bool, err error) {
 	return s.auth.Status(ctx, account)
