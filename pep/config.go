@@ -139,8 +139,11 @@ var fixedFields = map[string]string{
 	"node_type": "leaf", "collection": "", "purge_offline": "0", "tempsub": "0",
 }
 
-// nsPrefix is what the names of fields begin with.
-const nsPrefix = NS + "#"
+// What the names of fields begin with.
+const (
+	varPrefix = "pubsub#"
+	nsPrefix  = NS + "#" // of form types and features
+)
 
 func findField(name string) *field {
 	for i := range nodeFields {
@@ -300,7 +303,7 @@ func (c *Config) apply(fields []formField, l limits, unknown error) error {
 func presets(m map[string][]string) []formField {
 	var l []formField
 	for name, v := range m {
-		l = append(l, formField{Var: nsPrefix + name, Values: v})
+		l = append(l, formField{Var: varPrefix + name, Values: v})
 	}
 	return l
 }
@@ -383,7 +386,7 @@ func (c *Config) appendForm(b []byte, typ string, l limits) []byte {
 	b = appendFormStart(b, typ, "node_config")
 	for i := range nodeFields {
 		f := &nodeFields[i]
-		b = append(b, "<field var='"+nsPrefix+f.name+"'"...)
+		b = append(b, "<field var='"+varPrefix+f.name+"'"...)
 		if typ == "form" {
 			b = append(b, " type='"+formTypes[f.typ]+"' label='"+f.label+"'>"...)
 			b = f.appendDatatype(b, l)

@@ -96,7 +96,7 @@ func (x *Extension) metadata(n *node, q *mux.DiscoQuery, e *mux.Event) {
 	q.Feature(NS)
 	b := appendFormStart(nil, "result", "meta-data")
 	field := func(name, value string) {
-		b = append(b, "<field var='"+nsPrefix+name+"'><value>"...)
+		b = append(b, "<field var='"+varPrefix+name+"'><value>"...)
 		b = xmlwrite.AppendText(b, value)
 		b = append(b, "</value></field>"...)
 	}

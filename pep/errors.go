@@ -57,7 +57,7 @@ var (
 // errPrecondition names the field that differs (XEP-0060 §7.1.5).
 func errPrecondition(field string) error {
 	return &mux.Error{
-		Stanza: stanza.Error{Type: stanza.Cancel, Condition: stanza.Conflict, Text: map[string]string{"en": "The node differs in " + nsPrefix + field}},
+		Stanza: stanza.Error{Type: stanza.Cancel, Condition: stanza.Conflict, Text: map[string]string{"en": "The node differs in " + varPrefix + field}},
 		App:    "<precondition-not-met xmlns='" + NSErrors + "'/>",
 	}
 }

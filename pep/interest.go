@@ -26,7 +26,8 @@ type Interest interface {
 	// nothing, so every presence may be told. Nodes that are new get their last
 	// items (XEP-0163 §4.3.3); so does every node when a resource comes back.
 	//
-	// The end of a session of our own need not be told.
+	// The end of a session of our own need not be told. What arrives for an account of
+	// which nobody is online passes guards only, not observers; it counts too.
 	Wants(ctx context.Context, e *mux.Event, resource mux.Address, nodes []string)
 	// Known is Wants for a session of our own that was restored after a restart, before
 	// the mux has started: it wants these nodes and has had their last items. It

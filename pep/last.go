@@ -173,22 +173,24 @@ func (x *Extension) forgetPeer(ctx context.Context, e *mux.Event, who mux.Addres
 	x.index.forget(e.Account, who)
 }
 
-// presence ends subscriptions that last as long as the subscriber is there (pubsub#expire).
-func (x *Extension) presence(_ context.Context, e *mux.Event) {
-	if t := e.Stanza.Type(); t != "unavailable" && t != "error" {
-		return
-	}
+// presence ends subscriptions that last as long as the subscriber is there
+// (pubsub#expire). It is a guard, since observers do not see what nobody gets.
+func (x *Extension) presence(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	a := x.accounts.Peek(e)
-	if a == nil || !a.loaded || a.peers == 0 {
-		return
+	if t := e.Stanza.Type(); a != nil && a.peers > 0 && (t == "unavailable" || t == "error") {
+		x.left(e, a, e.Stanza.From())
 	}
-	from := e.Stanza.From()
+	return mux.Pass, nil
+}
+
+func (x *Extension) left(e *mux.Event, a *account, from mux.Address) {
 	for _, n := range a.nodes {
 		for _, who := range []mux.Address{from, from.Bare()} {
-			if p, ok := n.peers[who]; ok && p.Temporary && (who == from || len(x.index.wanted(e.Account, who, false)) == 0) {
-				p.Subscription, p.Temporary = NotSubscribed, false
-				x.setPeer(e, a, n, p)
+			p := n.peers[who]
+			if !p.Temporary || who != from && len(x.index.wanted(e.Account, who, false)) > 0 {
+				continue
 			}
+			x.setPeer(e, a, n, Peer{JID: who, Affiliation: p.Affiliation})
 		}
 	}
 }

@@ -84,6 +84,10 @@ func (x *Extension) known(ctx context.Context, e *mux.Event, n *node, l []target
 		v, ok := asked[full.Bare()]
 		if !ok {
 			v.gets, v.sees = x.implicit(ctx, e, n, full)
+			if e.Mux().Ours(full) {
+				_, to := x.opt.Subscription(ctx, e, full)
+				v.gets = v.gets && !(v.sees && to) // else it is among contacts
+			}
 			asked[full.Bare()] = v
 		}
 		if v.gets {
@@ -93,8 +97,8 @@ func (x *Extension) known(ctx context.Context, e *mux.Event, n *node, l []target
 	return l
 }
 
-// implicit reports whether a resource that has shown its presence gets the events of a
-// node without a subscription, and whether it sees the presence of the account.
+// implicit reports whether a resource that is known gets the events of a node without
+// a subscription, and whether it sees the presence of the account.
 func (x *Extension) implicit(ctx context.Context, e *mux.Event, n *node, full mux.Address) (gets, sees bool) {
 	if x.blocked(ctx, e, full) {
 		return false, false
@@ -306,4 +310,6 @@ func (x *Extension) sendLast(ctx context.Context, e *mux.Event, n *node, to []ta
 }
 
 // delay says when an item was published (spec NTF-10).
-func delay(at time.Time) []byte { return mux.AppendDelay(nil, "", at) }
+func delay(at time.Time) []byte {
+	return at.UTC().AppendFormat(nil, "<delay xmlns='urn:xmpp:delay' stamp='2006-01-02T15:04:05.000Z'/>")
+}

@@ -153,7 +153,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Guard(mux.ToAccount, mux.Message, x.message, mux.BlocksIf(func(e *mux.Event) bool {
 		return (bounced(e) || authorizes(e)) && !x.Cached(e)
 	}))
-	r.Observe(mux.ToAccount, mux.Presence, x.presence)
+	r.Guard(mux.ToAccount, mux.Presence, x.presence)
 	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) { x.index.setLocal(e.Session.JID(), nil) }})
 	mux.On(r, x.subscriptionChanged)
 	mux.On(r, x.blockChanged)

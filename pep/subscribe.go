@@ -151,8 +151,8 @@ func getOptions(_ context.Context, q *query) (xmlstream.Marshaler, error) {
 	if p.Silent {
 		deliver = "0"
 	}
-	b = append(b, "<field var='"+nsPrefix+"deliver' type='boolean' label='Send events'><value>"+deliver+"</value></field>"...)
-	b = append(b, "<field var='"+nsPrefix+"expire' type='text-single' label='Until when: presence, as long as you are there'>"...)
+	b = append(b, "<field var='"+varPrefix+"deliver' type='boolean' label='Send events'><value>"+deliver+"</value></field>"...)
+	b = append(b, "<field var='"+varPrefix+"expire' type='text-single' label='Until when: presence, as long as you are there'>"...)
 	if p.Temporary {
 		b = append(b, "<value>presence</value>"...)
 	}

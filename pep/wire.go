@@ -125,7 +125,7 @@ func named(s *mux.Stanza) string {
 }
 
 // cutField is the name of a field of pubsub.
-func cutField(name string) (local string, ours bool) { return strings.CutPrefix(name, nsPrefix) }
+func cutField(name string) (local string, ours bool) { return strings.CutPrefix(name, varPrefix) }
 
 // companion reads an element beside the action.
 func (r *request) companion(k mux.Child) error {
