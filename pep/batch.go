@@ -18,7 +18,7 @@ type batch struct {
 	mu     sync.Mutex           // guards what follows
 	seen   map[nodeKey]uint64   // what was told by events meanwhile
 	barred map[mux.Address]bool // owners that are contacts no longer
-	trust  map[mux.Address]bool // owners at first: all of them contacts
+	owners map[mux.Address]bool // to whom it shows its presence, and whether it sees theirs
 	heads  []Head               // what is left to be sent
 	read   bool
 }
@@ -87,19 +87,19 @@ func (x *Extension) begin(ctx context.Context, e *mux.Event, b *batch) {
 		return
 	}
 	x.transient(ctx, e, a, b, s)
-	b.trust = map[mux.Address]bool{e.Account: true}
+	b.owners = map[mux.Address]bool{e.Account: true}
 	err = x.opt.Contacts(ctx, e, func(contact mux.Address, from, to bool) bool {
-		if from && to && e.Mux().Ours(contact) {
-			b.trust[contact] = true
+		if from && e.Mux().Ours(contact) {
+			b.owners[contact] = to
 		}
 		return true
 	})
 	if err != nil {
 		x.failed(ctx, e, "contacts cannot be read", err)
 	}
-	for contact := range b.trust {
+	for contact := range b.owners {
 		if x.blocked(ctx, e, contact) {
-			delete(b.trust, contact)
+			delete(b.owners, contact)
 		}
 	}
 	// The store is read when all that this account has done is written.
@@ -160,8 +160,8 @@ func (x *Extension) due(b *batch, h *Head) bool {
 // come with the items. Where groups of the owner decide, the owner is asked.
 func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 	account := b.full.Bare()
-	owners := make([]mux.Address, 0, len(b.trust))
-	for o := range b.trust {
+	owners := make([]mux.Address, 0, len(b.owners))
+	for o := range b.owners {
 		owners = append(owners, o)
 	}
 	slices.SortFunc(owners, func(a, b mux.Address) int {
@@ -189,7 +189,7 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		case h.Config.Access == accessRoster:
 			x.askOwner(m, h, b.full)
 			continue
-		case h.Config.refusal(h.Peer, h.Peer.Subscription == Subscribed, facts{from: true, to: true}) != nil:
+		case !x.opt.implicit(&h.Config, h.Peer, h.Peer.Subscription == Subscribed, facts{from: b.owners[h.Owner], to: true}):
 			continue
 		}
 		b.heads = append(b.heads, h)

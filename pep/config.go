@@ -336,6 +336,10 @@ func (c *Config) differs(fields []formField) (string, error) {
 	return "", nil
 }
 
+// DefaultConfig is the configuration of nodes of which nothing else is said (XEP-0163
+// §5).
+func DefaultConfig() Config { return defaultConfig() }
+
 // Encode writes what differs from the defaults, for stores: a line for each value.
 func (c *Config) Encode() string {
 	def := defaultConfig()
@@ -377,6 +381,9 @@ func DecodeConfig(s string) Config {
 	c.Groups = groups
 	return c
 }
+
+// SendsLast reports whether last items go to who has presence, for [Store.Heads].
+func (c *Config) SendsLast() bool { return c.SendLast == lastPresence }
 
 // keeps reports whether items are kept at all.
 func (c *Config) keeps() bool { return c.Persist && c.MaxItems != 0 }

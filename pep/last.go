@@ -34,7 +34,7 @@ func (x *Extension) Known(resource mux.Address, nodes []string) {
 // greet sends a resource that has shown its presence the last items of nodes that it
 // wants (R18), in a turn that may wait.
 func (x *Extension) greet(ctx context.Context, e *mux.Event, full mux.Address, nodes []string) {
-	if from, to := x.opt.Subscription(ctx, e, full); from && to && e.Mux().Ours(full) {
+	if _, to := x.opt.Subscription(ctx, e, full); to && e.Mux().Ours(full) {
 		return // its own turn has seen to it
 	}
 	x.sendLasts(ctx, e, full, nodes, func(*node) bool { return false })
@@ -60,7 +60,7 @@ func (x *Extension) sendLasts(ctx context.Context, e *mux.Event, full mux.Addres
 
 // subscriptionChanged looks again at who may see what (spec PSUB-7, S-9, S-10).
 func (x *Extension) subscriptionChanged(_ context.Context, e *mux.Event, c mux.SubscriptionChanged) error {
-	if !c.To || !c.From {
+	if c.ToWas && !c.To || c.FromWas && !c.From {
 		x.index.bar(e.Account, c.Contact)
 	}
 	e.Mux().Go(e.Account, func(ctx context.Context, e *mux.Event) {
@@ -71,7 +71,7 @@ func (x *Extension) subscriptionChanged(_ context.Context, e *mux.Event, c mux.S
 		if c.FromWas && !c.From {
 			x.revoke(ctx, e, a, c.Contact)
 		}
-		if c.From && c.To && !(c.FromWas && c.ToWas) {
+		if c.To && !(c.FromWas == c.From && c.ToWas) {
 			x.welcome(ctx, e, c)
 		}
 	})
@@ -107,7 +107,7 @@ func (x *Extension) welcome(ctx context.Context, e *mux.Event, c mux.Subscriptio
 			if n.Config.Access == accessRoster && was.from {
 				was.groups = x.opt.Groups(ctx, e, c.Contact)
 			}
-			return x.index.knows(e.Account, full) && x.opt.implicit(&n.Config, n.peers[c.Contact], n.subscribedAs(full), was)
+			return (c.ToWas || x.index.knows(e.Account, full)) && x.opt.implicit(&n.Config, n.peers[c.Contact], n.subscribedAs(full), was)
 		})
 	}
 }
@@ -128,8 +128,8 @@ func (x *Extension) blockChanged(_ context.Context, e *mux.Event, c mux.BlockCha
 			x.revoke(ctx, e, a, c.Contact)
 			return
 		}
-		from, to := x.opt.Subscription(ctx, e, c.Contact)
-		for full, nodes := range x.index.wanted(e.Account, c.Contact.Bare(), from && to) {
+		_, to := x.opt.Subscription(ctx, e, c.Contact)
+		for full, nodes := range x.index.wanted(e.Account, c.Contact.Bare(), to) {
 			if covers(c.Contact, full) {
 				x.sendLasts(ctx, e, full, nodes, func(*node) bool { return false })
 			}

@@ -35,17 +35,18 @@ func (x *Extension) own(e *mux.Event, n *node) (l []target) {
 	return l
 }
 
-// contacts are the resources of contacts that are accounts of ours (R6 to R10): presence
-// is shared with them. The smaller of roster and interest is looked through.
+// contacts are the resources of contacts that are accounts of ours and share their
+// presence with the account (R6 to R12). The smaller of roster and interest is looked
+// through.
 func (x *Extension) contacts(ctx context.Context, e *mux.Event, n *node, l []target) []target {
 	add := func(contact mux.Address) {
 		if contact == e.Account || x.blocked(ctx, e, contact) {
 			return
 		}
 		f := x.about(ctx, e, contact, &n.Config)
-		if f.from && f.to && n.Config.refusal(n.peers[contact], n.subscribedAs(contact), f) == nil {
+		if f.to && x.opt.implicit(&n.Config, n.peers[contact], n.subscribedAs(contact), f) {
 			for _, full := range x.index.resources(contact, n.Name) {
-				l = append(l, target{full, nil, true})
+				l = append(l, target{full, nil, f.from})
 			}
 		}
 	}
@@ -55,17 +56,17 @@ func (x *Extension) contacts(ctx context.Context, e *mux.Event, n *node, l []tar
 		}
 		return l
 	}
-	var both []mux.Address
-	err := x.opt.Contacts(ctx, e, func(contact mux.Address, from, to bool) bool {
-		if from && to && e.Mux().Ours(contact) && x.index.wantsBare(contact, n.Name) {
-			both = append(both, contact)
+	var there []mux.Address
+	err := x.opt.Contacts(ctx, e, func(contact mux.Address, _, to bool) bool {
+		if to && e.Mux().Ours(contact) && x.index.wantsBare(contact, n.Name) {
+			there = append(there, contact)
 		}
 		return true
 	})
 	if err != nil {
 		x.failed(ctx, e, "contacts cannot be read", err)
 	}
-	for _, contact := range both {
+	for _, contact := range there {
 		add(contact)
 	}
 	return l
@@ -86,7 +87,7 @@ func (x *Extension) known(ctx context.Context, e *mux.Event, n *node, l []target
 			v.gets, v.sees = x.implicit(ctx, e, n, full)
 			if e.Mux().Ours(full) {
 				_, to := x.opt.Subscription(ctx, e, full)
-				v.gets = v.gets && !(v.sees && to) // else it is among contacts
+				v.gets = v.gets && !to // else it is among contacts
 			}
 			asked[full.Bare()] = v
 		}
@@ -152,7 +153,7 @@ func (x *Extension) subscribers(ctx context.Context, e *mux.Event, a *account, n
 // interested, or else the address itself (R13, R14).
 func (x *Extension) toBare(e *mux.Event, n *node, p Peer, f facts, sees bool, got, bare map[mux.Address]bool, l []target) []target {
 	some := bare[p.JID]
-	shared := f.from && f.to || p.JID == e.Account
+	shared := f.to || p.JID == e.Account
 	for full, nodes := range x.index.wanted(e.Account, p.JID, shared) {
 		for _, name := range nodes {
 			if name != n.Name {
