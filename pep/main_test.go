@@ -89,7 +89,7 @@ func (c capable) tell(ctx context.Context, e *mux.Event, who mux.Address) {
 // assembly is what transcripts are played on.
 type assembly struct {
 	store   pep.Store
-	blocked blocking.Store
+	blocked *blocking.Memory
 	rosters roster.Store
 	opt     pep.Options
 }
@@ -99,20 +99,7 @@ func (a *assembly) extensions() []mux.Extension {
 	o := a.opt
 	o.Subscription, o.Contacts, o.Groups, o.Blocked = r.Subscription, r.Contacts, r.Groups, b.Blocked
 	o.Waits = func(e *mux.Event) bool { return !r.Cached(e) || !b.Cached(e) }
-	o.Blockers = func(ctx context.Context, contact mux.Address, owners []mux.Address) (l []mux.Address, err error) {
-		for _, owner := range owners {
-			items, err := a.blocked.Load(ctx, owner)
-			if err != nil {
-				return nil, err
-			}
-			for _, i := range items {
-				if i == contact.Bare() {
-					l = append(l, owner)
-				}
-			}
-		}
-		return l, nil
-	}
+	o.Blockers = a.blocked.Blockers
 	x := pep.New(a.store, &o)
 	d := disco.New(&disco.Options{
 		MaySee: func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {

@@ -26,6 +26,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
@@ -82,6 +83,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		// Those clients try every mechanism with channel binding first, in vain.
 		limits.FailuresPerStream = 5
 	}
+	blocks := blocking.New(st.blocked, &blocking.Options{Logger: log})
+	events := pep.New(st.nodes, &pep.Options{Subscription: contacts.Subscription, Contacts: contacts.Contacts, Groups: contacts.Groups,
+		Blocked: blocks.Blocked, Blockers: st.blocked.Blockers, Logger: log,
+		Waits: func(e *mux.Event) bool { return waits(e) || !blocks.Cached(e) }})
+	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
+		return maySee(ctx, e, account, from) || events.Visible(ctx, e, from)
+	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
@@ -89,7 +97,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
-		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
+		blocks, // before all that store or copy
 		fast,
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
@@ -97,7 +105,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
-		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: maySee, Waits: waits}),
+		events,
+		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: discovers, Waits: func(e *mux.Event) bool { return !events.Cached(e) }}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),

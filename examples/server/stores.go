@@ -17,6 +17,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
@@ -41,12 +42,19 @@ type archives interface {
 	archive.PrefsStore
 }
 
+// blocklists is the store of package blocking.
+type blocklists interface {
+	blocking.Store
+	blocking.Reverse
+}
+
 // stores are the stores of all extensions.
 type stores struct {
 	accounts  accountStore
 	rosters   roster.Store
 	last      lastactivity.Store
-	blocked   blocking.Store
+	blocked   blocklists
+	nodes     pep.Store
 	private   private.Store
 	vcards    vcard.Store
 	clients   sasl2.Store
@@ -69,7 +77,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
 			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
-			archives: &archive.Memory{}, offline: &offline.Memory{},
+			archives: &archive.Memory{}, offline: &offline.Memory{}, nodes: &pep.Memory{},
 			close: func() error { return nil },
 		}
 		_, _ = rand.Read(s.secret[:]) // never fails
@@ -83,7 +91,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
 		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
-		archives: db.Archives(), offline: db.Offline(),
+		archives: db.Archives(), offline: db.Offline(), nodes: db.PEP(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
 	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {
