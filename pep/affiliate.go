@@ -121,10 +121,7 @@ func (q *query) affiliation(who mux.Address, s string) (Affiliation, error) {
 // longer, and who may now and is interested gets the last item.
 func (q *query) affiliate(ctx context.Context, n *node, changes map[mux.Address]Affiliation) {
 	x, e := q.x, q.e
-	before := make(map[mux.Address]bool)
-	for _, t := range x.targets(ctx, e, q.a, n) {
-		before[t.to] = true
-	}
+	before := q.before(ctx, n)
 	for who, is := range changes {
 		p := n.peers[who]
 		p.JID, p.Affiliation = who, is

@@ -32,22 +32,25 @@ type nodeKey struct {
 const pace = 50
 
 // supersede notes that an event of a node was decided upon: items up to seq need not be
-// sent any more, nor may they (spec DEL-5).
-func (x *index) supersede(owner mux.Address, node string, seq uint64) {
+// sent any more, nor may they (spec DEL-5). It returns the sessions that were to get them,
+// maybe.
+func (x *index) supersede(owner mux.Address, node string, seq uint64) (waiting []mux.Address) {
 	x.eachBatch(func(b *batch) {
 		if slices.Contains(b.nodes, node) {
 			if b.seen == nil {
 				b.seen = make(map[nodeKey]uint64)
 			}
 			b.seen[nodeKey{owner, node}] = seq
+			waiting = append(waiting, b.full)
 		}
 	})
+	return waiting
 }
 
-// bar keeps what is left of an owner from sessions of an account.
-func (x *index) bar(account, owner mux.Address) {
+// bar keeps what is left of an owner from sessions of somebody.
+func (x *index) bar(who, owner mux.Address) {
 	x.eachBatch(func(b *batch) {
-		if b.full.Bare() == account {
+		if covers(who, b.full) {
 			if b.barred == nil {
 				b.barred = make(map[mux.Address]bool)
 			}

@@ -62,6 +62,7 @@ func (x *Extension) sendLasts(ctx context.Context, e *mux.Event, full mux.Addres
 func (x *Extension) subscriptionChanged(_ context.Context, e *mux.Event, c mux.SubscriptionChanged) error {
 	if c.ToWas && !c.To || c.FromWas && !c.From {
 		x.index.bar(e.Account, c.Contact)
+		x.index.bar(c.Contact, e.Account)
 	}
 	e.Mux().Go(e.Account, func(ctx context.Context, e *mux.Event) {
 		a, err := x.load(ctx, e)
@@ -118,6 +119,7 @@ func (x *Extension) blockChanged(_ context.Context, e *mux.Event, c mux.BlockCha
 	if c.Blocked {
 		x.index.forget(e.Account, c.Contact)
 		x.index.bar(e.Account, c.Contact)
+		x.index.bar(c.Contact, e.Account)
 	}
 	e.Mux().Go(e.Account, func(ctx context.Context, e *mux.Event) {
 		a, err := x.load(ctx, e)

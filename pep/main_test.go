@@ -51,6 +51,10 @@ func contacts(t testing.TB) *roster.Memory {
 	return store
 }
 
+func rosterItem(contact string) roster.Item {
+	return roster.Item{JID: addr(contact), Subscription: roster.Both, Listed: true, Ver: 1}
+}
+
 // capable reads what the tests have in place of capabilities: <c xmlns='x:caps'>, with
 // nodes between blanks.
 type capable struct{ to pep.Interest }

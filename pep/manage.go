@@ -115,10 +115,7 @@ func (q *query) reconfigure(ctx context.Context, n *node, c Config) error {
 			return err
 		}
 	}
-	before := make(map[mux.Address]bool)
-	for _, t := range x.targets(ctx, e, q.a, n) {
-		before[t.to] = true
-	}
+	before := q.before(ctx, n)
 	was := n.Config
 	n.Config = c
 	e.Work.Write(x.store.PutNode(e.Account, n.Node))
@@ -154,8 +151,20 @@ func (q *query) reconfigure(ctx context.Context, n *node, c Config) error {
 	return nil
 }
 
+// before are those who get the events of a node and have had its last item.
+func (q *query) before(ctx context.Context, n *node) map[mux.Address]bool {
+	m := make(map[mux.Address]bool)
+	for _, t := range q.x.targets(ctx, q.e, q.a, n) {
+		m[t.to] = true
+	}
+	return m
+}
+
 // gained sends the last item to those who may see a node now and might not before.
 func (q *query) gained(n *node, before map[mux.Address]bool, to []target) {
+	for _, full := range q.x.index.supersede(q.e.Account, n.Name, n.Seq) {
+		delete(before, full) // it was to get it, as matters were
+	}
 	var fresh []mux.Address
 	for _, t := range to {
 		if !before[t.to] {

@@ -46,7 +46,7 @@ type Options struct {
 	// MaxBytes bounds what an account keeps; 0 or less for 64 MiB. What exceeds it is
 	// refused with resource-constraint.
 	MaxBytes int64
-	// MaxPayload bounds one item; 0 or less for 256 KiB less 4 KiB. Streams must accept
+	// MaxPayload bounds one item; 0 or less for 248 KiB. Streams must accept
 	// stanzas that are 8 KiB larger.
 	MaxPayload int
 	// PerMinute bounds how often an account's nodes are published to, on average; 0 for
@@ -116,7 +116,7 @@ func (o *Options) bounds() {
 	for _, b := range []struct {
 		v         *int
 		otherwise int
-	}{{&o.MaxNodes, 1000}, {&o.MaxSubscriptions, 1000}, {&o.MaxItems, 10_000}, {&o.MaxPayload, 252 << 10}, {&o.MaxResources, 10_000}} {
+	}{{&o.MaxNodes, 1000}, {&o.MaxSubscriptions, 1000}, {&o.MaxItems, 10_000}, {&o.MaxPayload, 248 << 10}, {&o.MaxResources, 10_000}} {
 		if *b.v <= 0 {
 			*b.v = b.otherwise
 		}
