@@ -181,7 +181,7 @@ var unlimited = limits{1<<31 - 1, 1<<31 - 1}
 // set gives a field its value, or says what is wrong with it.
 func (f *field) set(c *Config, v []string, l limits) error {
 	if f.typ == listMultiField {
-		if len(v) > 100 || slices.ContainsFunc(v, func(s string) bool { return len(s) > maxName }) {
+		if len(v) > 100 || slices.ContainsFunc(v, func(s string) bool { return len(s) > maxName || !xmlwrite.ValidText(s) }) {
 			return errOutOfRange
 		}
 		c.Groups = slices.Clone(v)
