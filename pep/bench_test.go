@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/propolis-im/propolis/blocking"
 	"github.com/propolis-im/propolis/mux"
@@ -168,9 +169,9 @@ func TestAllocPresence(t *testing.T) {
 }
 
 // asked counts what the roster is asked while something is published.
-func asked(t *testing.T, contacts, online, interested int) (n int) {
+func asked(t *testing.T, contacts, online, interested int) int64 {
 	t.Helper()
-	counting := false
+	var n atomic.Int64
 	rosters := new(roster.Memory)
 	for i := range contacts {
 		apply(t, rosters.Put(addr("juliet@example.net"), rosterItem(fmt.Sprintf("c%d@example.net", i))))
@@ -178,16 +179,12 @@ func asked(t *testing.T, contacts, online, interested int) (n int) {
 	r := roster.New(rosters, nil)
 	x := pep.New(new(pep.Memory), &pep.Options{
 		Subscription: func(ctx context.Context, e *mux.Event, contact mux.Address) (from, to bool) {
-			if counting {
-				n++
-			}
+			n.Add(1)
 			return r.Subscription(ctx, e, contact)
 		},
 		Contacts: func(ctx context.Context, e *mux.Event, yield func(contact mux.Address, from, to bool) bool) error {
 			return r.Contacts(ctx, e, func(contact mux.Address, from, to bool) bool {
-				if counting {
-					n++
-				}
+				n.Add(1)
 				return yield(contact, from, to)
 			})
 		},
@@ -197,7 +194,7 @@ func asked(t *testing.T, contacts, online, interested int) (n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = m.Shutdown(context.Background()) })
+	defer func() { _ = m.Shutdown(context.Background()) }()
 	c := &crowd{m: m, x: x}
 	for i := range online {
 		nodes := "other"
@@ -208,20 +205,24 @@ func asked(t *testing.T, contacts, online, interested int) (n int) {
 	}
 	st := c.connect(t, "juliet@example.net/x", "other", nil)
 	c.receive(t, st, "<iq type='set' id='1'>"+publication("n", "1")+"</iq>")
-	wait := func() { _ = m.Do(t.Context(), addr("juliet@example.net"), func(context.Context, *mux.Event) {}) }
-	wait()
-	counting = true
+	synctest.Wait()
+	n.Store(0)
 	c.receive(t, st, "<iq type='set' id='2'>"+publication("n", "1")+"</iq>")
-	wait()
-	return n
+	synctest.Wait()
+	return n.Load()
 }
 
 // TestPublishCost: a publication asks the roster about those interested, no others.
 func TestPublishCost(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ contacts, online, interested, most int }{{1000, 50, 10, 10}, {5000, 50, 10, 10}, {1000, 50, 0, 0}} {
-		if got := asked(t, c.contacts, c.online, c.interested); got > c.most {
-			t.Errorf("%+v: the roster was asked %d times", c, got)
-		}
+	for _, c := range []struct {
+		contacts, online, interested int
+		most                         int64
+	}{{1000, 50, 10, 10}, {5000, 50, 10, 10}, {1000, 50, 0, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			if got := asked(t, c.contacts, c.online, c.interested); got > c.most {
+				t.Errorf("%+v: the roster was asked %d times", c, got)
+			}
+		})
 	}
 }

@@ -192,34 +192,31 @@ type query struct {
 }
 
 // gets and sets are what is implemented, by namespace and action.
-var gets, sets map[xml.Name]handler
-
-func init() {
-	name := func(ns, local string) xml.Name { return xml.Name{Space: ns, Local: local} }
+var (
 	gets = map[xml.Name]handler{
-		name(NS, "items"):              items,
-		name(NS, "subscriptions"):      subscriptions,
-		name(NS, "affiliations"):       affiliations,
-		name(NS, "options"):            getOptions,
-		name(NSOwner, "configure"):     getConfig,
-		name(NSOwner, "default"):       getDefault,
-		name(NSOwner, "subscriptions"): ownerSubscriptions,
-		name(NSOwner, "affiliations"):  ownerAffiliations,
+		{Space: NS, Local: "items"}:              items,
+		{Space: NS, Local: "subscriptions"}:      subscriptions,
+		{Space: NS, Local: "affiliations"}:       affiliations,
+		{Space: NS, Local: "options"}:            getOptions,
+		{Space: NSOwner, Local: "configure"}:     getConfig,
+		{Space: NSOwner, Local: "default"}:       getDefault,
+		{Space: NSOwner, Local: "subscriptions"}: ownerSubscriptions,
+		{Space: NSOwner, Local: "affiliations"}:  ownerAffiliations,
 	}
 	sets = map[xml.Name]handler{
-		name(NS, "publish"):            publish,
-		name(NS, "retract"):            retract,
-		name(NS, "create"):             create,
-		name(NS, "subscribe"):          subscribe,
-		name(NS, "unsubscribe"):        unsubscribe,
-		name(NS, "options"):            setOptions,
-		name(NSOwner, "configure"):     setConfig,
-		name(NSOwner, "delete"):        deleteNode,
-		name(NSOwner, "purge"):         purge,
-		name(NSOwner, "subscriptions"): setSubscriptions,
-		name(NSOwner, "affiliations"):  setAffiliations,
+		{Space: NS, Local: "publish"}:            publish,
+		{Space: NS, Local: "retract"}:            retract,
+		{Space: NS, Local: "create"}:             create,
+		{Space: NS, Local: "subscribe"}:          subscribe,
+		{Space: NS, Local: "unsubscribe"}:        unsubscribe,
+		{Space: NS, Local: "options"}:            setOptions,
+		{Space: NSOwner, Local: "configure"}:     setConfig,
+		{Space: NSOwner, Local: "delete"}:        deleteNode,
+		{Space: NSOwner, Local: "purge"}:         purge,
+		{Space: NSOwner, Local: "subscriptions"}: setSubscriptions,
+		{Space: NSOwner, Local: "affiliations"}:  setAffiliations,
 	}
-}
+)
 
 func (x *Extension) get(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
 	return x.handle(ctx, e, gets)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
@@ -118,6 +119,12 @@ func (s *stage) of(name, to, typ, payload string) (short, whole string) {
 		keep(rest)
 	}
 	return short, whole
+}
+
+// sleep lets time pass in the bubble.
+func (s *stage) sleep(d time.Duration) {
+	synctest.Wait()
+	time.Sleep(d)
 }
 
 // events are what has arrived of events for a client since it was asked last, in short:
