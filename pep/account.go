@@ -50,6 +50,10 @@ func (x *Extension) load(ctx context.Context, e *mux.Event) (*account, error) {
 	*a = account{loaded: true, nodes: make(map[string]*node, len(nodes))}
 	for i := range nodes {
 		n := &node{Node: nodes[i], peers: make(map[mux.Address]Peer)}
+		if c := x.withForced(n.Name, &n.Config); c.Encode() != n.Config.Encode() {
+			n.Config = *c
+			e.Work.Write(x.store.PutNode(e.Account, n.Node))
+		}
 		for _, p := range n.Peers {
 			n.peers[p.JID] = p
 		}

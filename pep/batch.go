@@ -184,6 +184,7 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 	}
 	t := now()
 	for _, h := range heads {
+		h.Config = *x.withForced(h.Node, &h.Config)
 		if !h.Config.Notify || h.Config.expired(h.Item.At, t) {
 			continue
 		}

@@ -32,12 +32,31 @@ func (x *Extension) Known(resource mux.Address, nodes []string) {
 }
 
 // greet sends a resource that has shown its presence the last items of nodes that it
-// wants (R18), in a turn that may wait.
+// wants (R18), in a turn that may wait. Strangers are forgotten, so that they cannot keep
+// contacts out.
 func (x *Extension) greet(ctx context.Context, e *mux.Event, full mux.Address, nodes []string) {
-	if _, to := x.opt.Subscription(ctx, e, full); to && e.Mux().Ours(full) {
-		return // its own turn has seen to it
+	from, to := x.opt.Subscription(ctx, e, full)
+	switch {
+	case to && e.Mux().Ours(full): // its own turn has seen to it
+	case !from && !to && !x.opt.Strangers && !x.subscribed(ctx, e, full):
+		x.index.setRemote(e.Account, full, nil, 0)
+	default:
+		x.sendLasts(ctx, e, full, nodes, func(*node) bool { return false })
 	}
-	x.sendLasts(ctx, e, full, nodes, func(*node) bool { return false })
+}
+
+// subscribed reports whether somebody is subscribed to a node of the turn's account.
+func (x *Extension) subscribed(ctx context.Context, e *mux.Event, who mux.Address) bool {
+	a, err := x.load(ctx, e)
+	if err != nil {
+		return false
+	}
+	for _, n := range a.nodes {
+		if n.subscribedAs(who) {
+			return true
+		}
+	}
+	return false
 }
 
 // sendLasts sends last items to a resource that gets them, but for nodes of which it

@@ -96,6 +96,7 @@ type assembly struct {
 	blocked *blocking.Memory
 	rosters roster.Store
 	opt     pep.Options
+	made    *pep.Extension
 }
 
 func (a *assembly) extensions() []mux.Extension {
@@ -105,6 +106,7 @@ func (a *assembly) extensions() []mux.Extension {
 	o.Waits = func(e *mux.Event) bool { return !r.Cached(e) || !b.Cached(e) }
 	o.Blockers = a.blocked.Blockers
 	x := pep.New(a.store, &o)
+	a.made = x
 	d := disco.New(&disco.Options{
 		MaySee: func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
 			sees, _ := r.Subscription(ctx, e, from)

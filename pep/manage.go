@@ -91,7 +91,7 @@ func setConfig(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if err := c.apply(fields, q.x.limits, errOutOfRange); err != nil {
 		return nil, err
 	}
-	if field, err := withForced(n.Name, &c, q.x.limits).differs(fields); err != nil {
+	if field, err := q.x.withForced(n.Name, &c).differs(fields); err != nil {
 		return nil, err
 	} else if field != "" {
 		return nil, errOutOfRange
@@ -100,9 +100,13 @@ func setConfig(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 }
 
 // withForced is a configuration with what is forced upon the node.
-func withForced(name string, c *Config, l limits) *Config {
+func (x *Extension) withForced(name string, c *Config) *Config {
 	out := *c
-	_ = out.apply(presets(forced[name]), l, nil) // constants that are right
+	for _, l := range [][]formField{presets(forced[name]), presets(x.opt.Force(name))} {
+		if err := out.apply(l, unlimited, nil); err != nil {
+			x.opt.Logger.Error("fields that a node cannot have are forced upon it", "node", name, "err", err)
+		}
+	}
 	return &out
 }
 

@@ -32,7 +32,15 @@ type Options struct {
 	// contact. It is asked once when a session wants last items of its contacts,
 	// outside of turns, and may wait. nil: nobody has.
 	Blockers func(ctx context.Context, contact mux.Address, owners []mux.Address) ([]mux.Address, error)
-	// Waits reports whether any of the functions above would have to wait for a
+	// Changed is told, in the account's turn, of each change of items: what was
+	// published (nil for nothing) and which items are gone, or that all are. It must not
+	// wait. nil for nobody.
+	Changed func(ctx context.Context, e *mux.Event, node string, published *Item, gone []string, all bool)
+	// Force says which fields, by their names without pubsub#, a node has whatever
+	// anybody says, beside those that private nodes have anyway; nil, as a result too,
+	// for none. Nodes that are there are changed when they are used (XEP-0060 leaves it to services).
+	Force func(node string) map[string][]string
+	// Waits reports whether any of the functions about the account would have to wait for a
 	// store, as [mux.BlocksIf] asks it; nil means never.
 	Waits func(e *mux.Event) bool
 
@@ -103,6 +111,12 @@ func (o *Options) functions() {
 	}
 	if o.Blockers == nil {
 		o.Blockers = func(context.Context, mux.Address, []mux.Address) ([]mux.Address, error) { return nil, nil }
+	}
+	if o.Changed == nil {
+		o.Changed = func(context.Context, *mux.Event, string, *Item, []string, bool) {}
+	}
+	if o.Force == nil {
+		o.Force = func(string) map[string][]string { return nil }
 	}
 	if o.Waits == nil {
 		o.Waits = func(*mux.Event) bool { return false }
@@ -189,6 +203,7 @@ type query struct {
 	a     *account
 	from  mux.Address
 	owner bool
+	made  string // the ID of what was published
 }
 
 // gets and sets are what is implemented, by namespace and action.

@@ -51,7 +51,9 @@ func publish(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 		if trimmed, err = q.put(ctx, n, item, made); err != nil {
 			return nil, err
 		}
+		q.made = item.ID
 		q.x.publish(ctx, q.e, n, item, trimmed, q.from)
+		q.x.opt.Changed(ctx, q.e, n.Name, item, trimmed, false)
 	} else {
 		q.x.publish(ctx, q.e, n, nil, nil, q.from) // only told (XEP-0060 §4.3)
 	}
@@ -90,7 +92,7 @@ func (q *query) newNode(name string, fields []formField, unknown error) (*node, 
 	n := &node{Node: Node{Name: name, Config: defaultConfig(), Created: now(), Creator: q.from.Bare(), Seq: q.a.seq},
 		peers: make(map[mux.Address]Peer), items: &itemIndex{byID: make(map[string]*Entry)}}
 	n.Config.MaxPayload = min(n.Config.MaxPayload, q.x.limits.payload)
-	for _, l := range [][]formField{presets(known[name]), fields, presets(forced[name])} {
+	for _, l := range [][]formField{presets(known[name]), fields, presets(forced[name]), presets(q.x.opt.Force(name))} {
 		if err := n.Config.apply(l, q.x.limits, unknown); err != nil {
 			return nil, err
 		}
