@@ -23,7 +23,7 @@ func (x *Extension) about(ctx context.Context, e *mux.Event, who mux.Address, c 
 }
 
 // refusal says why somebody may not subscribe to a node or read it, nil if they may
-// (spec E-16 to E-20). With authorize, a subscription is what decides.
+// (pep E-16 to E-20). With authorize, a subscription is what decides.
 func (c *Config) refusal(p Peer, subscribed bool, f facts) error {
 	if p.Affiliation == Outcast {
 		return errForbidden
@@ -113,7 +113,7 @@ func (x *Extension) visible(ctx context.Context, e *mux.Event, n *node, who mux.
 }
 
 // Visible reports whether somebody who may not see the presence of the turn's account
-// may see a node of it, so that service discovery answers (XEP-0030 §8, spec PEP-8). It
+// may see a node of it, so that service discovery answers (XEP-0030 §8, pep PEP-8). It
 // may wait unless [Extension.Cached].
 func (x *Extension) Visible(ctx context.Context, e *mux.Event, who mux.Address) bool {
 	if x.blocked(ctx, e, who) {

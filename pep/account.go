@@ -107,7 +107,7 @@ func (i *itemIndex) remove(id string) *Entry {
 // size is what an item counts for.
 func (e *Entry) size() int64 { return int64(e.Size + len(e.ID)) }
 
-// expired reports whether an item is not to be seen any more (spec OPT-15).
+// expired reports whether an item is not to be seen any more (pep OPT-15).
 func (c *Config) expired(at, now time.Time) bool {
 	return c.Expire != Max && !now.Before(at.Add(time.Duration(c.Expire)*time.Second))
 }

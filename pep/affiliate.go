@@ -99,7 +99,7 @@ func setAffiliations(ctx context.Context, q *query) (xmlstream.Marshaler, error)
 	return nil, nil
 }
 
-// affiliation reads what somebody is to be (spec E-30, E-31).
+// affiliation reads what somebody is to be (pep E-30, E-31).
 func (q *query) affiliation(who mux.Address, s string) (Affiliation, error) {
 	switch {
 	case who == q.e.Account && s == "owner":

@@ -10,7 +10,7 @@ import (
 
 // batch are last items for a session of our own that has said what it wants: of its
 // own account and of its contacts that are accounts of ours, with one read of the
-// store (spec NTF-9).
+// store (pep NTF-9).
 type batch struct {
 	full  mux.Address
 	nodes []string
@@ -32,7 +32,7 @@ type nodeKey struct {
 const pace = 50
 
 // supersede notes that an event of a node was decided upon: items up to seq need not be
-// sent any more, nor may they (spec DEL-5). It returns the sessions that were to get them,
+// sent any more, nor may they (pep DEL-5). It returns the sessions that were to get them,
 // maybe.
 func (x *index) supersede(owner mux.Address, node string, seq uint64) (waiting []mux.Address) {
 	x.eachBatch(func(b *batch) {

@@ -9,7 +9,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 )
 
-// features are what the service can do (XEP-0060 §10, spec 2.12).
+// features are what the service can do (XEP-0060 §10, pep 2.12).
 var features = strings.Fields(`access-authorize access-open access-presence access-roster access-whitelist auto-create auto-subscribe
 	config-node config-node-max create-and-configure create-nodes delete-items delete-nodes filtered-notifications instant-nodes
 	item-ids last-published manage-subscriptions member-affiliation meta-data modify-affiliations multi-items outcast-affiliation

@@ -77,7 +77,7 @@ func (x *Extension) sendLasts(ctx context.Context, e *mux.Event, full mux.Addres
 	}
 }
 
-// subscriptionChanged looks again at who may see what (spec PSUB-7, S-9, S-10).
+// subscriptionChanged looks again at who may see what (pep PSUB-7, S-9, S-10).
 func (x *Extension) subscriptionChanged(_ context.Context, e *mux.Event, c mux.SubscriptionChanged) error {
 	if c.ToWas && !c.To || c.FromWas && !c.From {
 		x.index.bar(e.Account, c.Contact)
@@ -133,7 +133,7 @@ func (x *Extension) welcome(ctx context.Context, e *mux.Event, c mux.Subscriptio
 }
 
 // blockChanged: who is blocked is told nothing, has no subscription, and is not known to
-// be interested any more (spec NTF-13).
+// be interested any more (pep NTF-13).
 func (x *Extension) blockChanged(_ context.Context, e *mux.Event, c mux.BlockChanged) error {
 	if c.Blocked {
 		x.index.forget(e.Account, c.Contact)

@@ -111,7 +111,7 @@ func (x *Extension) withForced(name string, c *Config) *Config {
 }
 
 // reconfigure gives a node another configuration, with what that means for items and
-// subscriptions (spec OPT-9, OPT-10).
+// subscriptions (pep OPT-9, OPT-10).
 func (q *query) reconfigure(ctx context.Context, n *node, c Config) error {
 	x, e := q.x, q.e
 	if n.Config.keeps() && c.keeps() {

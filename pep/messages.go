@@ -33,7 +33,7 @@ func bounced(e *mux.Event) bool {
 	return e.Stanza.Type() == "error" && e.Item.Recipient().IsBare() && strings.HasPrefix(e.Stanza.ID(), eventID)
 }
 
-// cameBack notes that an event did not arrive (spec R19, PSUB-8).
+// cameBack notes that an event did not arrive (pep R19, PSUB-8).
 func (x *Extension) cameBack(ctx context.Context, e *mux.Event) {
 	c, _ := e.Stanza.Child(xml.Name{Space: mux.NSClient, Local: "error"})
 	final := c.Attr("type") == "cancel"

@@ -15,7 +15,7 @@ type target struct {
 	sees bool         // the presence of the account, so that the publisher may be named
 }
 
-// targets are those who get the events of a node (spec table 3.1).
+// targets are those who get the events of a node (pep table 3.1).
 func (x *Extension) targets(ctx context.Context, e *mux.Event, a *account, n *node) []target {
 	l := x.own(e, n)
 	if n.Config.Access != accessWhitelist || len(n.peers) > 0 {
@@ -268,7 +268,7 @@ func nodeEvent(n *node, name, content string) string {
 	return string(b) + ">" + content + "</" + name + ">"
 }
 
-// publish tells of an item, and of those that had to go for it (spec PUB-13).
+// publish tells of an item, and of those that had to go for it (pep PUB-13).
 func (x *Extension) publish(ctx context.Context, e *mux.Event, n *node, i *Item, trimmed []string, from mux.Address) {
 	x.index.supersede(e.Account, n.Name, n.Seq)
 	if !n.Config.Notify {
@@ -310,7 +310,7 @@ func (x *Extension) sendLast(ctx context.Context, e *mux.Event, n *node, to []ta
 	}
 }
 
-// delay says when an item was published (spec NTF-10).
+// delay says when an item was published (pep NTF-10).
 func delay(at time.Time) []byte {
 	return at.UTC().AppendFormat(nil, "<delay xmlns='urn:xmpp:delay' stamp='2006-01-02T15:04:05.000Z'/>")
 }

@@ -242,7 +242,7 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 }
 
 // handle answers a request. Accounts that do not exist answer as those without nodes
-// do (spec E-34a).
+// do (pep E-34a).
 func (x *Extension) handle(ctx context.Context, e *mux.Event, handlers map[xml.Name]handler) (xmlstream.Marshaler, error) {
 	from := e.Stanza.From()
 	q := &query{x: x, e: e, from: from, owner: from.Bare() == e.Account, a: new(account)}

@@ -101,7 +101,7 @@ func (q *query) newNode(name string, fields []formField, unknown error) (*node, 
 }
 
 // item is the item of the request as it will be kept, nil if a node that keeps nothing
-// is only to be told of (spec E-3 to E-7).
+// is only to be told of (pep E-3 to E-7).
 func (q *query) item(n *node) (*Item, error) {
 	given := q.given()
 	notifies := !n.Config.Payloads && !n.Config.keeps()
@@ -173,11 +173,11 @@ func (q *query) put(ctx context.Context, n *node, item *Item, made bool) (trimme
 	return trimmed, nil
 }
 
-// fits refuses an item for which there is no room (spec E-2, E-8).
+// fits refuses an item for which there is no room (pep E-2, E-8).
 func (q *query) fits(n *node, item *Item) error {
 	old := n.items.byID[item.ID]
 	if old != nil && !q.owner && old.Publisher != q.from.Bare() {
-		return errForbidden // spec PUB-11
+		return errForbidden // pep PUB-11
 	}
 	more := item.size()
 	if old != nil {

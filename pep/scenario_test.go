@@ -236,3 +236,52 @@ func TestSubscriptions(t *testing.T) {
 		}
 	})
 }
+
+// TestCreate: nodes are made with a configuration, and without a name (OPT-12, OPT-13,
+// PSUB-6).
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	play(t, nil, func(s *stage) {
+		s.there("romeo")
+		if short, whole := s.full("juliet", "set", pubsub("<create node='n'/><configure>"+form("node_config", "title=T", "access_model=open")+"</configure>")); short != "" || !strings.Contains(whole, "<create node='n'/>") {
+			t.Errorf("%q %s", short, whole)
+		}
+		_, whole := s.full("juliet", "get", owner("<configure node='n'/>"))
+		if !strings.Contains(whole, "<value>T</value>") || !strings.Contains(whole, "<value>open</value>") {
+			t.Errorf("got %s", whole)
+		}
+		if got := s.items("juliet", "n", "", ""); got != "" {
+			t.Errorf("items of a new node: %q", got)
+		}
+		for range 2 {
+			if short, whole := s.full("juliet", "set", pubsub("<create/>")); short != "" || !strings.Contains(whole, "<create node='") || strings.Contains(whole, "node=''") {
+				t.Errorf("%q %s", short, whole)
+			}
+		}
+		_, whole = s.full("juliet", "get", owner("<default/>"))
+		for _, want := range []string{"<default>", "node_config", "<value>presence</value>", "<value>on_sub_and_presence</value>", "<value>publishers</value>"} {
+			if !strings.Contains(whole, want) {
+				t.Errorf("no %s in %s", want, whole)
+			}
+		}
+		// The owner sees and changes who is subscribed; the others stay as they are.
+		s.ask("romeo", "set", pubsub("<subscribe node='n' jid='romeo@example.net'/>"))
+		s.ask("nurse", "set", pubsub("<subscribe node='n' jid='nurse@example.net'/>"))
+		s.ask("juliet", "set", owner("<subscriptions node='n'><subscription jid='romeo@example.net' subscription='none'/><subscription jid='paris@example.net' subscription='subscribed'/></subscriptions>"))
+		_, whole = s.full("juliet", "get", owner("<subscriptions node='n'/>"))
+		if strings.Contains(whole, "romeo") || !strings.Contains(whole, "nurse@") || !strings.Contains(whole, "paris@") {
+			t.Errorf("got %s", whole)
+		}
+		if got := s.events("romeo"); got != "none:n" {
+			t.Errorf("romeo got %q", got)
+		}
+		for _, payload := range []string{
+			owner("<subscriptions node='n'><subscription jid='x@y' subscription='often'/></subscriptions>"),
+			owner("<subscriptions node='n'><subscription jid='@' subscription='none'/></subscriptions>"),
+		} {
+			if got := s.ask("juliet", "set", payload); got != "modify/not-acceptable" {
+				t.Errorf("%s: got %q", payload, got)
+			}
+		}
+	})
+}

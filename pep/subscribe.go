@@ -9,7 +9,7 @@ import (
 )
 
 // subscriber is the address in a request about a subscription, which must be the
-// requester's (spec E-22).
+// requester's (pep E-22).
 func (q *query) subscriber(foreign error) (mux.Address, error) {
 	s := q.el.Attr("jid")
 	if s == "" {
@@ -65,7 +65,7 @@ func subscribe(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	return appendPubsub(NS, appendSubscription(n.Name, p)), nil
 }
 
-// maySubscribe refuses those who may not (spec E-16 to E-21, E-24).
+// maySubscribe refuses those who may not (pep E-16 to E-21, E-24).
 func (q *query) maySubscribe(ctx context.Context, n *node, p Peer) error {
 	if q.owner {
 		return nil
@@ -195,7 +195,7 @@ func (q *query) subscription() (*node, Peer, error) {
 	return n, p, nil
 }
 
-// options sets what a form says; others than these two are not offered (spec PSUB-9).
+// options sets what a form says; others than these two are not offered (pep PSUB-9).
 func (p *Peer) options(form *formData) error {
 	fields, err := form.submitted("subscribe_options")
 	if err != nil {

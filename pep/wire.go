@@ -55,7 +55,7 @@ type formField struct {
 // companions are the elements that may stand beside an action.
 var companions = map[string]string{"publish-options": "publish", "configure": "create", "options": "subscribe"}
 
-// parse reads the payload of a request (XEP-0060, spec E-32).
+// parse reads the payload of a request (XEP-0060, pep E-32).
 func parse(s *mux.Stanza) (*request, error) {
 	if len(s.Children()) != 1 {
 		return nil, errBadRequest
@@ -243,7 +243,7 @@ func appendAttr(b []byte, name, value string) []byte {
 	return append(b, '\'')
 }
 
-// appendItem writes an item, whose namespace the place has (spec PUB-5, PUB-7).
+// appendItem writes an item, whose namespace the place has (pep PUB-5, PUB-7).
 func appendItem(b []byte, i *Item, c *Config, payloads bool) []byte {
 	b = appendAttr(append(b, "<item"...), "id", i.ID)
 	if c.ItemReply == "publisher" && !i.Publisher.IsZero() {
