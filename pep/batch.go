@@ -36,7 +36,7 @@ const pace = 50
 // maybe.
 func (x *index) supersede(owner mux.Address, node string, seq uint64) (waiting []mux.Address) {
 	x.eachBatch(func(b *batch) {
-		if slices.Contains(b.nodes, node) {
+		if b.from(owner) && slices.Contains(b.nodes, node) {
 			if b.seen == nil {
 				b.seen = make(map[nodeKey]uint64)
 			}
@@ -45,6 +45,12 @@ func (x *index) supersede(owner mux.Address, node string, seq uint64) (waiting [
 		}
 	})
 	return waiting
+}
+
+// from reports whether items of an owner may be in a batch; its lock is held.
+func (b *batch) from(owner mux.Address) bool {
+	_, ok := b.owners[owner]
+	return ok || b.owners == nil
 }
 
 // bar keeps what is left of an owner from sessions of somebody.
@@ -90,21 +96,10 @@ func (x *Extension) begin(ctx context.Context, e *mux.Event, b *batch) {
 		return
 	}
 	x.transient(ctx, e, a, b, s)
-	b.owners = map[mux.Address]bool{e.Account: true}
-	err = x.opt.Contacts(ctx, e, func(contact mux.Address, from, to bool) bool {
-		if from && e.Mux().Ours(contact) {
-			b.owners[contact] = to
-		}
-		return true
-	})
-	if err != nil {
-		x.failed(ctx, e, "contacts cannot be read", err)
-	}
-	for contact := range b.owners {
-		if x.blocked(ctx, e, contact) {
-			delete(b.owners, contact)
-		}
-	}
+	owners := x.ownersFor(ctx, e)
+	b.mu.Lock()
+	b.owners = owners
+	b.mu.Unlock()
 	// The store is read when all that this account has done is written.
 	m := e.Mux()
 	e.Work.Write(func(context.Context, mux.Tx) error { return nil })
@@ -115,6 +110,27 @@ func (x *Extension) begin(ctx context.Context, e *mux.Event, b *batch) {
 		}
 		s.Feed(func(ctx context.Context, emit func(mux.Item)) (bool, error) { return x.feed(ctx, m, b, emit) })
 	})
+}
+
+// ownersFor are those whose last items a session of the turn's account may get: the
+// account and contacts here, with whether it sees their presence.
+func (x *Extension) ownersFor(ctx context.Context, e *mux.Event) map[mux.Address]bool {
+	owners := map[mux.Address]bool{e.Account: true}
+	err := x.opt.Contacts(ctx, e, func(contact mux.Address, from, to bool) bool {
+		if from && e.Mux().Ours(contact) {
+			owners[contact] = to
+		}
+		return true
+	})
+	if err != nil {
+		x.failed(ctx, e, "contacts cannot be read", err)
+	}
+	for contact := range owners {
+		if x.blocked(ctx, e, contact) {
+			delete(owners, contact)
+		}
+	}
+	return owners
 }
 
 // transient delivers last items that are in no store.
@@ -153,9 +169,12 @@ func (x *Extension) feed(ctx context.Context, m *mux.Mux, b *batch, emit func(mu
 
 // due reports whether an item is still to be sent.
 func (x *Extension) due(b *batch, h *Head) bool {
+	if !x.index.wantsLocal(b.full, h.Node) { // its lock comes before the batch's
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.seen[nodeKey{h.Owner, h.Node}] < h.Item.Seq && !b.barred[h.Owner] && x.index.wantsLocal(b.full, h.Node)
+	return b.seen[nodeKey{h.Owner, h.Node}] < h.Item.Seq && !b.barred[h.Owner]
 }
 
 // readHeads reads the last items and leaves out those that the contact may not see:

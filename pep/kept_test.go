@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mellium.im/xmlstream"
+
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/mux"
@@ -80,14 +82,18 @@ func TestHibernating(t *testing.T) {
 			t.Fatalf("romeo is %v", s.State())
 		}
 		back := h.Dial(t, "romeo@example.net")
-		if err := back.Resume(&mux.Resumption{ID: s.ID(), Reply: nil}); err == nil {
-			back.Send("<presence><c xmlns='x:caps'>n</c></presence>")
-			for _, el := range back.Arrived() {
-				if strings.Contains(el, "delay") {
-					t.Errorf("a last item for who was there all the time: %s", el)
-				}
-			}
+		if err := back.Resume(&mux.Resumption{ID: s.ID(), Reply: func(*mux.Session) xmlstream.Marshaler { return mux.Raw("<resumed xmlns='urn:xmpp:sm:3'/>") }}); err != nil {
+			t.Fatal(err)
 		}
+		back.Send("<presence><c xmlns='x:caps'>n</c></presence>")
+		j.Send("<iq type='set' id='q'>" + publication("n", "2") + "</iq>")
+		got := strings.Join(back.Arrived(), "")
+		if strings.Contains(got, "<delay ") || !strings.Contains(got, "id='2'") {
+			t.Errorf("who was there all the time got %s", got)
+		}
+		back.Clear()
+		back.Drop()
+		j.Send("<iq type='set' id='r'>" + publication("n", "3") + "</iq>")
 		time.Sleep(2 * time.Hour)
 		for _, el := range j.Arrived() {
 			if strings.Contains(el, "type='error'") {
