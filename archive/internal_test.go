@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -163,5 +164,25 @@ func TestTake(t *testing.T) {
 	c.forget("q")
 	if len(c.waiting) > 0 {
 		t.Error("it still waits")
+	}
+}
+
+// TestPrefsCache: what is remembered of preferences is bounded, with their lists.
+func TestPrefsCache(t *testing.T) {
+	t.Parallel()
+	var c prefsCache
+	long := &Prefs{Never: make([]mux.Address, maxListed)}
+	for i := range 100 {
+		c.put(mux.MustParseAddress(fmt.Sprintf("a%d@example.net", i)), long)
+	}
+	if n := maxCached / (maxListed + 1); len(c.m) != n || c.size != n*(maxListed+1) {
+		t.Errorf("%d accounts count %d", len(c.m), c.size)
+	}
+	for account := range c.m {
+		c.put(account, new(Prefs))
+		c.forget(account)
+	}
+	if c.size != 0 {
+		t.Errorf("nothing counts %d", c.size)
 	}
 }

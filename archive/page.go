@@ -207,41 +207,62 @@ func (p *pager) ranged(all, page Range) (Page, error) {
 	return c.page, nil
 }
 
-// named reads a page of messages that are wanted by their IDs.
+// named reads a page of messages that are wanted by their IDs. Only those of the page
+// are read.
 func (p *pager) named(all, page Range) (Page, error) {
 	c := p.collector()
-	var wanted []Entry // those on all pages
-	var at []int64
-	for _, pos := range p.ids {
-		one := all
-		one.First, one.Last = max(all.First, pos), min(all.Last, pos)
-		if one.empty() {
+	at, err := p.wanted(all)
+	if err != nil {
+		return Page{}, err
+	}
+	c.page.Count = len(at)
+	order := at
+	if p.q.Backward {
+		order = slices.Clone(at)
+		slices.Reverse(order)
+	}
+	for _, pos := range order {
+		if pos < page.First || pos > page.Last {
 			continue
 		}
-		err := p.a.Read(one, func(pos int64, e Entry) bool {
-			wanted, at = append(wanted, e), append(at, pos)
-			return true
+		more := true
+		err := p.a.Read(Range{First: pos, Last: pos}, func(pos int64, e Entry) bool {
+			more = c.take(pos, e)
+			return more
 		})
 		if err != nil {
 			return Page{}, err
 		}
-	}
-	c.page.Count = len(wanted)
-	if p.q.Backward {
-		slices.Reverse(wanted)
-		slices.Reverse(at)
-	}
-	for i, pos := range at {
-		if pos >= page.First && pos <= page.Last && !c.take(pos, wanted[i]) {
+		if !more {
 			break
 		}
 	}
 	if p.q.Backward {
 		slices.Reverse(c.page.Entries)
-		slices.Reverse(at)
 	}
 	if len(c.page.Entries) > 0 {
 		c.page.Index = slices.Index(at, c.first)
 	}
 	return c.page, nil
+}
+
+// wanted are the positions of the messages that are wanted by their IDs and for which
+// the other conditions hold, in order.
+func (p *pager) wanted(all Range) (at []int64, err error) {
+	for _, pos := range p.ids {
+		if pos < all.First || pos > all.Last {
+			continue
+		}
+		if !all.With.IsZero() {
+			n, err := p.a.Count(Range{First: pos, Last: pos, With: all.With}, 1)
+			if err != nil {
+				return nil, err
+			}
+			if n == 0 {
+				continue
+			}
+		}
+		at = append(at, pos)
+	}
+	return at, nil
 }

@@ -95,12 +95,16 @@ func (x *Extension) loadPrefs(ctx context.Context, account mux.Address) (*Prefs,
 // prefsCache keeps what accounts want, also of those that are not in use: messages
 // arrive for them as well. Values are never changed.
 type prefsCache struct {
-	mu sync.RWMutex
-	m  map[mux.Address]*Prefs
+	mu   sync.RWMutex
+	m    map[mux.Address]*Prefs
+	size int // accounts, and addresses in their lists
 }
 
-// maxCached bounds the cache, in accounts.
+// maxCached bounds the cache, in accounts and addresses together.
 const maxCached = 1 << 14
+
+// cost is what preferences count in the cache.
+func (p *Prefs) cost() int { return 1 + len(p.Always) + len(p.Never) }
 
 var allOfIt = new(Prefs) // shared by those who have said nothing
 
@@ -125,19 +129,29 @@ func (c *prefsCache) put(account mux.Address, p *Prefs) {
 	if c.m == nil {
 		c.m = make(map[mux.Address]*Prefs)
 	}
+	c.drop(account)
 	for other := range c.m {
-		if len(c.m) < maxCached {
+		if c.size+p.cost() <= maxCached {
 			break
 		}
-		delete(c.m, other)
+		c.drop(other)
 	}
 	c.m[account] = p
+	c.size += p.cost()
+}
+
+// drop is forget with the lock held.
+func (c *prefsCache) drop(account mux.Address) {
+	if p := c.m[account]; p != nil {
+		c.size -= p.cost()
+		delete(c.m, account)
+	}
 }
 
 func (c *prefsCache) forget(account mux.Address) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.m, account)
+	c.drop(account)
 }
 
 // getPrefs answers with the preferences (XEP-0441 §2.1).

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
@@ -252,4 +253,37 @@ func TestPrivate(t *testing.T) {
 			t.Errorf("to %q: error %v", to, err)
 		}
 	}
+}
+
+// TestReadOnSession: a session of mellium gives its handler a copy with an empty
+// sender, since that is the own account; forged ones keep theirs.
+func TestReadOnSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, p := dial(t, func(asked) string { return "" })
+		var got []string
+		go func() {
+			_ = s.Serve(xmpp.HandlerFunc(func(r xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+				_, c, err := carbons.Read(*start, r, own)
+				if err != nil {
+					got = append(got, err.Error())
+					return nil
+				}
+				got = append(got, c.Direction.String()+" "+c.Message.ID())
+				return nil
+			})) // ends with the connection
+		}()
+		_, err := io.WriteString(p.far, wrapped(fromOwn, "sent", written)+wrapped(" from='romeo@example.net/home'", "sent", written)+
+			wrapped(" from='tybalt@example.org'", "received", arrived)+wrapped("", "received", arrived))
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		want := []string{"sent m", carbons.ErrForeign.Error(), carbons.ErrForeign.Error(), "received m"}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		_ = p.far.Close()
+		synctest.Wait()
+	})
 }

@@ -157,7 +157,8 @@ func Read(start xml.StartElement, r xml.TokenReader, own mux.Address) (*mux.Stan
 	c, err := Unwrap(s, own)
 	if err == nil && s.From().IsZero() {
 		for _, a := range start.Attr {
-			if a.Name.Space == "" && a.Name.Local == "from" {
+			// A session of mellium empties the attribute if it is the own bare address.
+			if a.Name.Space == "" && a.Name.Local == "from" && a.Value != "" {
 				return s, Copy{}, ErrForeign // there is one, but it is no address
 			}
 		}

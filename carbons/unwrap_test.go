@@ -171,7 +171,7 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: error %v", text, err)
 		}
 	}
-	for _, from := range []string{"", "@@", "romeo@example.net/", "a@b@c"} {
+	for _, from := range []string{" ", "@@", "romeo@example.net/", "a@b@c"} {
 		if _, c, err := read(t, wrapped(" from='"+from+"'", "sent", written)); !errors.Is(err, carbons.ErrForeign) || c.Message != nil {
 			t.Errorf("from %q: error %v", from, err)
 		}

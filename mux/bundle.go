@@ -66,6 +66,13 @@ func (m *Mux) submit(r *runner, w *Work) {
 		list, b.works, b.gone = b.works, nil, true
 	}
 	writes := inOrder(list)
+	if len(writes) == 0 { // what was to be saved has ended
+		m.commits.mu.Unlock()
+		for _, w := range list {
+			w.finish(r, nil)
+		}
+		return
+	}
 	if m.committer == nil {
 		err := m.applyNow(writes)
 		m.commits.mu.Unlock()

@@ -20,6 +20,7 @@
 //
 //	m, err := mux.New(host, nil, roster.New(…), disco.New(…))
 //	st := m.NewStream(conn, mux.Client)
+//	st.BeginLogin()        // before the account is looked up
 //	st.SetAccount(account) // who has proved to be that
 //	s, err := st.Bind(ctx, &mux.BindOptions{Resource: "phone"})
 //	…

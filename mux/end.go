@@ -123,7 +123,10 @@ func (s *Session) leftover() []Item {
 // not ended may never have been.
 func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *Item) {
 	again := func(error) {
-		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.disposeWhenEnded(ctx, e, s, it) })
+		m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+			m.checkRemoved(ctx, e)
+			m.disposeWhenEnded(ctx, e, s, it)
+		})
 	}
 	for _, w := range [...]struct {
 		*Work
@@ -134,6 +137,16 @@ func (m *Mux) disposeWhenEnded(ctx context.Context, e *Event, s *Session, it *It
 		}
 	}
 	m.protect(func() { m.dispose(ctx, e, s, it) })
+}
+
+// checkRemoved notes whether the account was removed, in a turn behind the one that
+// has ended a session of it. It may wait.
+func (m *Mux) checkRemoved(ctx context.Context, e *Event) {
+	ok, err := m.exists(ctx, e)
+	if err != nil {
+		m.log.LogAttrs(ctx, slog.LevelError, "account lookup failed", slog.String("account", e.Account.String()), slog.Any("err", err))
+	}
+	e.removing = err == nil && !ok
 }
 
 // dispose decides what becomes of a stanza whose session has ended (core-im
@@ -170,6 +183,12 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 		return // smacks SM-90
 	}
 	inner := m.afterEnd(e, s, it)
+	if e.removing { // nobody may find it who has the name next
+		if it.Flags&Offline == 0 {
+			m.refuse(ctx, &inner, "", errUnavailable)
+		}
+		return
+	}
 	if m.dealtWith(ctx, &inner) {
 		return
 	}

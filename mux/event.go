@@ -38,6 +38,8 @@ type Event struct {
 	reply replyState
 	then  []func(ctx context.Context, e *Event)
 	later *Later
+
+	removing bool // the account is being removed, or was
 }
 
 type replyState uint8

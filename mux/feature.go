@@ -61,7 +61,8 @@ type Outcome struct {
 	Account Address
 	// Next takes the peer's next element in place of everything else, whatever it
 	// is and without white space before it: an exchange that allows nothing else in
-	// between goes on (XEP-0388 §2.4). It is called like Step.
+	// between goes on (XEP-0388 §2.4). It is called like Step. The peer has half a
+	// minute for it.
 	Next func(ctx context.Context, st *Stream, el *Stanza) (Outcome, error)
 	// Restart makes both sides start a new stream (RFC 6120 §4.3.3).
 	Restart bool

@@ -12,16 +12,29 @@ type FeedFunc func(ctx context.Context, emit func(Item)) (more bool, err error)
 // feed is one bulk transfer of a session.
 type feed struct {
 	next    FeedFunc
+	answers *Later // whom it answers, if anybody
 	waiting []Item // live stanzas that came meanwhile
 	bytes   int
 }
 
-func (f *feed) behind(it *Item, limit int) error {
-	if f.bytes+it.size() > limit {
+// behindFeeds keeps an item until all feeds that there are have ended; the lock is
+// held. What is refused no sink has seen.
+func (s *Session) behindFeeds(it *Item) error {
+	size := it.size()
+	for _, f := range s.feeds {
+		size += f.bytes
+	}
+	if size > s.m.opt.MaxQueue {
 		return ErrOverflow
 	}
-	f.waiting = append(f.waiting, *it)
-	f.bytes += it.size()
+	for _, k := range s.sinks {
+		if k, ok := k.(Waiter); ok {
+			k.Wait(it)
+		}
+	}
+	last := s.feeds[len(s.feeds)-1]
+	last.waiting = append(last.waiting, *it)
+	last.bytes += it.size()
 	return nil
 }
 
@@ -31,17 +44,19 @@ const lowWater = 64 << 10
 
 // Feed sends something long (archive pages, offline messages), pulled as the
 // peer reads: next is called, on a goroutine of its own, whenever little is
-// waiting. What else is put into the session meanwhile waits until the feed has
+// waiting and no sink is a [Pauser] that has enough. What else is put into the session meanwhile waits until the feed has
 // ended, so that order is kept. Feeds of a session run one after another. A
 // session without a stream is fed on when it has one again; one that ends drops
 // its feeds. An error ends the feed and is logged.
-func (s *Session) Feed(next FeedFunc) {
+func (s *Session) Feed(next FeedFunc) { s.feed(&feed{next: next}) }
+
+func (s *Session) feed(f *feed) {
 	s.mu.Lock()
 	if !s.open() {
 		s.mu.Unlock()
 		return
 	}
-	s.feeds = append(s.feeds, &feed{next: next})
+	s.feeds = append(s.feeds, f)
 	first := !s.feeding
 	s.feeding = true
 	s.mu.Unlock()
@@ -62,7 +77,7 @@ func (l *Later) Feed(s *Session, next FeedFunc) {
 	if l.done.Swap(true) {
 		return
 	}
-	s.Feed(func(ctx context.Context, emit func(Item)) (more bool, err error) {
+	s.feed(&feed{answers: l, next: func(ctx context.Context, emit func(Item)) (more bool, err error) {
 		defer func() {
 			if (!more || err != nil) && l.stream != nil {
 				l.stream.promise(-1)
@@ -77,7 +92,17 @@ func (l *Later) Feed(s *Session, next FeedFunc) {
 			return false, nil // the stream has ended
 		}
 		return next(ctx, emit)
-	})
+	}})
+}
+
+// broken is the answer of a feed that ends before its end.
+func (l *Later) broken() Item {
+	reply := ErrorReply(l.req, errInternal)
+	reply.to = l.to
+	if reply.from.IsZero() && reply.attrs == "" {
+		reply.from = l.to.Bare()
+	}
+	return Item{Stanza: reply, Flags: Service}
 }
 
 func (s *Session) runFeeds() {
@@ -99,7 +124,7 @@ func (s *Session) runFeeds() {
 		if !more || err != nil {
 			s.endFeed()
 		}
-		s.flushNow()
+		s.Sync(func() {}) // which looks whether that was too much, and writes
 	}
 }
 
@@ -176,7 +201,8 @@ func (s *Session) passWaiting(w *Work) {
 }
 
 // settle hands the sinks, which are saved, all that is queued elsewhere; the lock
-// is held. Feeds end: their sources are asked again by those who come back.
+// is held. Feeds end: their sources are asked again by those who come back, and
+// requests that they answer fail.
 func (s *Session) settle() {
 	if !s.tracked {
 		return
@@ -185,6 +211,9 @@ func (s *Session) settle() {
 	waiting := s.left
 	s.left = nil
 	for _, f := range s.feeds {
+		if f.answers != nil {
+			waiting = append(waiting, f.answers.broken())
+		}
 		waiting = append(waiting, f.waiting...)
 	}
 	s.feeds = nil
@@ -204,7 +233,7 @@ func (s *Session) waitLow() bool {
 			return false
 		}
 		st := s.stream.Load()
-		ready := st != nil && s.q.bytes+st.conn.Pending() < lowWater
+		ready := st != nil && s.q.bytes+st.conn.Pending() < lowWater && !s.paused()
 		s.mu.Unlock()
 		if ready {
 			return true
@@ -217,6 +246,16 @@ func (s *Session) waitLow() bool {
 			return false
 		}
 	}
+}
+
+// paused reports whether a sink wants feeds to wait; the lock is held.
+func (s *Session) paused() bool {
+	for _, k := range s.sinks {
+		if k, ok := k.(Pauser); ok && k.Pause() {
+			return true
+		}
+	}
+	return false
 }
 
 // signalLow wakes a feed that waits.

@@ -125,3 +125,37 @@ func TestFeedAcrossStreams(t *testing.T) {
 		})
 	}
 }
+
+// waiter is a sink that counts what it is told to keep.
+type waiter struct {
+	mux.Sink
+	n *int
+}
+
+func (w waiter) Wait(*mux.Item) { *w.n++ }
+
+// What waits behind feeds is bounded, however many those are, and nobody keeps what
+// does not wait.
+func TestFeedsOverflow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		kept := 0
+		h := muxtest.New(t, &mux.Options{MaxQueue: 1000}, with(func(r *mux.Registry) {
+			r.Outbound(mux.Track, func(_ *mux.Session, next mux.Sink) mux.Sink { return waiter{next, &kept} })
+		}))
+		romeo, juliet := h.Connect(t, romeoFull), h.Connect(t, julietFull)
+		stop := make(chan struct{})
+		for range 5 {
+			juliet.Session.Feed(func(context.Context, func(mux.Item)) (bool, error) {
+				<-stop
+				return false, nil
+			})
+			romeo.Send("<message to='" + julietFull + "' id='1'><body>" + strings.Repeat("x", 300) + "</body></message>")
+		}
+		if kept != 2 {
+			t.Errorf("%d messages wait", kept)
+		}
+		juliet.ExpectClosed("policy-violation")
+		close(stop)
+	})
+}

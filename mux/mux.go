@@ -49,6 +49,7 @@ type Mux struct {
 	shards   [accountShards]accountShard
 	sessions sync.Map // SessionID to *Session
 	streams  sync.Map // *Stream
+	endings  endings
 	queries  queries
 	commits  commits
 	stamps   atomic.Uint64 // of writes
@@ -305,7 +306,9 @@ func (e *Event) RemoveAccount(ctx context.Context) {
 	if err := Emit(ctx, e, AccountClosing{}); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelError, "closing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}
+	e.removing = true
 	e.endSessions(ctx, nil, stream.NotAuthorized)
+	e.removing = false
 	if err := Emit(ctx, e, AccountRemoved{}); err != nil {
 		m.log.LogAttrs(ctx, slog.LevelError, "removing an account", slog.String("account", e.Account.String()), slog.Any("err", err))
 	}

@@ -3,6 +3,7 @@ package mux
 import (
 	"encoding/xml"
 	"errors"
+	"strings"
 	"sync"
 
 	"mellium.im/xmlstream"
@@ -32,6 +33,29 @@ func Parse(raw []byte) (*Stanza, error) {
 		return nil, errElement
 	}
 	return FromScanner(sc, raw), nil
+}
+
+// Written is an element of text that is known to be exactly one, well-formed, which
+// begins with < and declares all its namespaces except that of the prefix stream,
+// such as one that was put together here. It is for sending: its children are not
+// told apart, and it is no stanza.
+func Written(text string) *Stanza {
+	s := &Stanza{kind: Nonza, size: len(text)}
+	end := startTagEnd(text)
+	name := text[1 : 1+strings.IndexAny(text[1:end], " \t\r\n/>")]
+	tag := text[1+len(name) : end]
+	s.name.Local = name
+	if prefix, local, ok := strings.Cut(name, ":"); ok {
+		s.prefix, s.name.Local = prefix, local
+		s.name.Space, _ = rawAttr(tag, "xmlns:"+prefix)
+	} else {
+		s.name.Space, _ = rawAttr(tag, "xmlns")
+	}
+	s.attrs = otherAttrs(tag, Nonza, s.prefix != "")
+	if end < len(text) {
+		s.body = text[end:strings.LastIndex(text, "</")]
+	}
+	return s
 }
 
 // FromTokens verifies an element given as tokens: its start tag and what

@@ -13,13 +13,7 @@ func (e *Event) endSessions(ctx context.Context, but *Session, cause error) {
 			e.m.endSession(ctx, e, s, cause)
 		}
 	}
-	e.m.streams.Range(func(k, _ any) bool {
-		st := k.(*Stream)
-		if st.role == Client && st.State()&Bound == 0 && st.Account() == e.Account {
-			st.Close(cause) // a bind that waits for its turn will see it
-		}
-		return true
-	})
+	e.EndLogins(cause)
 }
 
 // lastWords are the answers that a session which ends still owes its peer, such

@@ -169,12 +169,6 @@ func (m *Mux) resumeWindows() {
 	})
 }
 
-// EachSession calls f for every session that there is, kept ones included, until it
-// returns false. Sessions that come or go meanwhile may be among them or not.
-func (m *Mux) EachSession(f func(s *Session) bool) {
-	m.sessions.Range(func(_, v any) bool { return f(v.(*Session)) })
-}
-
 // restoredFor is how long a restored session is kept: the rest of its window,
 // which begins anew for one that was live when the process ended; not above zero
 // if it is over. The lock is held.

@@ -1,6 +1,9 @@
 package mux
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // A queue in which something gated is always left does not grow with what has
 // gone through it.
@@ -30,5 +33,25 @@ func TestQueueStaysCompact(t *testing.T) {
 	}
 	if want := q.items[q.head].size(); q.bytes != want {
 		t.Errorf("%d octets are waiting, want %d", q.bytes, want)
+	}
+}
+
+// Behind a stanza that is left out because too much is waiting nothing is written:
+// the peer counts what it gets, and would take the next for it.
+func TestWireLeavesNoGap(t *testing.T) {
+	t.Parallel()
+	s := &Session{m: &Mux{opt: Options{MaxQueue: 400}}, tracked: true}
+	s.stream.Store(new(Stream))
+	for _, body := range []string{"small", strings.Repeat("large", 100), "small"} {
+		st, err := Parse([]byte("<message><body>" + body + "</body></message>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Wire().Put(&Item{Stanza: st}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.q.len(); n != 1 || !s.over {
+		t.Errorf("%d stanzas are to be written, over %t; want the first alone", n, s.over)
 	}
 }

@@ -130,7 +130,7 @@ func (s *Session) take(st *Stream, q *Resumption, w *Work) error {
 	s.stream.Store(st)
 	st.session.Store(s)
 	st.SetState(Bound)
-	s.replaying = true
+	s.replaying, s.gap, s.over = true, false, false
 	if q.Reply != nil {
 		s.m.protect(func() { s.reply(q, w) })
 	}
@@ -196,7 +196,7 @@ func (s *Session) logPut(err error) {
 	}
 }
 
-// AllSessions are all sessions, in no order; those that come or go meanwhile may be
+// AllSessions are all sessions, kept ones included, in no order; those that come or go meanwhile may be
 // among them.
 func (m *Mux) AllSessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {

@@ -83,6 +83,7 @@ type Session struct {
 	flushing  bool
 	replaying bool    // the write limit does not hold
 	over      bool    // more was to be written than may wait
+	gap       bool    // something was left out since, see wireSink
 	putting   *Work   // puts an item into the chain
 	taking    *Stream // is taking the session over
 	timer     *time.Timer
@@ -133,7 +134,14 @@ func (s *Session) open() bool { return s.State() <= Hibernating }
 // Sync runs f under the session's lock, in which the sinks run too, and writes
 // what f put into them. f must not wait.
 func (s *Session) Sync(f func()) {
-	s.locked(f)
+	over := false
+	s.locked(func() {
+		f()
+		over, s.over = s.over, false
+	})
+	if over {
+		s.overflowed(false)
+	}
 	s.flushNow()
 }
 
@@ -255,13 +263,8 @@ func (s *Session) chainPut(it *Item) (took, over bool, err error) {
 	it.Record.Hold()
 	s.putting = it.Work
 	defer func() { s.putting = nil }()
-	if n := len(s.feeds); n > 0 {
-		for _, k := range s.sinks {
-			if k, ok := k.(Waiter); ok {
-				k.Wait(it)
-			}
-		}
-		err = s.feeds[n-1].behind(it, s.m.opt.MaxQueue)
+	if len(s.feeds) > 0 {
+		err = s.behindFeeds(it)
 	} else {
 		err = s.out.Put(it)
 	}

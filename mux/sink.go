@@ -14,8 +14,8 @@ type Sink interface{ Put(it *Item) error }
 type (
 	// Replayer passes on again all that it keeps, when a stream was attached.
 	Replayer interface{ Replay() error }
-	// Drainer passes on what it holds back, when what it waits for is due: after
-	// a replay, before a proper end.
+	// Drainer passes on what it holds back, when what it waits for is due: after a
+	// replay. What is still held when the session ends is among its Unacked.
 	Drainer interface{ Drain() error }
 	// Keeper answers for what passed it: Unacked are the items that the peer may
 	// not have, oldest first. It is asked when the session has ended.
@@ -25,6 +25,9 @@ type (
 	Tracker interface{ Tracks() bool }
 	// Asker wants the peer to acknowledge, after a take-over.
 	Asker interface{ Ask() }
+	// Pauser does not want more from feeds while Pause is true, because the peer has
+	// so much already that it has not acknowledged. It is asked again after each Sync.
+	Pauser interface{ Pause() bool }
 	// Waiter is told of an item that the session has taken and that will be Put
 	// later, behind a feed: a sink that keeps what it is given durably does so now,
 	// in the item's Work, and notes that in it.Row.
@@ -37,7 +40,7 @@ type wireSink Session
 // Put queues the item for writing.
 func (w *wireSink) Put(it *Item) error {
 	s := (*Session)(w)
-	if s.stream.Load() == nil && s.tracked {
+	if s.tracked && (s.stream.Load() == nil || s.gap) {
 		return nil // whoever tracks has it, and will replay
 	}
 	limit := s.m.opt.MaxQueue
@@ -46,7 +49,9 @@ func (w *wireSink) Put(it *Item) error {
 	}
 	err := s.q.push(it, limit, !s.tracked)
 	if err != nil && s.tracked {
-		s.over = true // whoever tracks has it: it is taken, and the stream is given up
+		// Whoever tracks has it: it is taken, and the stream is given up. Nothing
+		// may be written behind what is left out: the peer counts.
+		s.over, s.gap = true, true
 		return nil
 	}
 	return err
@@ -183,6 +188,7 @@ func (s *Session) unwritten(items []Item) {
 		s.left = append(s.left, loose...)
 	default: // its end did not see them
 		s.m.Go(s.acct.addr, func(ctx context.Context, e *Event) {
+			s.m.checkRemoved(ctx, e)
 			for i := range loose {
 				s.m.dispose(ctx, e, s, &loose[i])
 			}

@@ -39,15 +39,16 @@ type Stream struct {
 	frozen   bool
 	parting  *Session // has ended; its last words are still to be written
 	closed   bool
-	waiting  bool // the reader waits for credit
-	ended    bool // Gone was called
-	final    bool // it was ended with an error that is told: so is its session
+	waiting  bool   // the reader waits for credit
+	ended    bool   // Gone was called
+	final    bool   // it was ended with an error that is told: so is its session
+	login    uint64 // which ending of logins was the last before its own began
 }
 
 // NewStream begins a stream over a connection. For a client's stream Receive
 // must not be called before a session is bound.
 func (m *Mux) NewStream(c Conn, role Role) *Stream {
-	st := &Stream{m: m, role: role, conn: c}
+	st := &Stream{m: m, role: role, conn: c, login: m.endings.now()}
 	st.calm = sync.NewCond(&st.mu)
 	if _, ok := c.(FramedConn); ok {
 		st.ns, st.framed = NSClient, true
@@ -156,12 +157,17 @@ func (st *Stream) SetState(s State) {
 	st.state |= s
 }
 
-// SetAccount notes who a client has proved to be.
+// SetAccount notes who a client has proved to be. The stream ends if what was
+// proved holds no more, see [Stream.BeginLogin].
 func (st *Stream) SetAccount(a Address) {
 	st.mu.Lock()
-	defer st.mu.Unlock()
 	st.account = a
 	st.state |= Authenticated
+	since := st.login
+	st.mu.Unlock()
+	if why := st.m.endings.since(since, a); why != nil && st.role == Client {
+		st.Close(why)
+	}
 }
 
 // Authorize lets a server or component send for a domain (RFC 6120 §8.1.2.2).

@@ -11,7 +11,7 @@ import (
 type Work struct {
 	m     *Mux
 	gen   atomic.Uint64 // changes when the Work has ended for good
-	wrote atomic.Int32  // calls of Write
+	wrote atomic.Int32  // calls of Write and Save
 	turns atomic.Int32  // queued or running
 
 	mu       sync.Mutex
@@ -73,8 +73,11 @@ func (w *Work) whenEnded(gen uint64, f func(err error)) bool {
 	return true
 }
 
-// Save has the session saved with this Work's writes, if it can be resumed.
+// Save has the session saved with this Work's writes, if it can be resumed. It must
+// be called in a turn of the session's account: what is written then is in order with
+// the writes of other turns.
 func (w *Work) Save(s *Session) {
+	w.wrote.Add(1) // as Write does, although nobody knows yet what
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.changed {
@@ -139,7 +142,7 @@ func (w *Work) turnEnded(r *runner) {
 		s.saving(w)
 		w.Write(s.saveWrite(w))
 	}
-	if len(w.writes) == 0 {
+	if len(w.writes) == 0 && w.bundle == nil {
 		w.finish(r, nil)
 		return
 	}

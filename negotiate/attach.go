@@ -14,13 +14,7 @@ import (
 // that binds, and features right behind it (core-im SF-4): what others send to the
 // session comes later (auth-register IN-5).
 func (r *run) bindInStep(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, error) {
-	if err := r.t.Flush(); err != nil {
-		return goOn, err
-	}
-	features, err := elementOf(mux.Raw(r.features(r.st.State()|mux.Bound, " xmlns:stream='"+nsStreams+"'")))
-	if err != nil {
-		return goOn, err
-	}
+	features := mux.Written(string(r.features(make([]byte, 0, 512), r.st.State()|mux.Bound, " xmlns:stream='"+nsStreams+"'")))
 	opt := *o.Bind
 	kept := opt.Kept
 	opt.Kept = func(ctx context.Context, e *mux.Event) {
@@ -65,12 +59,9 @@ func (r *run) instead(f *mux.Feature, el *mux.Stanza, o *mux.Outcome, why error)
 	}, el)
 }
 
-// become hands the connection to a session that exists. What was written before
-// goes first: from here on the session writes.
+// become hands the connection to a session that exists: from here on the session
+// writes, behind what was written before.
 func (r *run) become(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, error) {
-	if err := r.t.Flush(); err != nil {
-		return goOn, err
-	}
 	_, err := r.st.Resume(r.ctx, o.Become)
 	if err == nil {
 		if o.Then != nil {

@@ -38,11 +38,8 @@ func (r *run) bind(iq *mux.Stanza) (next, error) {
 	if iq.Type() != "set" || !ok {
 		return r.answerError(iq, errBadRequest)
 	}
-	// From the turn that binds on, others may write to the session: what was
-	// written before goes first, and the result is written in that turn.
-	if err := r.t.Flush(); err != nil {
-		return goOn, err
-	}
+	// From the turn that binds on, others may write to the session: the result is
+	// written in that turn.
 	_, err := r.st.Bind(r.ctx, &mux.BindOptions{Resource: resource, KeepOld: r.n.opt.KeepOld,
 		Kept: func(_ context.Context, e *mux.Event) {
 			e.Deliver(mux.Item{Stanza: bound(iq, e.Session.JID()), Flags: mux.Service}, e.Session)

@@ -99,6 +99,11 @@ func TestServeBinding(t *testing.T) {
 	}
 }
 
+// bindingOnly has bindings and no mechanisms.
+type bindingOnly struct{ noSASL }
+
+func (bindingOnly) ChannelBindings(*mux.Stream) []string { return []string{"tls-exporter"} }
+
 // none has mechanisms, and no bindings for any of them.
 type none struct{ saslTest }
 
@@ -110,6 +115,8 @@ func TestServeNoBinding(t *testing.T) {
 	t.Parallel()
 	withScram := func(s *setup) { s.opt.SASL, _ = withBinding(t) }
 	play(t, []transcript{
+		{name: "for features only", with: func(s *setup) { s.conn.Trusted, s.opt.SASL = true, bindingOnly{} },
+			text: "C: {open}\nS: {head}<stream:features><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'><channel-binding type='tls-exporter'/></sasl-channel-binding>{limits}</stream:features>"},
 		{name: "none", with: func(s *setup) { s.conn.Trusted, s.opt.SASL = true, none{} }, text: opened},
 		{name: "no TLS of our own", with: func(s *setup) { s.conn.Trusted = true; withScram(s) },
 			text: "C: {open}\nS: {head}<stream:features><mechanisms{sasl}><mechanism>SCRAM-SHA-256</mechanism></mechanisms>{limits}</stream:features>"},

@@ -48,7 +48,7 @@ func (n *Negotiator) ServeComponent(ctx context.Context, st *mux.Stream, t Trans
 		r.ctx, r.cancel = context.WithCancel(ctx)
 	}
 	defer func() { r.cancel() }()
-	if err := r.component(c); err != nil {
+	if err := r.contained(func() error { return r.component(c) }); err != nil {
 		r.fail(err)
 		return fmt.Errorf("negotiate: %w", err)
 	}

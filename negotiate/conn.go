@@ -89,6 +89,7 @@ type ConnTransport struct {
 	closed  bool      // nothing is taken any more
 	until   time.Time // with closed: how long the peer is waited for
 	err     error     // of a write
+	low     func()    // told when little is left to write; nil before the stream is bound
 }
 
 // NewConnTransport makes a transport over a connection of which nothing was read
@@ -198,6 +199,7 @@ func (t *ConnTransport) Certificate() *tls.Certificate { return t.cert }
 
 // Restart implements [Transport].
 func (t *ConnTransport) Restart() {
+	t.Buffered() // white space behind the last element is no beginning of the next stream
 	t.sc.Reset(t.lim)
 	t.mu.Lock()
 	defer t.mu.Unlock()

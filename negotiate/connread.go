@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -16,7 +17,7 @@ import (
 // ReadHeader implements [Transport].
 func (t *ConnTransport) ReadHeader(ctx context.Context) (Header, error) {
 	for {
-		kind, raw, err := t.next(ctx, nil)
+		kind, raw, err := t.next(ctx, t.flushes)
 		if err != nil {
 			return Header{}, err
 		}
@@ -56,8 +57,12 @@ const nsXML = "http://www.w3.org/XML/1998/namespace"
 
 // ReadElement implements [Transport].
 func (t *ConnTransport) ReadElement(ctx context.Context) (*mux.Stanza, error) {
-	return t.element(ctx, nil)
+	return t.element(ctx, t.flushes)
 }
+
+// flushes sends what was written, before the peer is waited for; an error shows
+// when reading.
+func (t *ConnTransport) flushes() { _ = t.Flush() }
 
 func (t *ConnTransport) element(ctx context.Context, waits func()) (*mux.Stanza, error) {
 	for {
@@ -157,5 +162,14 @@ func (t *ConnTransport) readDeadline() error {
 // NoSpace implements [Transport].
 func (t *ConnTransport) NoSpace(on bool) { t.noSpace = on }
 
-// Buffered implements [Transport].
-func (t *ConnTransport) Buffered() bool { return t.used < len(t.in) }
+// Buffered implements [Transport]. White space between elements does not count:
+// clients of go-xmpp send a line feed behind starttls.
+func (t *ConnTransport) Buffered() bool {
+	for t.unread() && strings.IndexByte(" \t\r\n", t.in[t.used]) >= 0 {
+		t.used++
+	}
+	return t.unread()
+}
+
+// unread reports whether anything was read and not given out.
+func (t *ConnTransport) unread() bool { return t.used < len(t.in) }

@@ -104,6 +104,18 @@ func (t *ConnTransport) start() {
 	go t.drain(t.conn())
 }
 
+// lowWater is how little has to wait for whoever has more to be told.
+const lowWater = 16 << 10
+
+// onLow has f told whenever little is left to write, and once at the beginning, since
+// it may have been before.
+func (t *ConnTransport) onLow(f func()) {
+	t.mu.Lock()
+	t.low = f
+	t.mu.Unlock()
+	f()
+}
+
 // keepBuffer bounds the buffer that is kept for the next write.
 const keepBuffer = 16 << 10
 
@@ -123,6 +135,11 @@ func (t *ConnTransport) drain(c net.Conn) {
 			t.spare = p
 		}
 		t.err = err
+		if low := t.low; low != nil && err == nil && len(t.out) < lowWater {
+			t.mu.Unlock()
+			low()
+			t.mu.Lock()
+		}
 	}
 	if t.err != nil {
 		_ = t.raw.Close() // makes the reader end
@@ -160,6 +177,7 @@ func (t *ConnTransport) Close(err error) {
 // it ends; then st and its session were told, and the peer. The error says why:
 // it is io.EOF if the peer has closed its stream properly.
 func (t *ConnTransport) Receive(ctx context.Context, st *mux.Stream) error {
+	t.onLow(st.Drained)
 	err := t.receive(ctx, st)
 	se, told := StreamError(err)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"strconv"
+	"sync"
 
 	"mellium.im/xmlstream"
 
@@ -23,13 +24,21 @@ const (
 
 // offer writes the stream features that the state allows.
 func (r *run) offer() error {
-	return r.t.WriteElement(r.features(r.st.State(), ""))
+	scratch := buffers.Get().(*[]byte)
+	defer buffers.Put(scratch)
+	*scratch = r.features((*scratch)[:0], r.st.State(), "")
+	return r.t.WriteElement(*scratch)
 }
 
+// buffers are for features, which are copied.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
+
 // features are those that a state allows (core-im §4, SF-1, SF-2), those of
-// extensions in order of registration. The attributes go into the start tag.
-func (r *run) features(state mux.State, attrs string) []byte {
-	b := []byte("<stream:features" + attrs + ">")
+// extensions in order of registration. They are appended to b, which is empty; the
+// attributes go into the start tag.
+func (r *run) features(b []byte, state mux.State, attrs string) []byte {
+	b = append(b, "<stream:features"...)
+	b = append(append(b, attrs...), '>')
 	from := len(b)
 	if r.t.CanSecure() && state&mux.Authenticated == 0 {
 		b = append(b, "<starttls xmlns='"+nsTLS+"'>"...)
@@ -73,10 +82,10 @@ func (r *run) mechanisms(b []byte) []byte {
 	}
 	names := r.n.opt.SASL.Mechanisms(r.st)
 	r.auth.listed = names
+	b = r.channelBindings(b) // also if only the mechanisms of a feature have a use for them
 	if len(names) == 0 {
 		return b
 	}
-	b = r.channelBindings(b)
 	b = append(b, "<mechanisms xmlns='"+nsSASL+"'>"...)
 	for _, m := range names {
 		b = append(b, "<mechanism>"...)

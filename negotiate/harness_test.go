@@ -27,6 +27,7 @@ import (
 
 // What transcripts abbreviate.
 var short = strings.NewReplacer(
+	"{lf}", "\n",
 	"{open}", "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.net' version='1.0'>",
 	"{head}", "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='example.net' id='ID' version='1.0' xml:lang='en'>",
 	"{clear}", "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>{limits}</stream:features>",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -20,7 +21,9 @@ type Options struct {
 	// Nil refuses them always. Which domains are served is [mux.Host.Local]'s to
 	// say.
 	Domains func() []string
-	// SASL authenticates; nil offers no SASL, as where a feature does it all.
+	// SASL authenticates; nil offers no SASL, as where a feature does it all. For a
+	// feature whose mechanisms bind the channel take a [ChannelBinder] that lists no
+	// mechanisms of its own: peers must be told of the types (XEP-0440 §2).
 	SASL SASL
 	// Timeout bounds the whole negotiation, 0 for 60 s (core-im LC-20); negative
 	// is no bound. [mux.Feature.Deadline] extends it.
@@ -127,7 +130,7 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 		r.ctx, r.cancel = context.WithCancel(ctx)
 	}
 	defer func() { r.cancel() }()
-	err := r.serve()
+	err := r.contained(r.serve)
 	if err == nil {
 		return nil
 	}
@@ -173,9 +176,21 @@ const (
 	ready               // a session is attached
 )
 
+// contained has a panic of whoever takes part cost this stream only.
+func (r *run) contained(serve func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.n.log.LogAttrs(r.base, slog.LevelError, "negotiation panicked",
+				slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+			err = stream.InternalServerError
+		}
+	}()
+	return serve()
+}
+
 func (r *run) serve() error {
-	if r.t.TLS() != nil {
-		r.secured()
+	if cs := r.t.TLS(); cs != nil {
+		r.secured(cs)
 	} else if r.t.Trusted() {
 		r.st.SetState(mux.Secure)
 	}
@@ -189,9 +204,6 @@ func (r *run) serve() error {
 				if err := r.offer(); err != nil {
 					return err
 				}
-			}
-			if err := r.t.Flush(); err != nil {
-				return err
 			}
 			el, err := r.read()
 			if err != nil {
@@ -208,18 +220,15 @@ func (r *run) serve() error {
 				return r.t.Flush()
 			}
 		}
-		if err := r.t.Flush(); err != nil {
-			return err
-		}
 		r.t.Restart()
 		r.opened = false
 	}
 }
 
-// read waits for the next element, inside an exchange of SASL not for long: it
-// keeps a copy of credentials (auth-register SC-22).
+// read waits for the next element, inside an exchange of SASL or of a feature not
+// for long: it keeps a copy of credentials (auth-register SC-22).
 func (r *run) read() (*mux.Stanza, error) {
-	if r.auth.ex == nil {
+	if r.auth.ex == nil && r.going == nil {
 		return r.t.ReadElement(r.ctx)
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, maxSASLPause)

@@ -288,7 +288,7 @@ func (r *run) penalty(f AuthFailure) {
 		return
 	}
 	d := r.n.opt.OnFailure(r.ctx, r.st, f)
-	if d <= 0 {
+	if d <= 0 || r.t.Flush() != nil {
 		return
 	}
 	wait := time.NewTimer(d)

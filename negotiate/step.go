@@ -30,6 +30,9 @@ func (r *run) element(el *mux.Stanza) (next, error) {
 		r.exclusive(nil, nil)
 		return r.follow(f, step, el)
 	}
+	if r.auth.ex == nil {
+		r.st.BeginLogin()
+	}
 	if el.Kind() == mux.Message || el.Kind() == mux.Presence {
 		return goOn, stream.NotAuthorized // core-im LC-5, LC-6
 	}
@@ -193,6 +196,9 @@ func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) {
 
 // elementOf makes a payload a top-level element.
 func elementOf(p xmlstream.Marshaler) (*mux.Stanza, error) {
+	if raw, ok := p.(mux.Raw); ok {
+		return mux.Written(string(raw)), nil
+	}
 	c, err := mux.NewChild(p)
 	if err != nil {
 		return nil, err

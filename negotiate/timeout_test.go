@@ -56,6 +56,27 @@ func TestServeTimeout(t *testing.T) {
 	}
 }
 
+// TestServeTimeoutStep: in the exchange of a feature, which keeps a copy of
+// credentials as well, there is no more time for a step, whatever time was given
+// before (auth-register SC-22).
+func TestServeTimeoutStep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := trusted()
+		f := nonza(asksMore(mux.Outcome{}))
+		f.Deadline = 5 * time.Minute
+		having(f)(&s)
+		p := newSite(t, s).connect()
+		defer p.stop()
+		p.run(opened + goes + "S: <more xmlns='urn:x'/>")
+		time.Sleep(29 * time.Second)
+		p.run(goes)
+		time.Sleep(time.Minute)
+		p.run(goes + "S: <more xmlns='urn:x'/>")
+		p.waits(30*time.Second, "{error connection-timeout}")
+	})
+}
+
 // TestServeTimeoutSlow: a peer that always says something has no more time.
 func TestServeTimeoutSlow(t *testing.T) {
 	t.Parallel()

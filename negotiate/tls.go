@@ -49,13 +49,13 @@ func (r *run) startTLS() (next, error) {
 		// connection is one of the stream, so the cause is not wrapped.
 		return goOn, fmt.Errorf("TLS handshake: %v", err)
 	}
-	r.secured()
+	r.secured(r.t.TLS())
 	return restart, nil
 }
 
 // secured tells the stream what is known of its TLS connection.
-func (r *run) secured() {
-	r.st.SetTLS(r.t.TLS())
+func (r *run) secured(cs *tls.ConnectionState) {
+	r.st.SetTLS(cs)
 	if c := r.t.Certificate(); c != nil {
 		r.st.SetCertificate(leafOf(c))
 	}

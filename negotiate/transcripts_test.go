@@ -94,6 +94,8 @@ var early = []transcript{
 	{name: "IQ in clear", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <iq type='get' id='1'/>\nS: {error not-authorized}\nEND", err: "not-authorized"},
 	{name: "SASL in clear", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: {romeo}\nS: <failure{sasl}><encryption-required/></failure>"},
 	{name: "data behind starttls", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <starttls{tls}/><auth{sasl}/>\nS: <failure{tls}/>{end}\nEND", err: "behind starttls"},
+	{name: "white space behind starttls", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <starttls{tls}/> {lf}\nS: <proceed{tls}/>\nTLS\nC: {open}\nS: {head}{auth}"},
+	{name: "white space before a declaration", text: "C: {open}\nS: {head}{auth}\nC: {romeo} {lf}<?xml version='1.0'?>{open}\nS: <success{sasl}/>{head}{bind}"},
 	{name: "no TLS there", text: "C: {open}\nS: {head}{auth}\nC: <starttls{tls}/>\nS: <failure{tls}/>{end}\nEND", err: "no TLS"},
 	{name: "second starttls", with: tlsNeeded, text: "C: {open}\nS: {head}{clear}\nC: <starttls{tls}/>\nS: <proceed{tls}/>\nTLS\nC: {open}\nS: {head}{auth}\nC: <starttls{tls}/>\nS: <failure{tls}/>{end}\nEND", err: "no TLS"},
 	{name: "what was said in clear is forgotten", with: func(s *setup) { tlsNeeded(s); two(s) }, text: "C: <stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='juliet@example.org' to='example.org' version='1.0'>\n" +

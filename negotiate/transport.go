@@ -22,8 +22,12 @@ type Header struct {
 // Transport is what a stream is negotiated over: elements of one connection. It
 // is used by one goroutine, which is the connection's reader afterwards too. The
 // [mux.Conn] of the stream must be the same connection: what is written to one
-// comes behind what was written to the other and flushed, and the end of the
+// comes behind what was written to the other, flushed or not, and the end of the
 // stream is written by the Conn's Close, whatever ends it.
+//
+// What was written is sent with Flush, before ReadHeader or ReadElement waits for
+// the peer, and with the Conn's Write: so the answers to what a peer sends in one
+// piece go out in one piece.
 type Transport interface {
 	// ReadHeader waits for the peer's stream header. XML that may not be is an
 	// error with the stream error of RFC 6120 §4.9.3, see [StreamError].

@@ -30,6 +30,7 @@ func (n *Negotiator) XMPP(o *ConnOptions, bound func(st *mux.Stream, t *ConnTran
 		if c, ok := data.(*sessionConn); ok {
 			// The second call: the session has a new decoder, over c.
 			err := c.begin(session, in, out)
+			c.t.onLow(c.st.Drained)
 			if err == nil && bound != nil {
 				bound(c.st, c.t)
 			}
@@ -89,7 +90,7 @@ func (c *sessionConn) Read(p []byte) (int, error) {
 	if c.head.Len() > 0 {
 		return c.head.Read(p)
 	}
-	if c.t.Buffered() {
+	if c.t.unread() {
 		n := copy(p, c.t.in[c.t.used:])
 		c.t.used += n
 		return n, nil
@@ -99,7 +100,7 @@ func (c *sessionConn) Read(p []byte) (int, error) {
 
 // ReadByte implements [io.ByteReader].
 func (c *sessionConn) ReadByte() (byte, error) {
-	if !c.t.Buffered() && c.head.Len() == 0 {
+	if !c.t.unread() && c.head.Len() == 0 {
 		// A byte at a time, but not of the network's.
 		if err := c.t.fill(context.Background()); err != nil {
 			return 0, err

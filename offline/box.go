@@ -10,18 +10,19 @@ import (
 // box is what is on the way of an account's messages. They stay stored until they
 // have arrived; meanwhile no other session gets them.
 type box struct {
-	mu       sync.Mutex            // guards what follows; nothing else is locked in it
-	flying   map[int64]sent        // by Seq
-	arrived  []int64               // of those, what is to be removed
-	removing bool                  // a turn is on its way to do so
-	feeding  map[*mux.Session]bool // sessions that are being sent what is stored
-	returned bool                  // something came back since a session was last chosen
+	mu       sync.Mutex              // guards what follows; nothing else is locked in it
+	flying   map[int64]sent          // by Seq
+	arrived  []int64                 // of those, what is to be removed
+	removing bool                    // a turn is on its way to do so
+	feeding  map[*mux.Session]*flush // what is being sent to sessions
+	returned bool                    // something came back since a session was last chosen
 }
 
 // sent is a message on its way.
 type sent struct {
 	s    *mux.Session // nil if that is not known, after a restart
 	size int
+	gone bool // is not stored any more; somebody may have read it before
 }
 
 // withBox calls f for the account's box, which is made if need be and is not
@@ -31,7 +32,7 @@ func (x *Extension) withBox(account mux.Address, f func(b *box)) {
 	defer x.mu.Unlock()
 	b := x.boxes[account]
 	if b == nil {
-		b = &box{flying: make(map[int64]sent), feeding: make(map[*mux.Session]bool)}
+		b = &box{flying: make(map[int64]sent), feeding: make(map[*mux.Session]*flush)}
 		x.boxes[account] = b
 	}
 	f(b)
@@ -54,46 +55,109 @@ func (x *Extension) tidy(account mux.Address) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.flying) == 0 && len(b.feeding) == 0 && !b.removing {
+	if len(b.flying) == 0 && len(b.feeding) == 0 && !b.removing && !b.returned {
 		delete(x.boxes, account)
 	}
 }
 
 // begin reports whether a session is to be sent what is stored: not if it is being
-// sent it, or another one that is connected.
-func (b *box) begin(s *mux.Session) bool {
+// sent it, or another one that is connected. That one looks once more at its end.
+func (b *box) begin(f *flush) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for other := range b.feeding {
-		if other == s || other.Stream() != nil {
+	for other, g := range b.feeding {
+		if other == f.s || other.Stream() != nil {
+			g.again = f
 			return false
 		}
 	}
-	b.feeding[s] = true
+	b.feeding[f.s] = f
 	return true
 }
 
-func (b *box) end(s *mux.Session) {
+// goesOn reports whether a session is still to be sent what is stored.
+func (b *box) goesOn(f *flush) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.feeding, s)
+	return b.feeding[f.s] == f
 }
 
-// take notes that a session gets a message; false if one has it.
-func (b *box) take(seq int64, s *mux.Session, size int) bool {
+// next is for a session that has been sent what is stored: it may have to look once
+// more, behind what that returns has written; nil if not.
+func (b *box) next(f *flush) *flush {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, has := b.flying[seq]; has {
+	if b.feeding[f.s] != f {
+		return nil
+	}
+	again := f.again
+	if f.again = nil; again == nil {
+		b.forget(f.s)
+	}
+	return again
+}
+
+// stop has a session sent no more, and reports whether that leaves something to be
+// sent to another.
+func (b *box) stop(s *mux.Session) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.forget(s)
+}
+
+// end is told that a session is sent no more, and reports whether somebody counted on
+// that it is.
+func (b *box) end(f *flush) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.feeding[f.s] != f {
 		return false
 	}
-	b.flying[seq] = sent{s, size}
+	b.forget(f.s)
+	return f.again != nil
+}
+
+// forget is stop with the lock held.
+func (b *box) forget(s *mux.Session) (was bool) {
+	_, was = b.feeding[s]
+	if delete(b.feeding, s); len(b.feeding) == 0 {
+		for seq, f := range b.flying {
+			if f.gone {
+				delete(b.flying, seq)
+			}
+		}
+	}
+	return was
+}
+
+// take notes that a session gets a message; false if one has it, or this one gets no
+// more.
+func (b *box) take(f *flush, m *Message) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, has := b.flying[m.Seq]; has || b.feeding[f.s] != f {
+		return false
+	}
+	b.flying[m.Seq] = sent{s: f.s, size: m.size()}
 	return true
 }
 
-// back notes that a message did not arrive.
-func (b *box) back(seq int64) {
+// was notes that a session has a message since before the server was started.
+func (b *box) was(seq int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.flying[seq] = sent{}
+}
+
+// back notes that a message did not arrive at a session that has ended. It may be on
+// its way to another one by now.
+func (b *box) back(seq int64, s *mux.Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f, has := b.flying[seq]
+	if !has || f.gone || f.s != nil && f.s != s {
+		return
+	}
 	delete(b.flying, seq)
 	b.returned = true
 }
@@ -103,10 +167,9 @@ func (b *box) back(seq int64) {
 func (b *box) closed(s *mux.Session) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left := b.feeding[s]
-	delete(b.feeding, s)
+	left := b.forget(s)
 	for seq, f := range b.flying {
-		if f.s == s && !b.isArrived(seq) {
+		if f.s == s && !f.gone && !b.isArrived(seq) {
 			delete(b.flying, seq)
 			left = true
 		}
@@ -184,7 +247,9 @@ func (b *box) removed(seqs []int64, err error) (more bool) {
 		return false
 	}
 	for _, seq := range seqs {
-		delete(b.flying, seq)
+		if delete(b.flying, seq); len(b.feeding) > 0 {
+			b.flying[seq] = sent{gone: true}
+		}
 	}
 	b.removing = len(b.arrived) > 0
 	return b.removing

@@ -17,8 +17,14 @@ func (x *Extension) presence(_ context.Context, e *mux.Event) {
 	}
 	st := x.state.Of(e.Session)
 	was := st.reachable
-	if st.reachable = reachable(e.Session); st.reachable && !was {
+	st.reachable = reachable(e.Session)
+	switch {
+	case st.reachable && !was:
 		x.flush(e, e.Session)
+	case was && !st.reachable:
+		if b := x.known(e.Account); b != nil && b.stop(e.Session) {
+			x.further(e)
+		}
 	}
 }
 
@@ -39,9 +45,14 @@ func (x *Extension) attached(s *mux.Session) {
 
 // closed is told of the end of a session: another one gets what that did not.
 func (x *Extension) closed(_ context.Context, e *mux.Event) {
-	if b := x.known(e.Account); b != nil && b.closed(e.Session) {
+	b := x.known(e.Account)
+	if b == nil {
+		return
+	}
+	if b.closed(e.Session) {
 		x.further(e)
 	}
+	x.tidy(e.Account)
 }
 
 // further has another session get what is stored, if one is there.
@@ -58,30 +69,36 @@ func (x *Extension) further(e *mux.Event) {
 }
 
 // flush sends a session what is stored, behind all that is written for it and before
-// anything that arrives from this turn on.
+// anything that arrives from this turn on. What its client has found in the archive is
+// cleared, unless there may be something newer: then it gets all, and tells by the
+// archive's names what it has.
 func (x *Extension) flush(e *mux.Event, s *mux.Session) {
+	if s.State() >= mux.Closing {
+		return // it was attached, and is not any more
+	}
 	if u, known := x.usage.get(e.Account); known && u.Messages == 0 {
 		return
 	}
-	if x.opt.ReadsArchive(s) {
+	if st := x.state.Of(s); x.opt.ReadsArchive(s) && st.knows {
 		x.clear(e) // core-im COMB-5
+	} else {
+		st.knows = true // when it has been sent what is there
 	}
 	x.m.Store(e.Mux())
 	f := &flush{x: x, s: s, account: e.Account, written: make(chan struct{})}
+	begun := false
 	x.withBox(e.Account, func(b *box) {
-		if b.begin(s) {
-			f.b = b
-		}
+		f.b = b
+		begun = b.begin(f)
 	})
-	if f.b == nil {
-		return // it gets it already, or another session does
-	}
 	e.Work.Write(func(context.Context, mux.Tx) error { return nil }) // behind those of earlier turns
 	e.Work.After(func(err error) {
 		f.lost = err != nil
 		close(f.written)
 	})
-	s.Feed(f.next)
+	if begun {
+		s.Feed(f.next)
+	}
 }
 
 // flush is what is being sent to one session. It belongs to the feed.
@@ -92,12 +109,18 @@ type flush struct {
 	account mux.Address
 	written chan struct{} // closed when what was stored before is written
 	lost    bool          // or not; set before
-	after   Message
+	again   *flush        // what was asked for meanwhile; guarded by the box
+
+	after Message
+	more  bool        // there are messages behind it
+	list  []Message   // those up to it that were not sent yet
+	items []*mux.Item // the first of those, nil for what is gone
 }
 
 // At a time.
 const (
 	pageMessages = 50
+	pageItems    = 8 // with what they say, which may be long
 	pageBytes    = 64 << 10
 )
 
@@ -105,38 +128,64 @@ const (
 func (f *flush) next(ctx context.Context, emit func(mux.Item)) (more bool, err error) {
 	defer func() {
 		if !more {
-			f.b.end(f.s)
+			if f.b.end(f) { // it failed
+				f.s.Mux().Go(f.account, func(_ context.Context, e *mux.Event) { f.x.further(e) })
+			}
 			f.x.tidy(f.account)
 		}
 	}()
+	if len(f.list) == 0 {
+		if on, err := f.page(ctx); !on {
+			return false, err
+		}
+	}
+	for size := 0; len(f.list) > 0 && size < pageBytes; {
+		if len(f.items) == 0 {
+			if f.items, err = f.read(ctx, f.list[:min(len(f.list), pageItems)]); err != nil {
+				return false, err
+			}
+		}
+		if it := f.items[0]; it != nil {
+			size += it.Stanza.Size()
+		}
+		f.send(emit, &f.list[0], f.items[0])
+		f.list, f.items = f.list[1:], f.items[1:]
+	}
+	if len(f.list) > 0 || f.more {
+		return true, nil
+	}
+	again := f.b.next(f)
+	if again == nil {
+		return false, nil
+	}
+	f.written, f.lost, f.after, f.more = again.written, false, Message{}, false
+	return true, nil
+}
+
+// page reads which messages are next; false if the session is to get no more.
+func (f *flush) page(ctx context.Context) (bool, error) {
 	select {
 	case <-f.written:
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	if f.lost || !reachable(f.s) {
-		return false, nil // the stream has ended, or the client does not want any more
+	if f.lost || !f.b.goesOn(f) {
+		return false, nil // the session has ended, or its client does not want any more
 	}
 	list, more, err := f.x.store.Load(ctx, f.account, f.after, pageMessages, pageBytes)
 	if err != nil {
 		return false, err
 	}
-	items, err := f.items(ctx, list)
-	if err != nil {
-		return false, err
-	}
-	for i := range list {
-		f.send(emit, &list[i], items[i])
-	}
 	if len(list) > 0 {
 		f.after = list[len(list)-1]
 		f.after.Item = nil
 	}
-	return more, nil
+	f.list, f.items, f.more = list, nil, more
+	return true, nil
 }
 
-// items are the messages of a list, nil for what is gone.
-func (f *flush) items(ctx context.Context, list []Message) ([]*mux.Item, error) {
+// read makes items of messages, nil for what is gone.
+func (f *flush) read(ctx context.Context, list []Message) ([]*mux.Item, error) {
 	items := make([]*mux.Item, len(list))
 	var ids []string
 	for i := range list {
@@ -169,7 +218,7 @@ func (f *flush) items(ctx context.Context, list []Message) ([]*mux.Item, error) 
 
 // send gives the session one message, unless a session has it already.
 func (f *flush) send(emit func(mux.Item), m *Message, it *mux.Item) {
-	if !f.b.take(m.Seq, f.s, m.size()) {
+	if !f.b.take(f, m) {
 		return
 	}
 	if it == nil { // removed from the archive, or unreadable
@@ -200,7 +249,7 @@ func (f *flush) send(emit func(mux.Item), m *Message, it *mux.Item) {
 func (x *Extension) back(e *mux.Event) {
 	seq, err := strconv.ParseInt(e.Item.Record.Stored(), 10, 64)
 	if b := x.known(e.Account); b != nil && err == nil {
-		b.back(seq)
+		b.back(seq, e.Session)
 	}
 }
 
@@ -215,7 +264,7 @@ func (x *Extension) restored(it *mux.Item) {
 	}
 	account := it.Recipient().Bare()
 	x.withBox(account, func(b *box) {
-		b.take(seq, nil, 0)
+		b.was(seq)
 		it.Record.OnArrived(func() { x.arrived(account, b, seq) })
 	})
 }

@@ -77,6 +77,9 @@ type Extension struct {
 // state is what is remembered of a session. It is touched in its account's turns.
 type state struct {
 	reachable bool // has sent presence with a priority of 0 or more
+	// knows says that all that is stored by a name was archived before the session's
+	// client asked the archive, if it did. Nothing of that is known after a restart.
+	knows bool
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -112,8 +115,9 @@ func (x *Extension) Register(r *mux.Registry) error {
 	}
 	x.state = mux.Slot[state](r)
 	r.Undelivered(mux.Message, x.undelivered, mux.BlocksIf(x.waits))
+	r.Leftover(mux.Message, x.leftover)
 	r.Observe(mux.FromPeer, mux.Presence, x.presence)
-	r.Lifecycle(mux.Lifecycle{Attached: x.attached, Closed: x.closed})
+	r.Lifecycle(mux.Lifecycle{Bound: x.begun, Attached: x.attached, Closed: x.closed})
 	r.Restored(x.restored)
 	r.Inline(mux.Inline{At: mux.InBind, Offer: nothing, Step: x.bound})
 	mux.On(r, x.stateLost)
@@ -131,13 +135,19 @@ func (x *Extension) Start(_ context.Context, m *mux.Mux) error {
 	return nil
 }
 
+// leftover is told of what a session had that has ended, before an archive is that
+// answers for it.
+func (x *Extension) leftover(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+	if e.Item.Flags&mux.Offline == 0 {
+		return mux.Pass, nil
+	}
+	x.back(e) // it is stored still
+	return mux.Done, nil
+}
+
 // undelivered stores what nobody took (core-im DL-36, COMB-8).
 func (x *Extension) undelivered(ctx context.Context, e *mux.Event) (mux.Verdict, error) {
-	if e.Item.Flags&mux.Offline != 0 {
-		x.back(e) // it is stored still
-		return mux.Done, nil
-	}
-	if e.Item.Flags&(mux.Copy|mux.ArchiveResult) != 0 || !storable(e.Stanza) {
+	if e.Item.Flags&(mux.Copy|mux.ArchiveResult|mux.Offline) != 0 || !storable(e.Stanza) {
 		return mux.Pass, nil
 	}
 	m := x.message(e)
@@ -145,8 +155,18 @@ func (x *Extension) undelivered(ctx context.Context, e *mux.Event) (mux.Verdict,
 		return mux.Pass, nil
 	}
 	e.Work.Write(x.store.Add(e.Account, m))
+	if m.ID != "" {
+		for _, s := range e.Sessions() {
+			if x.opt.ReadsArchive(s) { // it has asked, and is not there yet
+				x.state.Of(s).knows = false
+			}
+		}
+	}
 	return mux.Done, nil
 }
+
+// begun is told of a session that has been bound.
+func (x *Extension) begun(_ context.Context, e *mux.Event) { x.state.Of(e.Session).knows = true }
 
 // message is the message of the event as it is stored.
 func (x *Extension) message(e *mux.Event) Message {
@@ -172,6 +192,8 @@ func (x *Extension) room(ctx context.Context, e *mux.Event, m *Message) bool {
 	u, known := x.usage.get(e.Account)
 	if !known {
 		if e.Session != nil {
+			account := e.Account
+			e.Work.After(func(error) { x.usage.forget(account) }) // whoever counts meanwhile misses it
 			return true
 		}
 		var err error

@@ -132,11 +132,10 @@ func (x *Extension) welcome(ctx context.Context, e *mux.Event, c mux.Subscriptio
 	}
 }
 
-// blockChanged: who is blocked is told nothing, has no subscription, and is not known to
-// be interested any more (pep NTF-13).
+// blockChanged: who is blocked is told nothing and has no subscription (pep NTF-13). What
+// it wants is remembered, since it is not told again.
 func (x *Extension) blockChanged(_ context.Context, e *mux.Event, c mux.BlockChanged) error {
 	if c.Blocked {
-		x.index.forget(e.Account, c.Contact)
 		x.index.bar(e.Account, c.Contact)
 		x.index.bar(c.Contact, e.Account)
 	}

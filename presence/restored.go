@@ -28,12 +28,11 @@ func (x *Extension) Start(_ context.Context, m *mux.Mux) error {
 		return nil
 	}
 	var restored []*mux.Session
-	m.EachSession(func(s *mux.Session) bool {
+	for s := range m.AllSessions() {
 		if s.Available() {
 			restored = append(restored, s)
 		}
-		return true
-	})
+	}
 	if len(restored) == 0 {
 		return nil
 	}

@@ -162,9 +162,13 @@ func (*Extension) Name() string { return "register" }
 // Register implements [mux.Extension].
 func (x *Extension) Register(r *mux.Registry) error {
 	name := xml.Name{Space: NS, Local: "query"}
+	deadline := x.opt.Deadline
+	if !x.opt.Open {
+		deadline = 0 // there is no form to be filled in (core-im LC-20)
+	}
 	r.Feature(mux.Feature{
 		Name: "register", Forbids: mux.Authenticated, Owns: []xml.Name{name},
-		List: x.list, Step: x.step, Deadline: x.opt.Deadline,
+		List: x.list, Step: x.step, Deadline: deadline,
 	})
 	for _, s := range []mux.Scope{mux.AtHost, mux.AtSelf} {
 		r.IQ(s, stanza.GetIQ, name, x.get)

@@ -49,6 +49,20 @@ func (x *Extension) Groups(ctx context.Context, e *mux.Event, contact mux.Addres
 	return i.Groups
 }
 
+// Listed reports whether a contact, given by a bare or full address, is in the roster
+// of the turn's account, with or without a subscription; one that only waits for an
+// answer is not. Without a cached roster it waits for the store; if that fails the
+// answer is false.
+func (x *Extension) Listed(ctx context.Context, e *mux.Event, contact mux.Address) bool {
+	c, err := x.load(ctx, e)
+	if err != nil {
+		x.opt.Logger.LogAttrs(ctx, slog.LevelError, "roster cannot be read", slog.String("account", e.Account.String()), slog.Any("err", err))
+		return false
+	}
+	i, _ := c.find(contact.Bare())
+	return i.Listed
+}
+
 // MaySee reports whether from, a bare or full address, receives the presence of
 // the turn's account, or is of it: the usual condition for telling somebody
 // about an account. It never waits: without a cached roster the answer is false.

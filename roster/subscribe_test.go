@@ -153,3 +153,25 @@ func TestBlockedRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestListed: a contact is in the roster without a subscription too, but not if it only
+// waits for an answer.
+func TestListed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := roster.New(new(roster.Memory), nil)
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, x)
+		c, org := h.Connect(t, julietFull), h.DialDomain(t, mux.Server, "example.org")
+		c.Send("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='romeo@example.org'/></query></iq>")
+		org.Send("<presence type='subscribe' from='waits@example.org' to='juliet@example.net'/>")
+		got := ""
+		err := h.Mux().Do(t.Context(), juliet, func(ctx context.Context, e *mux.Event) {
+			for _, contact := range []string{"romeo@example.org", "romeo@example.org/x", "waits@example.org", "nobody@example.org"} {
+				got += fmt.Sprint(x.Listed(ctx, e, mux.MustParseAddress(contact)), " ")
+			}
+		})
+		if err != nil || got != "true true false false " {
+			t.Errorf("got %q, error %v", got, err)
+		}
+	})
+}

@@ -20,6 +20,9 @@ func stepped(tb testing.TB) func() {
 	st.SetState(mux.Secure)
 	st.SetDomain("example.net")
 	st.SetFrom(romeo)
+	if f.List(context.Background(), st) == nil {
+		tb.Fatal("nothing on offer")
+	}
 	step := func(text string) string {
 		el, err := mux.Parse([]byte(expand(text)))
 		if err != nil {

@@ -132,6 +132,7 @@ func (l *login) success(who mux.Address, replies []xmlstream.Marshaler, bound []
 // older ways.
 func (x *Extension) attached(s *mux.Session) {
 	if state := x.state.Peek(s.Stream()); state != nil {
+		state.offered, state.tls, state.usable = nil, nil, nil // of no use any more
 		x.owner.Of(s).set(state.client)
 	}
 }

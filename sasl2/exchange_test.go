@@ -67,6 +67,21 @@ func TestExchange(t *testing.T) {
 	play(t, exchanges)
 }
 
+// TestSilence: an exchange keeps a copy of credentials for half a minute, as one of
+// the older profile does (auth-register SC-22).
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newSite(t, setup{}).connect()
+		defer p.stop()
+		p.run("C: {open}\nC: {scram}{end}\nS: {who}\n")
+		time.Sleep(30*time.Second - 1)
+		p.expect("")
+		time.Sleep(1)
+		p.expect("{error connection-timeout}")
+	})
+}
+
 // TestForeignTraffic: auth-register S2-4, scenarios 17 and 21.
 func TestForeignTraffic(t *testing.T) {
 	t.Parallel()

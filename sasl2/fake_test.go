@@ -19,7 +19,9 @@ type auth struct {
 	bindings map[string]string // data by type
 	down     error             // of everything that looks at an account
 	none     bool              // no mechanism can succeed
+	knows    bool              // EXTERNAL knows the generation of credentials
 	changed  func()            // is called after a proof was checked
+	asked    int               // how often an account was looked at
 }
 
 type account struct {
@@ -65,6 +67,7 @@ func (a *auth) Binding(_ *mux.Stream, typ string) ([]byte, error) {
 func (a *auth) Status(_ context.Context, name string) (generation int64, disabled, exists bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked++
 	x, ok := a.accounts[name]
 	if !ok || a.down != nil {
 		return 0, false, false, a.down
@@ -75,6 +78,7 @@ func (a *auth) Status(_ context.Context, name string) (generation int64, disable
 func (a *auth) Upgrades(_ context.Context, name string) ([]string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked++
 	if x, ok := a.accounts[name]; ok {
 		return x.lacks, a.down
 	}
@@ -141,7 +145,10 @@ func (x *exchange) Step(_ context.Context, in []byte) (out []byte, done bool, er
 	switch text := string(in); {
 	case x.mechanism == "EXTERNAL":
 		x.account = text
-		return nil, true, nil
+		if x.a.knows {
+			x.generation, _, _, err = x.a.Status(context.Background(), text)
+		}
+		return nil, true, err
 	case x.mechanism == "PLAIN":
 		parts := strings.Split(text, "\x00")
 		if len(parts) != 3 {

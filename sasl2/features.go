@@ -15,18 +15,18 @@ import (
 func (x *Extension) list(ctx context.Context, st *mux.Stream) xmlstream.Marshaler {
 	state := x.state.Of(st)
 	names := x.auth.Mechanisms(st)
-	state.offered = len(names) > 0
-	if !state.offered {
+	state.offered = names
+	if len(names) == 0 {
 		return nil
 	}
-	b := []byte("<authentication xmlns='" + NS + "'>")
+	b := append(make([]byte, 0, 1<<10), "<authentication xmlns='"+NS+"'>"...)
 	b = appendNames(b, "mechanism", names)
 	b = append(b, "<inline>"...)
 	b = x.inline(ctx, b, st)
 	if tokens := x.usable(st); len(tokens) > 0 {
 		b = append(b, "<fast xmlns='"+NSFast+"'>"...)
 		for _, m := range tokens {
-			b = appendNames(b, "mechanism", []string{m.Name()})
+			b = appendName(b, "mechanism", m.Name())
 		}
 		b = append(b, "</fast>"...)
 	}
@@ -41,11 +41,15 @@ func (x *Extension) list(ctx context.Context, st *mux.Stream) xmlstream.Marshale
 // appendNames writes a list of names.
 func appendNames(b []byte, element string, names []string) []byte {
 	for _, n := range names {
-		b = append(append(append(b, '<'), element...), '>')
-		b = xmlwrite.AppendText(b, n)
-		b = append(append(append(b, "</"...), element...), '>')
+		b = appendName(b, element, n)
 	}
 	return b
+}
+
+func appendName(b []byte, element, name string) []byte {
+	b = append(append(append(b, '<'), element...), '>')
+	b = xmlwrite.AppendText(b, name)
+	return append(append(append(b, "</"...), element...), '>')
 }
 
 // inline offers the members: in authenticate as they are, in bind as features
@@ -111,29 +115,39 @@ func (x *Extension) appendPayload(b []byte, p xmlstream.Marshaler, ns string) []
 	return with
 }
 
-// usable are the mechanisms that tokens can be used with on a stream (auth-register
-// SA-1).
-func (x *Extension) usable(st *mux.Stream) []HT {
+// usable are the mechanisms that tokens can be used with on a stream, with the data
+// of their channel bindings (auth-register SA-1). They are looked for once for each
+// TLS connection.
+func (x *Extension) usable(st *mux.Stream) []boundHT {
 	if _, ok := x.auth.(Statuser); !ok || x.store == nil {
 		return nil
 	}
-	var all []HT
-	for _, m := range x.tokens {
-		if _, ok := x.binding(st, m); ok {
-			all = append(all, m)
+	state := x.state.Of(st)
+	if cs := st.TLS(); state.usable == nil || state.tls != cs {
+		state.tls, state.usable = cs, make([]boundHT, 0, len(x.tokens))
+		for _, m := range x.tokens {
+			if data, ok := x.binding(st, m); ok {
+				state.usable = append(state.usable, boundHT{m, data})
+			}
 		}
 	}
-	return all
+	return state.usable
+}
+
+// boundHT is a mechanism and the data of its channel binding.
+type boundHT struct {
+	HT
+	data []byte
 }
 
 // token is the usable mechanism of that name.
-func (x *Extension) token(st *mux.Stream, name string) (HT, bool) {
+func (x *Extension) token(st *mux.Stream, name string) (boundHT, bool) {
 	for _, m := range x.usable(st) {
 		if m.Name() == name {
 			return m, true
 		}
 	}
-	return HT{}, false
+	return boundHT{}, false
 }
 
 // binding is the data of a mechanism's channel binding.
@@ -153,7 +167,7 @@ func (x *Extension) binding(st *mux.Stream, m HT) (data []byte, ok bool) {
 func (x *Extension) version(_ context.Context, st *mux.Stream, others []byte) xmlstream.Marshaler {
 	state := x.state.Of(st)
 	state.version = ""
-	if !state.offered {
+	if len(state.offered) == 0 {
 		return nil
 	}
 	state.version = x.keys.versionOf(st.Domain(), st.From().String(), others)

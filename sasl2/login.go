@@ -51,7 +51,7 @@ func (x *Extension) authenticate(ctx context.Context, st *mux.Stream, el *mux.St
 	if m, ok := x.token(st, req.mechanism); ok && req.fast != nil {
 		return l.useToken(ctx, m)
 	}
-	if !slices.Contains(x.auth.Mechanisms(st), req.mechanism) {
+	if !slices.Contains(x.state.Of(st).offered, req.mechanism) {
 		return l.fail(condMechanism, nil)
 	}
 	ex, err := x.auth.Start(st, req.mechanism, st.Domain())

@@ -110,7 +110,10 @@ func (x *Extension) Revoke(ctx context.Context, m *mux.Mux, account mux.Address,
 	return errors.Join(doErr, err)
 }
 
+// endSessions ends what a client has. It may be logging in just now, and nobody can
+// tell whether it is the one that does: so whoever logs in has to begin again.
 func (x *Extension) endSessions(ctx context.Context, e *mux.Event, id string) {
+	e.EndLogins(stream.NotAuthorized)
 	for _, s := range x.sessionsOf(e, id) {
 		e.EndSession(ctx, s, stream.NotAuthorized)
 	}

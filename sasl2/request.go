@@ -118,6 +118,9 @@ func (r *request) child(c mux.Child) (condition string) {
 // data is the message in an element, never nil, or the condition that is the
 // answer. An empty element is an empty message (XEP-0388 §2.2).
 func data(c mux.Child) (b []byte, condition string) {
+	if strings.Count(c.Raw(), "<") <= 2 { // its own tags: there is only text inside
+		return decode(c.Text())
+	}
 	el, err := c.Element()
 	if err != nil || len(el.Children()) > 0 {
 		return nil, condMalformed

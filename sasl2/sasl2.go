@@ -3,6 +3,7 @@ package sasl2
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/xml"
 	"errors"
 	"log/slog"
@@ -30,8 +31,8 @@ const (
 // negotiate, several at a time. A value may also be a [Binder], a [Statuser] and an
 // [Upgrader].
 type SASL interface {
-	// Mechanisms lists what can succeed on the stream as it is, best first. Names
-	// that it does not list are refused.
+	// Mechanisms lists what can succeed on the stream as it is, best first; it is
+	// asked when features are sent. Names that are not listed are refused.
 	Mechanisms(st *mux.Stream) []string
 	// Start begins an exchange for the accounts of a served domain, which is
 	// prepared. An error is answered as one of [Exchange.Step].
@@ -155,9 +156,12 @@ type Extension struct {
 
 // streamState is what was offered on a stream.
 type streamState struct {
-	offered bool   // authentication was
-	version string // of all that was, see XEP-0509
-	client  string // has logged in, and is going to bind or resume by itself
+	offered []string // mechanisms, in the last features
+	version string   // of all that was, see XEP-0509
+	client  string   // has logged in, and is going to bind or resume by itself
+
+	tls    *tls.ConnectionState // that usable is for
+	usable []boundHT
 }
 
 // New returns the extension. tokens may be nil: then there are no tokens, and

@@ -68,6 +68,20 @@ func TestScram(t *testing.T) {
 		}
 		use := attempt{token: p.token, mechanism: none}
 		s.expectUse(use, "")
+		// Keys are renewed when the policy asks for more, and the password is seen:
+		// it is the same.
+		stronger := scram.New(accounts, &scram.Options{Policy: scram.Policy{Iterations: 20000}})
+		e, err := stronger.Start("PLAIN", "example.net")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, done, err := e.Step(t.Context(), []byte("\x00romeo\x00correct horse")); err != nil || !done {
+			t.Fatal(done, err)
+		}
+		if now, err := accounts.Credentials(t.Context(), "romeo@example.net"); err != nil || now.Keys[0].Iterations != 20000 {
+			t.Errorf("keys are not renewed: %v, %v", now.Keys, err)
+		}
+		s.expectUse(use, "")
 		if err := service.SetPassword(t.Context(), "romeo@example.net", "battery staple"); err != nil {
 			t.Fatal(err)
 		}

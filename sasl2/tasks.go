@@ -94,6 +94,7 @@ func (l *login) salted(ctx context.Context, _ *mux.Stream, el *mux.Stanza) (outc
 	if wrong != "" {
 		return l.fail(wrong, nil)
 	}
+	defer clear(hash) // RFC 5802 §9: it stands in for the password
 	if err := l.finish(ctx, hash); err != nil {
 		return l.fail(l.condition(ctx, err), err)
 	}

@@ -28,17 +28,16 @@ const (
 var errNoToken = errors.New("no such token")
 
 // useToken logs in with a token (XEP-0484 §3.4).
-func (l *login) useToken(ctx context.Context, m HT) (outcome, error) {
+func (l *login) useToken(ctx context.Context, m boundHT) (outcome, error) {
 	authcid, proof, ok := m.ParseInitial(l.req.initial)
-	data, bound := l.x.binding(l.st, m)
-	if !ok || !bound {
+	if !ok {
 		return l.fail(condMalformed, nil)
 	}
 	// §4.1: the stream says whose token it is, and the user-agent which.
 	l.is(l.st.From())
 	name, err := mux.ParseAddress(authcid + "@" + l.st.Domain())
 	known := err == nil && !l.account.IsZero() && name == l.account && l.client != ""
-	condition, err := l.accept(ctx, m, data, proof, known)
+	condition, err := l.accept(ctx, m.HT, m.data, proof, known)
 	if condition != "" {
 		return l.fail(condition, err)
 	}
@@ -172,9 +171,29 @@ func (l *login) enrol(ctx context.Context) (condition string, err error) {
 		if err != nil {
 			return l.condition(ctx, err), err
 		}
-		return "", nil
+		return l.confirm(ctx)
 	}
 	return condTemporary, ErrConflict
+}
+
+// confirm looks again at the account, now that its client is written: of one that
+// was removed meanwhile nothing must be left.
+func (l *login) confirm(ctx context.Context) (condition string, err error) {
+	s, ok := l.x.auth.(Statuser)
+	if !ok {
+		return "", nil
+	}
+	_, _, exists, err := s.Status(ctx, l.account.String())
+	if err != nil {
+		return l.condition(ctx, err), err
+	}
+	if exists {
+		return "", nil
+	}
+	err = l.st.Mux().Do(ctx, l.account, func(_ context.Context, e *mux.Event) {
+		e.Work.Write(l.x.store.Remove(e.Account, l.client))
+	})
+	return condNotAuthorized, err
 }
 
 // mayHaveToken is the mechanism of the token that is wanted, empty if there is to

@@ -311,6 +311,16 @@ func (s *brokenStore) Update(ctx context.Context, account string, from int64, c 
 	return s.Store.Update(ctx, account, from, c)
 }
 
+func (s *brokenStore) Renew(ctx context.Context, account string, from int64, keys []scram.Key) error {
+	if s.onUpdate != nil {
+		s.onUpdate()
+	}
+	if s.updateErr != nil {
+		return s.updateErr
+	}
+	return s.Store.Renew(ctx, account, from, keys)
+}
+
 func (s *brokenStore) AddKey(ctx context.Context, account string, from int64, k scram.Key) error {
 	if s.updateErr != nil {
 		return s.updateErr

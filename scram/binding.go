@@ -25,12 +25,32 @@ type Binding struct {
 	Data []byte
 }
 
+// bindingTypes are all types, best first.
+var bindingTypes = [...]string{TLSExporter, TLSUnique, TLSServerEndPoint}
+
+// available reports whether [BindingData] has data, without making it.
+func available(typ string, cs *tls.ConnectionState, leaf *x509.Certificate) bool {
+	if cs == nil {
+		return false
+	}
+	switch typ {
+	case TLSExporter:
+		return cs.Version >= tls.VersionTLS13 // where it cannot fail
+	case TLSUnique:
+		return cs.Version < tls.VersionTLS13 && len(cs.TLSUnique) > 0
+	case TLSServerEndPoint:
+		_, err := endPointHash(leaf)
+		return err == nil
+	}
+	return false
+}
+
 // Bindings are the channel bindings that a TLS connection has, best first: those
 // whose data both ends can compute. The leaf is the server's certificate in use;
 // a client takes it from PeerCertificates. Nil means that it is not known.
 func Bindings(cs *tls.ConnectionState, leaf *x509.Certificate) []Binding {
 	var all []Binding
-	for _, typ := range [...]string{TLSExporter, TLSUnique, TLSServerEndPoint} {
+	for _, typ := range bindingTypes {
 		if data, err := BindingData(typ, cs, leaf); err == nil {
 			all = append(all, Binding{typ, data})
 		}
@@ -79,26 +99,31 @@ func export(cs *tls.ConnectionState) ([]byte, error) {
 	return data, nil
 }
 
-// endPoint is the hash of the server's certificate (RFC 5929 §4.1). It is
-// undefined for signatures without one hash function of their own, such as
-// Ed25519.
+// endPoint is the hash of the server's certificate (RFC 5929 §4.1).
 func endPoint(leaf *x509.Certificate) ([]byte, error) {
-	if leaf == nil {
-		return nil, fmt.Errorf("%w: certificate not known", ErrBinding)
-	}
-	var h crypto.Hash
-	switch leaf.SignatureAlgorithm {
-	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
-		x509.SHA256WithRSA, x509.DSAWithSHA256, x509.ECDSAWithSHA256, x509.SHA256WithRSAPSS:
-		h = crypto.SHA256
-	case x509.SHA384WithRSA, x509.ECDSAWithSHA384, x509.SHA384WithRSAPSS:
-		h = crypto.SHA384
-	case x509.SHA512WithRSA, x509.ECDSAWithSHA512, x509.SHA512WithRSAPSS:
-		h = crypto.SHA512
-	default:
-		return nil, fmt.Errorf("%w: %s of a certificate signed with %v", ErrBinding, TLSServerEndPoint, leaf.SignatureAlgorithm)
+	h, err := endPointHash(leaf)
+	if err != nil {
+		return nil, err
 	}
 	sum := h.New()
 	sum.Write(leaf.Raw)
 	return sum.Sum(nil), nil
+}
+
+// endPointHash is the hash function for that. It is undefined for signatures
+// without one hash function of their own, such as Ed25519.
+func endPointHash(leaf *x509.Certificate) (crypto.Hash, error) {
+	if leaf == nil {
+		return 0, fmt.Errorf("%w: certificate not known", ErrBinding)
+	}
+	switch leaf.SignatureAlgorithm {
+	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1,
+		x509.SHA256WithRSA, x509.DSAWithSHA256, x509.ECDSAWithSHA256, x509.SHA256WithRSAPSS:
+		return crypto.SHA256, nil
+	case x509.SHA384WithRSA, x509.ECDSAWithSHA384, x509.SHA384WithRSAPSS:
+		return crypto.SHA384, nil
+	case x509.SHA512WithRSA, x509.ECDSAWithSHA512, x509.SHA512WithRSAPSS:
+		return crypto.SHA512, nil
+	}
+	return 0, fmt.Errorf("%w: %s of a certificate signed with %v", ErrBinding, TLSServerEndPoint, leaf.SignatureAlgorithm)
 }

@@ -12,9 +12,10 @@ type Credentials struct {
 	// Keys holds at most one key for each hash function. An account without
 	// keys exists but cannot log in by password.
 	Keys []Key
-	// Generation is different after every Update. It is set by the store; a
-	// name that was removed and created again does not get an old one back.
-	// Compare for equality only.
+	// Generation is different after every Update, and stays when keys of the same
+	// password are added or renewed. It is set by the store; a name that was
+	// removed and created again does not get an old one back. Compare for equality
+	// only.
 	Generation int64
 	// Disabled refuses login, which shows only to those who know the password.
 	Disabled bool
@@ -106,10 +107,16 @@ func NewCredentials(password string, p Policy) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, err
 	}
-	return Credentials{}.fill(prepared, p.normal())
+	keys, err := Credentials{}.lacking(prepared, p.normal())
+	return Credentials{Keys: keys}, err
 }
 
-// stale reports whether fill would change anything.
+// without returns a copy of the keys for all hashes but one.
+func (c Credentials) without(h Hash) []Key {
+	return slices.DeleteFunc(slices.Clone(c.Keys), func(k Key) bool { return k.Hash == h })
+}
+
+// stale reports whether any key is lacking.
 func (c Credentials) stale(p Policy) bool {
 	return slices.ContainsFunc(p.Hashes, func(h Hash) bool { return c.needs(h, p) })
 }
@@ -120,11 +127,10 @@ func (c Credentials) needs(h Hash, p Policy) bool {
 	return !ok || k.Iterations < p.Iterations
 }
 
-// fill returns credentials in which the keys that the policy asks for are
-// new where they were missing or too weak (XEP-0438 §6.2). Keys for other
-// hashes stay. The policy must be normal.
-func (c Credentials) fill(prepared string, p Policy) (Credentials, error) {
-	c.Keys = slices.Clone(c.Keys)
+// lacking returns new keys where the policy finds them missing or too weak
+// (XEP-0438 §6.2). The policy must be normal.
+func (c Credentials) lacking(prepared string, p Policy) ([]Key, error) {
+	var keys []Key
 	for _, h := range p.Hashes {
 		if !c.needs(h, p) {
 			continue
@@ -133,9 +139,9 @@ func (c Credentials) fill(prepared string, p Policy) (Credentials, error) {
 		rand.Read(salt) // never fails; a salt for each hash and account (RFC 5802 §4)
 		k, err := NewKey(h, prepared, salt, p.Iterations)
 		if err != nil {
-			return Credentials{}, err
+			return nil, err
 		}
-		c.Keys = append(slices.DeleteFunc(c.Keys, func(old Key) bool { return old.Hash == h }), k)
+		keys = append(keys, k)
 	}
-	return c, nil
+	return keys, nil
 }

@@ -5,7 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/binary"
-	"slices"
+	"hash"
+	"sync"
 )
 
 // Class is a pair of salt length and iteration count that keys of real
@@ -18,10 +19,10 @@ type Class struct {
 // Decoys makes up keys for accounts that do not exist, or that lack a key for
 // a hash, so that an exchange looks the same to the end (RFC 5802 §7,
 // unknown-user). The same secret, hash and account always give the same key,
-// on every server that shares the secret. It is immutable and safe for
+// on every server that shares the secret. It does not change and is safe for
 // concurrent use.
 type Decoys struct {
-	secret  [32]byte
+	macs    sync.Pool // HMACs with the secret, to be used again
 	classes []Class
 }
 
@@ -35,7 +36,7 @@ func NewDecoys(secret [32]byte, classes []Class) *Decoys {
 	if secret == [32]byte{} {
 		rand.Read(secret[:])
 	}
-	d := &Decoys{secret: secret}
+	d := &Decoys{macs: sync.Pool{New: func() any { return hmac.New(sha512.New, secret[:]) }}}
 	for _, c := range classes {
 		k := Key{Hash: SHA1, Salt: make([]byte, max(c.SaltLength, 0)), Iterations: c.Iterations}
 		if k.checkParameters() == nil {
@@ -72,12 +73,16 @@ func (d *Decoys) draw(label, account string, n int) int {
 // stream returns n octets of HMAC(secret, label, mechanism, account, block).
 // NUL cannot occur in the first three, which keeps the input unambiguous.
 func (d *Decoys) stream(label string, h Hash, account string, n int) []byte {
+	m := d.macs.Get().(hash.Hash)
+	defer d.macs.Put(m)
 	var out []byte
+	in := make([]byte, 0, 256)
 	for block := uint32(0); len(out) < n; block++ {
-		m := hmac.New(sha512.New, d.secret[:])
-		m.Write(slices.Concat([]byte(label), []byte{0}, []byte(h.Mechanism()), []byte{0}))
-		m.Write(binary.BigEndian.AppendUint32(nil, block))
-		m.Write([]byte(account))
+		in = append(append(in[:0], label...), 0)
+		in = append(append(in, h.Mechanism()...), 0)
+		in = append(binary.BigEndian.AppendUint32(in, block), account...)
+		m.Reset()
+		m.Write(in)
 		out = m.Sum(out)
 	}
 	return out[:n:n]

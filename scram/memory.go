@@ -2,7 +2,6 @@ package scram
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -54,6 +53,15 @@ func (m *Memory) Update(ctx context.Context, account string, from int64, c Crede
 
 // AddKey implements [Store].
 func (m *Memory) AddKey(ctx context.Context, account string, from int64, k Key) error {
+	return m.addKeys(ctx, account, from, []Key{k}, false)
+}
+
+// Renew implements [Store].
+func (m *Memory) Renew(ctx context.Context, account string, from int64, keys []Key) error {
+	return m.addKeys(ctx, account, from, keys, true)
+}
+
+func (m *Memory) addKeys(ctx context.Context, account string, from int64, keys []Key, replace bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -63,10 +71,15 @@ func (m *Memory) AddKey(ctx context.Context, account string, from int64, k Key) 
 	if !ok {
 		return ErrNoAccount
 	}
-	if _, has := c.Key(k.Hash); has || c.Generation != from {
+	if c.Generation != from {
 		return ErrConflict
 	}
-	c.Keys = append(slices.Clone(c.Keys), k.clone())
+	for _, k := range keys {
+		if _, has := c.Key(k.Hash); has && !replace {
+			return ErrConflict
+		}
+		c.Keys = append(c.without(k.Hash), k.clone())
+	}
 	c.Updated = time.Now()
 	m.accounts[account] = c
 	return nil

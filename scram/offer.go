@@ -29,36 +29,59 @@ type Connection struct {
 // one says the same. It is immutable.
 type Offer struct {
 	a          *Authenticator
-	bindings   []Binding
+	tls        *tls.ConnectionState
+	leaf       *x509.Certificate
+	types      []string // of channel bindings
 	mechanisms []string
 	listed     []string
-	version    string // attribute t
 }
 
 // On returns what is offered on a connection. Mechanisms with channel binding are
 // among it if the data of a binding could be had.
 func (a *Authenticator) On(c Connection) *Offer {
-	o := &Offer{a: a, bindings: a.bindings(c)}
-	if len(o.bindings) > 0 {
+	o := &Offer{a: a, tls: c.TLS, leaf: c.Leaf, types: a.bindingTypes(c.TLS, c.Leaf)}
+	plain := a.Mechanisms()
+	o.mechanisms = plain
+	if len(o.types) > 0 {
+		o.mechanisms = make([]string, 0, len(a.o.Policy.Hashes)+len(plain))
 		for _, h := range a.o.Policy.Hashes {
 			o.mechanisms = append(o.mechanisms, h.Mechanism()+suffixPlus)
 		}
+		o.mechanisms = append(o.mechanisms, plain...)
 	}
-	o.mechanisms = append(o.mechanisms, a.Mechanisms()...)
 	o.listed = o.mechanisms
 	if c.Listed != nil {
 		o.listed = slices.Clone(c.Listed)
 	}
-	if c.TLS != nil {
-		o.version = TLSVersionText(c.TLS.Version)
-	}
 	return o
 }
 
-func (a *Authenticator) bindings(c Connection) []Binding {
-	all := Bindings(c.TLS, c.Leaf)
-	if a.o.ExporterTLS12 && c.TLS != nil && c.TLS.Version == tls.VersionTLS12 {
-		if data, err := export(c.TLS); err == nil {
+// bindingTypes are the types of channel binding whose data can be had, best first.
+func (a *Authenticator) bindingTypes(cs *tls.ConnectionState, leaf *x509.Certificate) []string {
+	types := make([]string, 0, 3)
+	if a.exports12(cs) {
+		if _, err := export(cs); err == nil {
+			types = append(types, TLSExporter)
+		}
+	}
+	for _, typ := range bindingTypes {
+		if available(typ, cs, leaf) {
+			types = append(types, typ)
+		}
+	}
+	return types
+}
+
+// exports12: tls-exporter is asked for on a version where it may be missing.
+func (a *Authenticator) exports12(cs *tls.ConnectionState) bool {
+	return a.o.ExporterTLS12 && cs != nil && cs.Version == tls.VersionTLS12
+}
+
+// bindings are the channel bindings of the offer with their data.
+func (o *Offer) bindings() []Binding {
+	all := Bindings(o.tls, o.leaf)
+	if o.a.exports12(o.tls) {
+		if data, err := export(o.tls); err == nil {
 			all = slices.Insert(all, 0, Binding{TLSExporter, data})
 		}
 	}
@@ -70,15 +93,7 @@ func (o *Offer) Mechanisms() []string { return slices.Clone(o.mechanisms) }
 
 // ChannelBindings returns the types to advertise (XEP-0440 §2), best first. With
 // none the element must be left out.
-func (o *Offer) ChannelBindings() []string { return o.types() }
-
-func (o *Offer) types() []string {
-	var types []string
-	for _, b := range o.bindings {
-		types = append(types, b.Type)
-	}
-	return types
-}
+func (o *Offer) ChannelBindings() []string { return slices.Clone(o.types) }
 
 // Start begins an exchange with a mechanism of the offer that was listed. It is
 // [Authenticator.Start] with channel binding and with the protection of what was
@@ -93,11 +108,17 @@ func (o *Offer) Start(mechanism, host string) (*Exchange, error) {
 		return o.a.start(mechanism, host, 0, ServerConfig{}), nil
 	}
 	config := ServerConfig{
-		Plus: plus, Bindings: o.bindings, LenientY: o.a.o.LenientY,
+		Plus: plus, LenientY: o.a.o.LenientY,
 		PlusAdvertised: slices.ContainsFunc(o.listed, func(m string) bool { return strings.HasSuffix(m, suffixPlus) }),
 	}
+	if plus {
+		config.Bindings = o.bindings() // no client without it may use any
+	}
 	if !o.a.o.DisableListHash {
-		config.ListHash, config.TLSVersion = ListHash(h, o.listed, o.types()), o.version
+		config.ListHash = ListHash(h, o.listed, o.types)
+		if o.tls != nil {
+			config.TLSVersion = TLSVersionText(o.tls.Version)
+		}
 	}
 	return o.a.start(mechanism, host, h, config), nil
 }

@@ -103,27 +103,26 @@ func (a *Authenticator) match(ctx context.Context, c Credentials, account, prepa
 }
 
 // renew replaces keys that the policy finds missing or weak, now that the
-// password is known to be right, and returns the generation in force. It
-// returns ErrConflict if the credentials are no longer those that were
-// checked; other errors are failures. A login does not fail because keys
-// could not be replaced.
+// password is known to be right, and returns the generation in force, which stays:
+// whatever rests on it does so on the password, which is the same. It returns
+// ErrConflict if the credentials are no longer those that were checked; other
+// errors are failures. A login does not fail because keys could not be replaced.
 func (a *Authenticator) renew(ctx context.Context, account, prepared string, c Credentials) (int64, error) {
 	if c.Disabled || !c.stale(a.o.Policy) {
 		return c.Generation, a.confirmPlain(ctx, account, c.Generation)
 	}
-	var filled Credentials
+	var keys []Key
 	err := a.o.Pool.Do(ctx, func() (err error) {
-		filled, err = c.fill(prepared, a.o.Policy)
+		keys, err = c.lacking(prepared, a.o.Policy)
 		return err
 	})
-	var generation int64
 	if err == nil {
 		// A change of the password since the look-up wins.
-		generation, err = a.store.Update(ctx, account, c.Generation, filled)
+		err = a.store.Renew(ctx, account, c.Generation, keys)
 	}
 	switch {
 	case err == nil:
-		return generation, nil
+		return c.Generation, nil
 	case errors.Is(err, ErrConflict):
 		return 0, ErrConflict
 	case errors.Is(err, ErrNoAccount):

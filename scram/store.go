@@ -30,6 +30,11 @@ type Store interface {
 	// it changes nothing and returns ErrConflict, or ErrNoAccount. It does not
 	// retain k. An Update from the same generation replaces the key like others.
 	AddKey(ctx context.Context, account string, from int64, k Key) error
+	// Renew puts keys of the password that the account has in the place of those
+	// for the same hashes, or beside the others, in one step, if its generation is
+	// still from; the generation stays. Otherwise it changes nothing and returns
+	// ErrConflict, or ErrNoAccount. It does not retain keys.
+	Renew(ctx context.Context, account string, from int64, keys []Key) error
 }
 
 // Accounts is what a store offers beyond [Store] to those who register and

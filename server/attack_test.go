@@ -27,7 +27,11 @@ import (
 )
 
 // binder authenticates romeo, whose password is secret, with SCRAM.
-type binder struct{ *scram.Authenticator }
+type binder struct {
+	*scram.Authenticator
+	store *scram.Memory
+	keys  scram.Credentials
+}
 
 func newBinder(t testing.TB) binder {
 	t.Helper()
@@ -43,10 +47,14 @@ func makeBinder(ctx context.Context) (binder, error) {
 		return binder{}, err
 	}
 	store := new(scram.Memory)
-	if _, err := store.Create(ctx, "romeo@"+domain, c); err != nil {
-		return binder{}, err
-	}
-	return binder{scram.New(store, &scram.Options{Policy: policy})}, nil
+	b := binder{scram.New(store, &scram.Options{Policy: policy}), store, c}
+	return b, b.add(ctx, "romeo")
+}
+
+// add makes one more account with that password.
+func (b binder) add(ctx context.Context, local string) error {
+	_, err := b.store.Create(ctx, local+"@"+domain, b.keys)
+	return err
 }
 
 func (b binder) on(st *mux.Stream) *scram.Offer {

@@ -14,11 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/propolis-im/propolis/carbons"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/sasl2"
+	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // What the environment tells a child: how long it bears peers that do not read, and
-// whether it authenticates by SCRAM.
+// whether it authenticates by SCRAM, also with SASL2.
 const childEnv, scramEnv = "PROPOLIS_SERVER_CHILD", "PROPOLIS_SERVER_SCRAM"
 
 // child serves until its input ends, if the program was started for that. A line
@@ -38,6 +43,16 @@ func child() bool {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	var exts []mux.Extension
+	if os.Getenv(scramEnv) != "" {
+		for i := range batch {
+			if err := b.add(context.Background(), person(i)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+		exts = []mux.Extension{sasl2.New(fastBinder{b}, new(sasl2.Memory), nil), carbons.New(nil), smacks.New(nil, nil)}
+	}
 	// The defaults, but for numbers that one machine which plays many exceeds.
 	s, err := launch(context.Background(), func(o *server.Options) {
 		o.Limits = server.NoLimits()
@@ -45,7 +60,7 @@ func child() bool {
 		if os.Getenv(scramEnv) != "" {
 			o.SASL = b
 		}
-	})
+	}, exts...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -151,4 +166,15 @@ func (p *process) processorTime(t testing.TB) (sum time.Duration) {
 		sum += time.Duration(n)
 	}
 	return sum
+}
+
+// fastBinder is binder for package sasl2.
+type fastBinder struct{ binder }
+
+func (b fastBinder) Start(st *mux.Stream, mechanism, domain string) (sasl2.Exchange, error) {
+	return b.binder.Start(st, mechanism, domain)
+}
+
+func (fastBinder) Binding(st *mux.Stream, typ string) ([]byte, error) {
+	return scram.BindingData(typ, st.TLS(), st.Certificate())
 }

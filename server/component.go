@@ -58,16 +58,13 @@ func (c *conn) stanzaBytes() int {
 func (c *conn) Sent() uint64 { return c.nc.Sent() }
 
 // negotiateComponent is the first half of a component's connection.
-func (c *conn) negotiateComponent(ctx context.Context) {
+func (c *conn) negotiateComponent(ctx context.Context) error {
 	if err := c.srv.neg.ServeComponent(ctx, c.st, c, c.srv.opt.Components); err != nil {
-		c.end(err)
-		return
+		return err
 	}
-	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
-		c.end(err)
-		return
+	if err := c.setDeadline(time.Time{}); err != nil {
+		return err
 	}
-	c.out = nil
 	c.srv.log.Info("component connected", "component", c.st.Domain(), "addr", c.nc.RemoteAddr().String())
-	c.goOn()
+	return nil
 }

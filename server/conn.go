@@ -38,8 +38,9 @@ type conn struct {
 	started bool             // the header was read
 	lim     xmlscan.Limits
 	in      input
-	out     []byte // of the negotiation
-	noSpace bool   // white space between elements is refused
+	noSpace bool // white space between elements is refused
+
+	deadline time.Time // of reading, in the negotiation
 
 	stanzas, octets bucket
 	err             error // why the reading ended
@@ -49,7 +50,9 @@ type conn struct {
 	slow  atomic.Bool  // the peer is left unread for a while, see sleep
 
 	mu     sync.Mutex // writing and closing
-	opened bool       // our header was sent
+	out    []byte     // of the negotiation, not yet sent
+	outMem *[]byte    // pooled, where out is
+	opened bool       // our header was written
 	closed bool
 }
 
@@ -91,8 +94,7 @@ func (c *conn) Write(p []byte) error {
 	if c.closed {
 		return net.ErrClosed
 	}
-	_, err := c.w.Write(p)
-	return err
+	return c.write(p)
 }
 
 // RemoteAddr is where the peer is, for limits on addresses.
@@ -127,7 +129,7 @@ const closeTag = "</stream:stream>"
 // farewell writes the last bytes; the lock is held. What cannot be written any
 // more is not missed.
 func (c *conn) farewell(text string) {
-	if _, err := c.w.Write([]byte(text)); err != nil {
+	if c.write([]byte(text)) != nil {
 		return
 	}
 	if c.tls != nil {

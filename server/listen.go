@@ -101,10 +101,7 @@ func (s *Server) begin(tcp net.Conn, kind origin) {
 		return
 	}
 	s.counters.Connection(1)
-	go func() {
-		defer s.readers.Done()
-		c.negotiate(s.ctx)
-	}()
+	go c.live()
 }
 
 // forget is the end of a connection.

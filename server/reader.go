@@ -12,42 +12,36 @@ import (
 	"github.com/propolis-im/propolis/negotiate"
 )
 
-// negotiate is the first half of a connection's life, on the goroutine that
-// accepted it.
-func (c *conn) negotiate(ctx context.Context) {
-	if c.kind == component {
-		c.negotiateComponent(ctx)
-		return
-	}
-	if c.direct {
-		tctx, cancel := context.WithTimeout(ctx, min(tlsHandshake, c.srv.lim.Negotiation))
-		err := c.Secure(tctx)
-		cancel()
-		if err != nil {
-			c.end(err)
-			return
-		}
-		cs := c.tls.ConnectionState()
-		c.st.SetTLS(&cs)
-	}
-	if err := c.srv.neg.Serve(ctx, c.st, c); err != nil {
+// live is a connection's life, on the goroutine that accepted it.
+func (c *conn) live() {
+	defer c.srv.readers.Done()
+	var err error
+	c.srv.stacks.run(func() { err = c.negotiate(c.srv.ctx) })
+	if err != nil {
 		c.end(err)
 		return
 	}
-	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
-		c.end(err)
-		return
-	}
-	c.out = nil
-	c.srv.counters.Session(1)
-	c.goOn()
+	c.serve()
 }
 
-// goOn starts the second half.
-func (c *conn) goOn() {
-	// On a fresh goroutine: the stack of this one has grown in the handshake.
-	c.srv.readers.Add(1)
-	go c.serve()
+// negotiate is the first half.
+func (c *conn) negotiate(ctx context.Context) error {
+	if c.kind == component {
+		return c.negotiateComponent(ctx)
+	}
+	if c.direct {
+		if err := c.secure(time.Now().Add(min(tlsHandshake, c.srv.lim.Negotiation))); err != nil {
+			return err
+		}
+	}
+	if err := c.srv.neg.Serve(ctx, c.st, c); err != nil {
+		return err
+	}
+	if err := c.setDeadline(time.Time{}); err != nil {
+		return err
+	}
+	c.srv.counters.Session(1)
+	return nil
 }
 
 // tlsHandshake bounds a TLS handshake (core-im LC-21).
@@ -55,7 +49,6 @@ const tlsHandshake = 30 * time.Second
 
 // serve is the second half: stanzas.
 func (c *conn) serve() {
-	defer c.srv.readers.Done()
 	err := c.receive()
 	if c.kind != component {
 		c.srv.counters.Session(-1)

@@ -47,6 +47,7 @@ type Server struct {
 	directTLS *tls.Config
 	budget    *netio.Budget
 	admit     *admission
+	stacks    stacks
 
 	ctx     context.Context
 	cancel  context.CancelFunc

@@ -23,6 +23,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	defer close(s.stopped)
+	defer s.stacks.close()
 	s.stopping = true
 	for l := range s.listeners {
 		_ = l.Close() // Serve returns

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -67,7 +68,9 @@ func (c *conn) header(raw []byte) negotiate.Header {
 // WriteHeader implements negotiate.Transport. It always begins with an XML
 // declaration (core-im XS-6).
 func (c *conn) WriteHeader(h negotiate.Header) error {
-	b := append(c.out, "<?xml version='1.0'?><stream:stream xmlns='"+c.content()+"' xmlns:stream='http://etherx.jabber.org/streams'"...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := append(c.pending(), "<?xml version='1.0'?><stream:stream xmlns='"+c.content()+"' xmlns:stream='http://etherx.jabber.org/streams'"...)
 	for _, a := range [...]struct{ name, value string }{
 		{"from", h.From}, {"to", h.To}, {"id", h.ID}, {"version", h.Version}, {"xml:lang", h.Lang},
 	} {
@@ -77,7 +80,7 @@ func (c *conn) WriteHeader(h negotiate.Header) error {
 		b = append(append(append(b, ' '), a.name...), '=', '\'')
 		b = append(xmlwrite.AppendAttrValue(b, a.value), '\'')
 	}
-	c.out = append(b, '>')
+	c.out, c.opened = append(b, '>'), true
 	return nil
 }
 
@@ -109,23 +112,52 @@ func (c *conn) NoSpace(on bool) { c.noSpace = on }
 
 // WriteElement implements negotiate.Transport.
 func (c *conn) WriteElement(p []byte) error {
-	c.out = append(c.out, p...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out = append(c.pending(), p...)
 	return nil
 }
 
+// pending is what was written in the negotiation and not sent yet; the lock is
+// held.
+func (c *conn) pending() []byte {
+	if c.outMem == nil {
+		c.outMem = outputs.Get().(*[]byte)
+		c.out = (*c.outMem)[:0]
+	}
+	return c.out
+}
+
+// outputs have room for what answers a pipelined login.
+var outputs = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
 // Flush implements negotiate.Transport.
 func (c *conn) Flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.out) == 0 {
 		return nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
 		return net.ErrClosed
 	}
-	_, err := c.w.Write(c.out)
-	c.out = nil
-	c.opened = true // the first thing in a stream is the header
+	return c.write(nil)
+}
+
+// write sends what the negotiation has left, and p behind it, in one piece; the
+// lock is held.
+func (c *conn) write(p []byte) error {
+	if len(c.out) == 0 {
+		_, err := c.w.Write(p)
+		return err
+	}
+	all, mem := append(c.out, p...), c.outMem
+	c.out, c.outMem = nil, nil
+	_, err := c.w.Write(all)
+	if cap(all) <= 16<<10 {
+		*mem = all
+		outputs.Put(mem)
+	}
 	return err
 }
 
@@ -145,6 +177,12 @@ type connKey struct{}
 
 // Secure implements negotiate.Transport.
 func (c *conn) Secure(ctx context.Context) error {
+	deadline, _ := ctx.Deadline()
+	return c.secure(deadline)
+}
+
+// secure makes the TLS handshake until then.
+func (c *conn) secure(deadline time.Time) error {
 	config := c.srv.tls
 	if c.direct {
 		config = c.srv.directTLS
@@ -153,11 +191,17 @@ func (c *conn) Secure(ctx context.Context) error {
 	if err := c.nc.SetTLS(true); err != nil {
 		return err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = c.nc.SetReadDeadline(deadline) // a broken connection shows at once below
+	_ = c.setDeadline(deadline) // a broken connection shows at once below
+	q := &quiet{Conn: c.nc, c: c, hold: true}
+	t := tls.Server(q, config)
+	// The deadline is that of the connection, and whoever cancels closes it: a
+	// context that cannot end is cheaper.
+	err := t.HandshakeContext(context.WithValue(context.Background(), connKey{}, c))
+	if q.hold = false; err == nil && t.ConnectionState().Version < tls.VersionTLS13 {
+		err = q.release() // the peer waits for the end of the handshake
 	}
-	t := tls.Server(quiet{c.nc, c}, config)
-	if err := t.HandshakeContext(context.WithValue(ctx, connKey{}, c)); err != nil {
+	if err != nil {
+		_ = q.release() // an alert, if anything
 		return err
 	}
 	c.mu.Lock()
@@ -186,6 +230,7 @@ func (c *conn) Certificate() *tls.Certificate { return c.cert }
 
 // Restart implements negotiate.Transport.
 func (c *conn) Restart() {
+	c.Buffered() // white space behind the last element is no beginning of the next stream
 	c.started, c.ctx = false, nil
 	if c.sc != nil {
 		c.sc.Reset(c.lim)
@@ -225,30 +270,80 @@ func (c *conn) next(ctx context.Context) (xmlscan.Kind, []byte, error) {
 	}
 }
 
-// fill waits for more bytes. Nothing is held while it waits between elements.
+// fill waits for more bytes, once what was written has gone out. Nothing is held
+// while it waits between elements.
 func (c *conn) fill(ctx context.Context) error {
 	c.rest()
-	deadline, _ := ctx.Deadline()
-	if err := c.nc.SetReadDeadline(deadline); err != nil {
-		return err
+	if c.nc.Buffered() == 0 {
+		if err := c.Flush(); err != nil {
+			return err
+		}
+	}
+	if deadline, _ := ctx.Deadline(); !deadline.Equal(c.deadline) {
+		if err := c.setDeadline(deadline); err != nil {
+			return err
+		}
 	}
 	return c.read()
 }
 
-// quiet is what TLS reads from. Before it asks the network for more, what was
-// caused so far goes out: a record need not be there as a whole, nor have anything
-// for us in it.
+// setDeadline sets the time until which the negotiation waits for the peer.
+func (c *conn) setDeadline(t time.Time) error {
+	c.deadline = t
+	return c.nc.SetReadDeadline(t)
+}
+
+// quiet is what TLS reads from and writes to. Before it asks the network for more,
+// what was caused so far goes out: a record need not be there as a whole, nor have
+// anything for us in it.
+//
+// In the handshake it sends only when it waits. What is left at the end on TLS 1.3,
+// session tickets that nobody waits for, goes out with the first thing that is
+// written: a client speaks first.
 type quiet struct {
 	*netio.Conn
-	c *conn
+	c    *conn
+	hold bool   // in the handshake
+	held []byte // to be sent
 }
 
 // Read implements net.Conn.
-func (q quiet) Read(p []byte) (int, error) {
+func (q *quiet) Read(p []byte) (int, error) {
 	if q.Buffered() == 0 {
-		q.c.st.Flush()
+		if q.hold {
+			if err := q.release(); err != nil {
+				return 0, err
+			}
+		} else {
+			_ = q.c.Flush() // whoever waits on a broken connection gets the error
+			q.c.st.Flush()
+		}
 	}
 	return q.Conn.Read(p)
+}
+
+// Write implements net.Conn. TLS lets one goroutine do so at a time.
+func (q *quiet) Write(p []byte) (int, error) {
+	if q.hold {
+		q.held = append(q.held, p...)
+		return len(p), nil
+	}
+	if len(q.held) > 0 {
+		q.held = append(q.held, p...)
+		return len(p), q.release()
+	}
+	return q.Conn.Write(p)
+}
+
+// release sends what was held.
+func (q *quiet) release() error {
+	if len(q.held) == 0 {
+		return nil
+	}
+	p := q.held
+	q.held = nil
+	_, err := q.Conn.Write(p)
+	return err
 }
 
 // read waits for bytes and puts them into the input.

@@ -33,8 +33,18 @@ func (k *sink) askLater() {
 	case st.since >= k.x.opt.AskAfter, st.queue.len() == 1, k.high():
 		k.ask()
 	case st.since == 1:
-		k.arm(k.x.opt.AskWithin)
+		k.arm(k.x.within(k.s))
 	}
+}
+
+// within is how long the last stanzas wait for the question. It would wake a client
+// that nobody looks at (XEP-0198 §8.2), so there they mostly wait for a stanza that
+// does so anyway.
+func (x *Extension) within(s *mux.Session) time.Duration {
+	if x.opt.Idle != nil && x.opt.Idle(s) {
+		return x.opt.AskIdle
+	}
+	return x.opt.AskWithin
 }
 
 // high reports whether the bounds are near.

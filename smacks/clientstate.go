@@ -37,6 +37,12 @@ type ClientState struct {
 // Out is how many stanzas were sent.
 func (s *ClientState) Out() uint32 { return s.Acked + uint32(len(s.Unacked)) }
 
+// unsent reports whether h covers stanzas that no connection was there for.
+func (s *ClientState) unsent(h uint32) bool {
+	n := h - s.Acked
+	return n > 0 && uint64(n) <= uint64(len(s.Unacked)) && s.Unacked[n-1].Attempts == 0
+}
+
 // savedClient is the form in which a state is kept.
 type savedClient struct {
 	Version  int           `json:"v"`

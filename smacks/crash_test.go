@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mellium.im/xmlstream"
@@ -53,7 +54,7 @@ func TestFI28CrashBehindFeed(t *testing.T) {
 	for _, saved := range []bool{false, true} { // whether the session is saved while it is fed
 		for h := range uint32(7) {
 			t.Run(fmt.Sprint(saved, h), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
 					feed := bulk{make(chan []string)}
 					s := newSite(t, smacks.Options{}, feed)
 					romeo := s.Connect(t, romeoFull)
@@ -100,7 +101,8 @@ func TestFI28CrashBehindFeed(t *testing.T) {
 
 // A session that hibernates while it is fed, and then the process crashes.
 func TestFI28CrashWhileFed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		feed := bulk{make(chan []string)}
 		s := newSite(t, smacks.Options{}, feed)
 		romeo := s.Connect(t, romeoFull)
@@ -124,7 +126,8 @@ func TestFI28CrashWhileFed(t *testing.T) {
 // Crashes one after another, in between a shutdown while nothing is known of what
 // was sent.
 func TestFI28CrashesInARow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		feed := bulk{make(chan []string)}
 		s := newSite(t, smacks.Options{}, feed)
 		romeo := s.Connect(t, romeoFull)
@@ -163,7 +166,8 @@ func TestFI28CrashesInARow(t *testing.T) {
 
 // Nothing of a take-over is on the wire before the store knows of it.
 func TestFI28CrashDuringResumption(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		p := newPhone(t, s)
@@ -184,7 +188,7 @@ func TestFI28CrashDuringResumption(t *testing.T) {
 // A stanza, what it leads to and that it counts are there together, or not at all.
 func TestFI28CrashBetweenCommits(t *testing.T) {
 	for _, committed := range []bool{false, true} {
-		bubbleIn(t, fmt.Sprint(committed), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			s := newSite(t, smacks.Options{})
 			romeo := s.Connect(t, romeoFull)
 			romeo.Send("<presence/>", "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
@@ -216,14 +220,11 @@ func TestFI28CrashBetweenCommits(t *testing.T) {
 	}
 }
 
-func bubbleIn(t *testing.T, name string, f func(t *testing.T)) {
-	t.Run(name, func(t *testing.T) { bubble(t, f) })
-}
-
 // The order of commits is that of the stanzas, so that what counts is always all up
 // to one.
 func TestFI28SlowStanzaBeforeFastOne(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		s := newSite(t, smacks.Options{}, slowArrival{gate})
 		p := newPhone(t, s)
@@ -255,7 +256,8 @@ func (x slowArrival) Register(r *mux.Registry) error {
 }
 
 func TestFI28FailedCommit(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		p := newPhone(t, s)
 		romeo := s.Connect(t, romeoFull)
@@ -271,7 +273,8 @@ func TestFI28FailedCommit(t *testing.T) {
 
 // A session that is told of its end while it waits, restored or not, ends once.
 func TestFI27Restart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		feed := bulk{make(chan []string)}
 		s := newSite(t, smacks.Options{}, feed)
 		romeo := s.Connect(t, romeoFull)
@@ -318,7 +321,8 @@ func TestFI27Restart(t *testing.T) {
 // Without a store of its own nothing is promised across a shutdown: who waits or is
 // there gets its messages disposed of in time.
 func TestShutdownWithoutStore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h := muxtest.NewHost(t)
 		h.AddAccount("romeo@example.net", "juliet@example.net")
 		h.Open(&mux.Options{Sessions: new(mux.MemorySessions)}, smacks.New(nil, nil))
@@ -330,5 +334,43 @@ func TestShutdownWithoutStore(t *testing.T) {
 		juliet.ExpectClosed("system-shutdown")
 		c := resume(t, h, token, "0")
 		c.Expect(unknown)
+	})
+}
+
+// fanOut sends a copy of each message for juliet on to mercutio, in the same Work.
+type fanOut struct{}
+
+func (fanOut) Name() string { return "fan-out" }
+
+func (fanOut) Register(r *mux.Registry) error {
+	mercutio := mux.MustParseAddress("mercutio@example.net")
+	r.Observe(mux.ToAccount, mux.Message, func(ctx context.Context, e *mux.Event) {
+		if e.Account != mercutio {
+			e.SendItem(ctx, mux.Item{Stanza: e.Stanza, To: mercutio})
+		}
+	})
+	return nil
+}
+
+// A session is saved while the Work of a stanza that it has is still open: the store
+// has the stanza once, wherever the writes come from.
+func TestSavedWhileWorkIsOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := newSite(t, smacks.Options{}, slowArrival{gate}, fanOut{})
+		romeo := s.Connect(t, romeoFull)
+		juliet, _ := enabled(t, s.Host)
+		juliet.Session.Put(mux.Item{Stanza: must(t, "<message id='untraced'/>")})
+		romeo.Send(chat("1")) // waits for mercutio
+		juliet.Clear()
+		juliet.Drop() // and the session is saved
+		close(gate)
+		s.Settle()
+		saved, err := s.store.Load(t.Context(), time.Now())
+		if err != nil || len(saved) != 1 || len(saved[0].Entries) != 2 {
+			t.Errorf("kept: %+v, %v", saved, err)
+		}
+		romeo.Clear()
 	})
 }

@@ -52,15 +52,21 @@ func (x *Extension) unknown(_ context.Context, e *mux.Event) (mux.Verdict, error
 // answer is sent in a turn, together with what the store has to know.
 func (x *Extension) enable(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s, el := e.Session, e.Stanza
-	again := false
+	was := off
 	s.Sync(func() {
 		st := x.key.Of(s)
-		if again = st.phase != off; !again {
+		switch was = st.phase; was {
+		case off:
 			x.prepare(s, e.Origin(), el.Attr("resume"), el.Attr("max"))
+		case enabling:
+			st.refuses++ // behind the answer to the first
 		}
 	})
-	if again {
+	switch was {
+	case on:
 		return mux.Done, say(s, failed(unexpected)) // smacks SM-11
+	case enabling:
+		return mux.Done, nil
 	}
 	s.Mux().Go(e.Account, func(_ context.Context, e *mux.Event) {
 		reply, err := mux.Parse([]byte(x.enabled(s)))
@@ -253,7 +259,7 @@ func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
 	case st.since >= x.opt.AskAfter || k.high():
 		k.ask()
 	default:
-		k.arm(x.opt.AskWithin)
+		k.arm(x.within(s))
 	}
 	return true
 }

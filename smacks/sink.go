@@ -21,6 +21,7 @@ var (
 	_ mux.Keeper   = (*sink)(nil)
 	_ mux.Asker    = (*sink)(nil)
 	_ mux.Waiter   = (*sink)(nil)
+	_ mux.Pauser   = (*sink)(nil)
 	_ mux.Tracker  = (*sink)(nil)
 )
 
@@ -70,7 +71,12 @@ func (k *sink) begin() {
 		st.owes = false
 		k.x.tell(k.s, st)
 	}
+	for ; st.refuses > 0; st.refuses-- {
+		_ = k.s.Wire().Put(&mux.Item{Stanza: enabledAlready, Flags: mux.Service}) // a broken stream is noticed elsewhere
+	}
 }
+
+var enabledAlready = fixed(string(failed(unexpected)))
 
 // full reports whether one more is too much (core-im LIM-17). A session without a
 // connection must not keep the old and pass by the new.
@@ -81,6 +87,13 @@ func (k *sink) full(it *mux.Item) bool {
 	}
 	q := &k.st.queue
 	return q.len() >= n || q.bytes+size(it) > b && q.len() > 0
+}
+
+// Pause implements [mux.Pauser]: bulk leaves room for what is live. The client was asked
+// to acknowledge by then.
+func (k *sink) Pause() bool {
+	q := &k.st.queue
+	return k.st.phase == on && k.st.live && (q.len() > k.x.opt.MaxQueue/2 || q.bytes > k.x.opt.MaxBytes/2)
 }
 
 // keep gives the store an entry, with what else it has to know.

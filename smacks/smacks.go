@@ -13,12 +13,26 @@
 //
 // # What a crash may lose
 //
-// Nothing that was acknowledged to its sender. Of what has no durable trace, such
-// as presence of contacts, answers to requests and results from an archive, a
-// session that is resumed after a crash may miss what had been sent and not
-// arrived. Acknowledgements of clients become durable with the next message, or
+// Nothing that was acknowledged to its sender. What is sent in the course of a
+// stanza's work is in the store before it is on the wire, with its number; so a
+// session that is resumed after a crash misses nothing of it and gets nothing
+// twice. What is pulled by [mux.Session.Feed], such as results from an archive, or
+// put by a timer leaves no trace: of that what had been sent and not arrived is not
+// sent again. Acknowledgements of clients become durable with the next stanza, or
 // after [Options.NoteWithin]; what was acknowledged after that and before a crash
 // comes again to a client that does not resume, with the same stanza-id.
+//
+// Requests that are answered later than at once may never be, if a crash comes in
+// between and the client has sent something else behind them.
+//
+// Give the extension to mux.New before those that refuse stanzas, so that what
+// these refuse is noted as handled as well.
+//
+// # Clients
+//
+// [Client] is the other side, for programs that use mellium.im/xmpp: one session of
+// mellium over many connections. Requests that wait for an answer when a process
+// ends do not survive it: in the next one their answers are nobody's.
 //
 // # Security
 //
@@ -58,6 +72,12 @@ type Options struct {
 	// 10; AskWithin how long the last ones wait for that, 0 for 2 s.
 	AskAfter  int
 	AskWithin time.Duration
+	// Idle reports whether nobody looks at a session's client (XEP-0352), so that
+	// being asked alone would wake it for nothing; then AskIdle, 0 for 60 s, holds in
+	// place of AskWithin. It is called under the session's lock and must not wait. nil
+	// is for never.
+	Idle    func(s *mux.Session) bool
+	AskIdle time.Duration
 	// AckTimeout is how long a client may take to answer, 0 for 60 s. Then its
 	// connection counts as broken.
 	AckTimeout time.Duration
@@ -82,6 +102,7 @@ func (o *Options) withDefaults() Options {
 	orElse(&d.MaxWaiting, 10)
 	orElse(&d.AskAfter, 10)
 	orElse(&d.AskWithin, 2*time.Second)
+	orElse(&d.AskIdle, 60*time.Second)
 	orElse(&d.AckTimeout, 60*time.Second)
 	orElse(&d.NoteWithin, 250*time.Millisecond)
 	if d.Logger == nil {

@@ -3,6 +3,7 @@ package smacks
 import (
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,15 +22,16 @@ const (
 // state is what a session has. It is touched under the session's lock, except for
 // what is atomic.
 type state struct {
-	phase  phase
-	resume bool     // may be resumed
-	secret [32]byte // SHA-256 of the secret part of the token
-	window time.Duration
-	base   uint32 // stanzas received before it was enabled
-	begun  bool   // those are handled
-	owes   bool   // an acknowledgement, as soon as it is on
-	tells  bool   // another when what was received up to heard is handled
-	heard  uint32
+	phase   phase
+	resume  bool     // may be resumed
+	secret  [32]byte // SHA-256 of the secret part of the token
+	window  time.Duration
+	base    uint32 // stanzas received before it was enabled
+	begun   bool   // those are handled
+	owes    bool   // an acknowledgement, as soon as it is on
+	refuses int    // so many more requests to enable it, then
+	tells   bool   // another when what was received up to heard is handled
+	heard   uint32
 
 	queue window
 
@@ -88,6 +90,9 @@ func (w *window) push(e entry) {
 		clear(w.entries[n:])
 		w.entries, w.head = w.entries[:n], 0
 	}
+	if w.entries == nil {
+		w.entries = spare.Get().(*[spareEntries]entry)[:0]
+	}
 	w.entries = append(w.entries, e)
 	w.bytes += size(&e.item)
 }
@@ -110,14 +115,16 @@ func (w *window) drop(n int) {
 	}
 }
 
-// keepEntries is how many slots an empty window keeps.
-const keepEntries = 4
+// spare are slots of windows that have become empty: an idle session has none.
+var spare = sync.Pool{New: func() any { return new([spareEntries]entry) }}
+
+const spareEntries = 16
 
 func (w *window) reset() {
-	if cap(w.entries) > keepEntries {
-		w.entries = nil
+	if cap(w.entries) == spareEntries {
+		spare.Put((*[spareEntries]entry)(w.entries[:spareEntries])) // all are zero
 	}
-	w.entries, w.head, w.bytes = w.entries[:0], 0, 0
+	w.entries, w.head, w.bytes = nil, 0, 0
 }
 
 func (w *window) all() []entry { return w.entries[w.head:] }

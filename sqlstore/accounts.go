@@ -103,7 +103,29 @@ func (a *Accounts) Update(ctx context.Context, account string, from int64, c scr
 
 // AddKey implements [scram.Store].
 func (a *Accounts) AddKey(ctx context.Context, account string, from int64, k scram.Key) error {
-	_, err := a.change(ctx, "upgrade", account, func(ctx context.Context, tx *Tx) (int64, error, error) {
+	return a.addKeys(ctx, "upgrade", account, from, []scram.Key{k}, func(ctx context.Context, tx *Tx) (has bool, err error) {
+		err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM credential_key WHERE account = ? AND mechanism = ?)", account, k.Hash.Mechanism()).Scan(&has)
+		return has, err
+	})
+}
+
+// Renew implements [scram.Store].
+func (a *Accounts) Renew(ctx context.Context, account string, from int64, keys []scram.Key) error {
+	return a.addKeys(ctx, "renew", account, from, keys, func(ctx context.Context, tx *Tx) (bool, error) {
+		for _, k := range keys {
+			if _, err := tx.Exec(ctx, "DELETE FROM credential_key WHERE account = ? AND mechanism = ?", account, k.Hash.Mechanism()); err != nil {
+				return false, err
+			}
+		}
+		return false, nil
+	})
+}
+
+// addKeys adds keys to those of a generation, which stays, if room finds nothing
+// against it or makes room.
+func (a *Accounts) addKeys(ctx context.Context, what, account string, from int64, keys []scram.Key,
+	room func(ctx context.Context, tx *Tx) (conflict bool, err error)) error {
+	_, err := a.change(ctx, what, account, func(ctx context.Context, tx *Tx) (int64, error, error) {
 		current, err := generationOf(ctx, tx, account)
 		switch {
 		case err != nil:
@@ -113,25 +135,27 @@ func (a *Accounts) AddKey(ctx context.Context, account string, from int64, k scr
 		case current != from:
 			return 0, scram.ErrConflict, nil
 		}
-		var has bool
-		err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM credential_key WHERE account = ? AND mechanism = ?)", account, k.Hash.Mechanism()).Scan(&has)
-		if err != nil || has {
+		if conflict, err := room(ctx, tx); err != nil || conflict {
 			return 0, scram.ErrConflict, err // err goes first
 		}
 		if _, err := tx.Exec(ctx, "UPDATE credential SET updated = ? WHERE account = ?", time.Now().UnixMicro(), account); err != nil {
 			return 0, nil, err
 		}
-		return 0, nil, writeKeys(ctx, tx, account, []scram.Key{k})
+		return 0, nil, writeKeys(ctx, tx, account, keys)
 	})
 	return err
 }
 
-// Create implements [scram.Accounts].
+// Create implements [scram.Accounts]. A new account inherits nothing.
 func (a *Accounts) Create(ctx context.Context, account string, c scram.Credentials) (generation int64, err error) {
 	return a.change(ctx, "create", account, func(ctx context.Context, tx *Tx) (int64, error, error) {
 		current, err := generationOf(ctx, tx, account)
 		if err != nil || current != 0 {
 			return 0, scram.ErrExists, err // err goes first
+		}
+		// What was on its way to a removed account may have been written behind that.
+		if err := removeData(ctx, tx, account); err != nil {
+			return 0, nil, err
 		}
 		next, err := nextGeneration(ctx, tx)
 		if err != nil {

@@ -168,6 +168,27 @@ func tables(t *testing.T, d *DB) []string {
 	return names
 }
 
+// TestCreateInheritsNothing: what was written for an account behind its removal, before
+// a crash, is not there for whoever gets the name next.
+func TestCreateInheritsNothing(t *testing.T) {
+	t.Parallel()
+	d := temp(t, nil)
+	juliet := mux.MustParseAddress("juliet@example.net")
+	d.Submit([]mux.Write{
+		d.Offline().Add(juliet, offline.Message{ID: "x"}),
+		d.Archives().Append(juliet, archive.Entry{ID: "x", With: juliet, Stanza: []byte("<message/>")}),
+	})
+	_, err := d.Accounts().Create(t.Context(), juliet.String(), credentials(16, 4096))
+	must(t, err)
+	u, err := d.Offline().Usage(t.Context(), juliet)
+	must(t, err)
+	p, err := d.Archives().Page(t.Context(), juliet, archive.Query{Max: 1})
+	must(t, err)
+	if u.Messages+len(p.Entries) != 0 {
+		t.Errorf("%d messages wait, %d are archived", u.Messages, len(p.Entries))
+	}
+}
+
 // TestRemoveAccount looks into every table that has rows of accounts.
 func TestRemoveAccount(t *testing.T) {
 	t.Parallel()

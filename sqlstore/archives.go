@@ -166,22 +166,77 @@ func (tx *Tx) trim(ctx context.Context, end *tail, r archive.Removal) error {
 	return err
 }
 
+// How much of a removed archive goes at a time, so that nobody waits long for the
+// store: as much as is removed at once, and what is removed later. Until then it is
+// nobody's.
+const (
+	removeAtOnce = 10_000
+	removeLater  = 2000
+)
+
 // removeArchive removes all of an archive.
 func removeArchive(ctx context.Context, tx *Tx, account string) error {
-	delete(tx.tails, account)
-	for _, query := range removeArchives {
-		if _, err := tx.Exec(ctx, query, account); err != nil {
-			return err
-		}
+	var number int64
+	err := tx.QueryRow(ctx, "SELECT number FROM archive WHERE account = ?", account).Scan(&number)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	} else if err != nil {
+		return err
 	}
+	delete(tx.tails, account)
+	all, err := tx.removePart(ctx, number, removeAtOnce)
+	if err != nil || all {
+		return err
+	}
+	if _, err := tx.Exec(ctx, disown, number); err != nil {
+		return err
+	}
+	tx.purge()
 	return nil
 }
 
-// removeArchives are the removals of archives, in their order.
-var removeArchives = []string{
-	`DELETE FROM archive_message WHERE id > (SELECT number << 36 FROM archive WHERE account = ?1)
-AND id < (SELECT number + 1 << 36 FROM archive WHERE account = ?1)`,
-	"DELETE FROM archive WHERE account = ?",
+// Archives that are nobody's any more are named in a way that no account can be.
+const (
+	disown   = "UPDATE archive SET account = '/' || number WHERE number = ?"
+	disowned = "SELECT number FROM archive WHERE account >= '/' AND account < '0' LIMIT 1"
+)
+
+const removePart = `DELETE FROM archive_message WHERE id IN
+(SELECT id FROM archive_message WHERE id > ?1 << 36 AND id < ?1 + 1 << 36 ORDER BY id LIMIT ?2)`
+
+// removePart removes the oldest messages of an archive, and the archive itself if that
+// were all.
+func (tx *Tx) removePart(ctx context.Context, number int64, most int) (all bool, err error) {
+	r, err := tx.Exec(ctx, removePart, number, most)
+	if err != nil {
+		return false, err
+	}
+	if n, err := r.RowsAffected(); err != nil || n == int64(most) {
+		return false, err
+	}
+	_, err = tx.Exec(ctx, "DELETE FROM archive WHERE number = ?", number)
+	return true, err
+}
+
+// purge removes what is nobody's any more, a little at a time, until nothing is left or
+// the DB is closed.
+func (d *DB) purge() {
+	for more := true; more; {
+		err := d.w.do(context.Background(), func(ctx context.Context, tx *Tx) error {
+			var number int64
+			err := tx.QueryRow(ctx, disowned).Scan(&number)
+			if more = err == nil; errors.Is(err, sql.ErrNoRows) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			_, err = tx.removePart(ctx, number, removeLater)
+			return err
+		})
+		if err != nil {
+			return // what is left goes when the DB is opened the next time
+		}
+	}
 }
 
 // Archives implements [archive.Lister].
@@ -193,11 +248,13 @@ func (s *Archives) Archives(ctx context.Context, after mux.Address, limit int) (
 	return list, nil
 }
 
+const listArchives = "SELECT account FROM archive WHERE account > ? AND NOT (account >= '/' AND account < '0') ORDER BY account LIMIT ?"
+
 func (s *Archives) list(ctx context.Context, after string, limit int) (list []mux.Address, err error) {
 	if err := s.d.settle(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := s.d.read.QueryContext(ctx, "SELECT account FROM archive WHERE account > ? ORDER BY account LIMIT ?", after, limit)
+	rows, err := s.d.read.QueryContext(ctx, listArchives, after, limit)
 	if err != nil {
 		return nil, err
 	}

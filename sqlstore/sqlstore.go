@@ -101,10 +101,15 @@ func Open(ctx context.Context, path string, o *Options) (_ *DB, err error) {
 			return nil, fmt.Errorf("sqlstore: %w", err)
 		}
 	}
-	d.w.start(&transaction{db: d.write}, options)
+	purge := func() { go d.purge() }
+	d.w.start(&transaction{db: d.write, purge: purge}, options)
 	if d.epoch, err = d.renewEpoch(ctx, kept); err != nil {
 		d.w.stop()
 		return nil, err
+	}
+	var number int64
+	if d.read.QueryRowContext(ctx, disowned).Scan(&number) == nil {
+		purge() // the last process did not end with it
 	}
 	return d, nil
 }

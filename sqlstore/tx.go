@@ -27,6 +27,7 @@ type Tx struct {
 	stmts map[string]*sql.Stmt
 	err   error // the first error of Exec in this submission
 	tails map[string]*tail
+	purge func() // has what is nobody's any more removed, later
 }
 
 // maxStmts bounds the statements kept prepared; there are about twenty.
@@ -109,9 +110,10 @@ func (o *operation) end(err error) {
 
 // transaction runs batches on the one connection that writes.
 type transaction struct {
-	db  *sql.DB
-	log *slog.Logger
-	tx  *Tx // nil when there is no connection
+	db    *sql.DB
+	log   *slog.Logger
+	purge func()
+	tx    *Tx // nil when there is no connection
 }
 
 // apply runs the submissions from up to to in one transaction and commits it.
@@ -162,7 +164,7 @@ func (t *transaction) begin(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.tx = &Tx{conn: conn, stmts: make(map[string]*sql.Stmt), tails: make(map[string]*tail)}
+		t.tx = &Tx{conn: conn, stmts: make(map[string]*sql.Stmt), tails: make(map[string]*tail), purge: t.purge}
 	}
 	if _, err := t.tx.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		t.discard()

@@ -130,3 +130,42 @@ func TestRestartKeepsBoth(t *testing.T) {
 		})
 	}
 }
+
+// TestAskedLessOften is CSI-23a: an inactive client is asked to acknowledge together
+// with what wakes it anyway, and else a minute later.
+func TestAskedLessOften(t *testing.T) {
+	t.Parallel()
+	for _, away := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			message := stimuli[2]
+			if away {
+				w.phone.Send(inactive)
+			}
+			for _, id := range []string{"1", "2", "3"} {
+				message.send(w, "a", id)
+			}
+			if got, asked := w.got(); got != "1 2 3" || asked != 1 {
+				t.Errorf("got %s and was asked %d times", got, asked)
+			}
+			w.phone.Send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+			time.Sleep(50 * time.Second)
+			synctest.Wait()
+			want := 1
+			if away {
+				want = 0
+			}
+			if _, asked := w.got(); asked != want {
+				t.Errorf("inactive %t: asked %d times within 50 s", away, asked)
+			}
+			if away {
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if _, asked := w.got(); asked != 1 {
+					t.Errorf("asked %d times within a minute", asked)
+				}
+			}
+			w.counted()
+		})
+	}
+}

@@ -66,7 +66,8 @@ func newWorld(t *testing.T, o *csi.Options) *world {
 }
 
 func (w *world) extensions() []mux.Extension {
-	w.held, w.sent = csi.New(w.opt), smacks.New(&w.store, nil)
+	w.held = csi.New(w.opt)
+	w.sent = smacks.New(&w.store, &smacks.Options{Idle: w.held.Inactive})
 	return []mux.Extension{w.kept, carbons.New(nil), w.sent, w.held}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/carbons"
 	"github.com/propolis-im/propolis/component"
 	"github.com/propolis-im/propolis/csi"
@@ -70,11 +71,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return nil, nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
-	inRoster := func(ctx context.Context, e *mux.Event, contact mux.Address) bool {
-		from, to := contacts.Subscription(ctx, e, contact)
-		return from || to
-	}
-	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: inRoster, Waits: waits, Logger: log})
+	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: contacts.Listed, Waits: waits, Logger: log})
 	limits, limiter := new(server.Limits), register.Limiter(nil)
 	if !cfg.Limits {
 		limits, limiter = server.NoLimits(), register.Unlimited{}
@@ -102,6 +99,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		register.New(people, &register.Options{Open: cfg.Registration == config.Open, Limiter: limiter, Logger: log}),
 		contacts,
 		present,
+		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Changed: events.Wants, Restored: events.Known, Logger: log}),
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),

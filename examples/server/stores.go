@@ -13,6 +13,7 @@ import (
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
+	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
@@ -60,6 +61,7 @@ type stores struct {
 	clients   sasl2.Store
 	archives  archives
 	offline   offline.Store
+	caps      caps.Store
 	sessions  mux.SessionStore
 	streams   smacks.Store  // nil as sessions
 	committer mux.Committer // nil: nothing survives, nothing waits
@@ -77,7 +79,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
 			private: &private.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
-			archives: &archive.Memory{}, offline: &offline.Memory{}, nodes: &pep.Memory{},
+			archives: &archive.Memory{}, offline: &offline.Memory{}, nodes: &pep.Memory{}, caps: &caps.Memory{},
 			close: func() error { return nil },
 		}
 		_, _ = rand.Read(s.secret[:]) // never fails
@@ -91,7 +93,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
 		private: db.Private(), vcards: db.VCards(), clients: db.Clients(),
-		archives: db.Archives(), offline: db.Offline(), nodes: db.PEP(),
+		archives: db.Archives(), offline: db.Offline(), nodes: db.PEP(), caps: db.Caps(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
 	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {

@@ -36,6 +36,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"update", testUpdate},
 		{"update from an old generation", testConflict},
 		{"add a key", testAddKey},
+		{"renew keys", testRenew},
 		{"no keys", testNoKeys},
 		{"remove then create again", testRemove},
 		{"values are copied", testCopies},
@@ -222,6 +223,32 @@ func testAddKey(t *testing.T, s Store) {
 	wantKeys(t, lookup(t, s, account), sample(3))
 }
 
+// testRenew: keys for some hashes, and only of the password that is in force.
+func testRenew(t *testing.T, s Store) {
+	wantError(t, "Renew without an account", s.Renew(t.Context(), account, 1, []scram.Key{key(scram.SHA1, 1)}), scram.ErrNoAccount)
+	from := create(t, s, account, scram.Credentials{Keys: []scram.Key{key(scram.SHA1, 1), key(scram.SHA256, 1)}, Disabled: true})
+	create(t, s, "romeo@example.net", sample(9))
+	given := []scram.Key{key(scram.SHA256, 2), key(scram.SHA512, 2)}
+	for _, old := range []int64{0, from + 1000} {
+		wantError(t, "Renew from another generation", s.Renew(t.Context(), account, old, given), scram.ErrConflict)
+	}
+	if err := s.Renew(t.Context(), account, from, given); err != nil {
+		t.Fatalf("Renew: %v", err)
+	}
+	given[0].StoredKey[0] ^= 0xff
+	got := lookup(t, s, account)
+	wantKeys(t, got, scram.Credentials{Keys: []scram.Key{key(scram.SHA1, 1), key(scram.SHA256, 2), key(scram.SHA512, 2)}})
+	if got.Generation != from || !got.Disabled {
+		t.Errorf("Renew changed more: generation %d after %d, disabled %v", got.Generation, from, got.Disabled)
+	}
+	wantKeys(t, lookup(t, s, "romeo@example.net"), sample(9))
+	if _, err := s.Update(t.Context(), account, from, sample(3)); err != nil {
+		t.Fatalf("Update: %v", err)
+	}
+	wantError(t, "Renew after a change", s.Renew(t.Context(), account, from, given), scram.ErrConflict)
+	wantKeys(t, lookup(t, s, account), sample(3))
+}
+
 func testNoKeys(t *testing.T, s Store) {
 	from := create(t, s, account, scram.Credentials{})
 	wantKeys(t, lookup(t, s, account), scram.Credentials{})
@@ -305,6 +332,7 @@ func testContext(t *testing.T, s Store) {
 	_, err = s.Create(ctx, "romeo@example.net", sample(2))
 	wantError(t, "Create", err, context.Canceled)
 	wantError(t, "Remove", s.Remove(ctx, account), context.Canceled)
+	wantError(t, "Renew", s.Renew(ctx, "romeo@example.net", from, []scram.Key{key(scram.SHA1, 2)}), context.Canceled)
 	wantError(t, "AddKey", s.AddKey(ctx, "romeo@example.net", from, key(scram.SHA1, 2)), context.Canceled)
 	wantKeys(t, lookup(t, s, account), sample(1))
 }

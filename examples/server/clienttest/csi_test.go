@@ -24,3 +24,17 @@ func TestCSI(t *testing.T) {
 		})
 	}
 }
+
+// TestCSIOfXMPPJS: the same with the other library, which has no plugin for it.
+func TestCSIOfXMPPJS(t *testing.T) {
+	s := startServer(t)
+	for _, via := range s.transports() {
+		t.Run(via.name, func(t *testing.T) {
+			x := xmppjs(t, s, via, password, "csi", alice, bob)
+			for _, line := range []string{"message ok", "active ok"} {
+				x.expect(t, line, limit)
+			}
+			x.done(t, limit)
+		})
+	}
+}

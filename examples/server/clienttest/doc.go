@@ -1,7 +1,8 @@
 // Package clienttest drives real XMPP clients against the reference server:
 // slixmpp, @xmpp/client, profanity and go-sendxmpp, over STARTTLS (RFC 6120 §5)
 // and direct TLS (XEP-0368), the second with SASL2, Bind 2 and tokens (XEP-0388,
-// XEP-0386, XEP-0484).
+// XEP-0386, XEP-0484). Some of them also drive the server of examples/embed, which is
+// somebody else's but for two extensions.
 //
 // The tests are behind the build tag clients, because they need programs that
 // Go does not bring:

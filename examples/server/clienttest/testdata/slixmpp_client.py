@@ -299,10 +299,10 @@ async def run_roster(account):
     await x.leave()
 
 
-async def run_driven(address):
+async def run_driven(address, *without):
     """Does what standard input says, an array of JSON a line, until "leave", and
     prints what arrives: presence, messages, copies of messages, and pushes of the
-    roster."""
+    roster, which is not asked for with a second argument "roster"."""
     x = Client(address)
     x.register_plugin("xep_0280")
 
@@ -335,7 +335,11 @@ async def run_driven(address):
     x.add_event_handler("carbon_received", copy("received"))
     x.add_event_handler("carbon_sent", copy("sent"))
     x.add_event_handler("roster_update", roster)
-    await x.online()
+    if "roster" in without:
+        await x.login()
+        x.send_presence()
+    else:
+        await x.online()
     print(f"online {x.boundjid}", flush=True)
     does = {
         "chat": lambda to, body: x.send_message(mto=to, mbody=body, mtype="chat"),
@@ -355,6 +359,74 @@ async def run_driven(address):
         done = does[verb](*args)
         if verb in ("item", "remove", "carbons"):
             await asyncio.wait_for(done, WAIT)
+    await x.leave()
+
+
+class Resumer(Client):
+    """A client with stream management, which notes late messages as well."""
+
+    def __init__(self, account):
+        super().__init__(account, mechanisms=["PLAIN"])
+        self.register_plugin("xep_0198")
+        self.bodies = []
+        for name in ("sm_enabled", "sm_failed", "session_resumed"):
+            self.add_event_handler(name, lambda data, name=name: self.note(name, data))
+
+    def note(self, name, data):
+        if name == "message" and data["body"]:
+            self.bodies.append(data["body"])
+        self.seen.append((name, data))
+        self.arrived.set()
+
+
+async def commands():
+    """Standard input, line by line, split at spaces."""
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := await lines.readline():
+        yield line.decode().split()
+
+
+async def run_resume(account, other):
+    """Loses its connection at "away" and resumes at "back ADDR"; meanwhile somebody
+    else sends messages, all of which must be there once and in order. Ends with
+    "leave"."""
+    x, y = Resumer(account), await Client(other, mechanisms=["PLAIN"]).online()
+    await x.online()
+    await x.expect("stream management", lambda name, _: name == "sm_enabled")
+    await x["xep_0199"].ping(x.requested_jid.domain, timeout=WAIT)  # it is available
+    jid, n, losses = str(x.boundjid), 0, 0
+    y.send_message(mto=account, mbody="0", mtype="chat")
+    await x.expect_message(other, "0")
+    print("online", flush=True)
+    async for verb, *args in commands():
+        if verb == "leave":
+            break
+        if verb == "away":
+            if args == ["cut"]:
+                x.transport.abort()
+            await x.expect("end of the connection", lambda name, _: name == "disconnected")
+            if args != ["cut"]:
+                await y.expect("end of the connection", lambda name, _: name == "disconnected")
+                y = None
+            losses += 1
+            print(f"away {losses}", flush=True)
+            continue
+        os.environ["ADDR"] = args[0]
+        y = y or await Resumer(other).online()
+        for i in range(3):
+            n += 1
+            y.send_message(mto=jid, mbody=str(n), mtype="chat")
+        x.dial()
+        name, _ = await x.expect("resumption", lambda name, _: name in ("session_resumed", "session_start", "sm_failed"))
+        demand(name == "session_resumed" and str(x.boundjid) == jid, f"{x.boundjid}: {name}")
+        await x.expect_message(other, str(n))
+        await x["xep_0199"].ping(x.requested_jid.domain, timeout=WAIT)
+        demand(x.bodies == [str(i) for i in range(n + 1)], f"messages {x.bodies}")
+        x.send_message(mto=other, mbody=f"back {n}", mtype="chat")
+        await y.expect_message(account, f"back {n}")
+        print(f"resumed {losses}", flush=True)
+    await y.leave()
     await x.leave()
 
 

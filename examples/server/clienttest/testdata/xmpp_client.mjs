@@ -220,6 +220,180 @@ const commands = {
     await x.leave();
   },
 
+  // Loses its connection at "away" and resumes at "back SERVICE"; see run_resume.
+  // The library's stream management does not count answers to its own iqCaller, so
+  // requests are sent without that.
+  async resume(account, other) {
+    const x = new Client(account, "PLAIN");
+    const bodies = [];
+    x.xmpp.on("stanza", (s) => { if (s.is("message") && s.getChild("body")) bodies.push(s.getChildText("body")); });
+    await x.login();
+    const ask = async (id, child) => {
+      await x.xmpp.send(xml("iq", { type: "get", id }, child));
+      await x.expect(`answer to ${id}`, (s) => s.is("iq") && s.attrs.id === id);
+    };
+    await ask("roster", xml("query", "jabber:iq:roster"));
+    await x.xmpp.send(xml("presence"));
+    await ask("available", xml("ping", "urn:xmpp:ping"));
+    const sm = x.xmpp.streamManagement;
+    const until = async (what, holds) => {
+      for (const end = Date.now() + WAIT; !holds();) {
+        demand(Date.now() < end, `${account}: no ${what} within ${WAIT} ms; messages ${bodies}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    await until("stream management", () => sm.enabled && sm.id);
+    const address = String(x.address), id = sm.id;
+    let y = await new Client(other, "PLAIN").online(), n = 0, losses = 0;
+    await y.say(account, "0");
+    await until("message", () => bodies.length === 1);
+    console.log("online");
+    for await (const line of createInterface({ input: process.stdin })) {
+      const [verb, arg] = line.split(" ");
+      if (verb === "leave") break;
+      if (verb === "away") {
+        if (arg === "cut") x.xmpp.socket.socket ? x.xmpp.socket.socket.destroy() : x.xmpp.socket.destroy();
+        await until("end of the connection", () => x.xmpp.status === "disconnect");
+        if (arg !== "cut") y = undefined;
+        console.log(`away ${++losses}`);
+        continue;
+      }
+      process.env.SERVICE = x.xmpp.options.service = arg;
+      y ??= await new Client(other, "PLAIN").online();
+      for (let i = 0; i < 3; i++) await y.say(address, String(++n));
+      let resumed = false;
+      sm.once("resumed", () => { resumed = true; });
+      await x.xmpp.reconnect.reconnect();
+      await until("resumption", () => resumed || x.xmpp.status === "online");
+      demand(resumed && sm.id === id && String(x.xmpp.jid) === address, `${x.xmpp.jid} instead of ${address}`);
+      await until("message", () => bodies.length > n);
+      await ask(`all ${n}`, xml("ping", "urn:xmpp:ping"));
+      demand(bodies.join() === Array.from({ length: n + 1 }, (_, i) => i).join(), `messages ${bodies}`);
+      await x.say(other, `back ${n}`);
+      await y.expectMessage(account, `back ${n}`);
+      console.log(`resumed ${losses}`);
+    }
+    await y.leave();
+    await x.leave();
+  },
+
+  // Two resources of an account and somebody else on a server with carbons and stream
+  // management, and nothing else; see slixmpp_embed.py.
+  async embed(account, other) {
+    const device = async (address) => {
+      const x = new Client(address, "PLAIN");
+      x.lines = [];
+      x.xmpp.on("stanza", (s) => {
+        if (s.is("message") && s.getChild("body")) x.lines.push(`message ${s.getChildText("body")}`);
+        for (const way of ["received", "sent"]) {
+          const inner = s.getChild(way, "urn:xmpp:carbons:2")?.getChild("forwarded", "urn:xmpp:forward:0")?.getChild("message", "jabber:client");
+          if (inner && s.attrs.from === account) x.lines.push(`${way} ${inner.getChildText("body")}`);
+        }
+      });
+      await x.login();
+      await x.xmpp.send(xml("presence"));
+      // Not by iqCaller, see resume.
+      await x.xmpp.send(xml("iq", { type: "set", id: "carbons" }, xml("enable", "urn:xmpp:carbons:2")));
+      await x.expect("carbons", (s) => s.is("iq") && s.attrs.id === "carbons" && s.attrs.type === "result");
+      return x;
+    };
+    const until = async (x, what, holds) => {
+      for (const end = Date.now() + WAIT; !holds();) {
+        demand(Date.now() < end, `${x.account}: no ${what} within ${WAIT} ms; got ${x.lines}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const has = async (x, ...lines) => {
+      await until(x, lines, () => x.lines.length >= lines.length);
+      demand(x.lines.join() === lines.join(), `${x.account}: ${x.lines} instead of ${lines}`);
+      x.lines.length = 0;
+    };
+    const phone = await device(account + "/phone"), sm = phone.xmpp.streamManagement;
+    await until(phone, "stream management", () => sm.enabled && sm.id);
+    const desk = await device(account + "/desk"), friend = await device(other + "/home");
+    const address = String(phone.address), id = sm.id;
+
+    await desk.say(other, "from the desk");
+    await has(phone, "sent from the desk");
+    await friend.say(String(desk.address), "to the desk");
+    await has(phone, "received to the desk");
+    await phone.say(other, "from the phone");
+    await has(desk, "message to the desk", "sent from the phone");
+    await has(friend, "message from the desk", "message from the phone");
+    console.log("carbons ok");
+
+    for (let n = 0; n < 2; n++) {
+      phone.xmpp.socket.socket ? phone.xmpp.socket.socket.destroy() : phone.xmpp.socket.destroy();
+      await until(phone, "end of the connection", () => phone.xmpp.status === "disconnect");
+      await friend.say(address, `one ${n}`);
+      await friend.say(String(desk.address), `two ${n}`);
+      await has(desk, `received one ${n}`, `message two ${n}`);
+      await desk.say(other, `three ${n}`);
+      await has(friend, `message three ${n}`);
+      let resumed = false;
+      sm.once("resumed", () => { resumed = true; });
+      await phone.xmpp.reconnect.reconnect();
+      await until(phone, "resumption", () => resumed || phone.xmpp.status === "online");
+      demand(resumed && sm.id === id && String(phone.xmpp.jid) === address, `${phone.xmpp.jid} instead of ${address}`);
+      await has(phone, `message one ${n}`, `received two ${n}`, `sent three ${n}`);
+      await phone.say(other, `back ${n}`);
+      await has(friend, `message back ${n}`);
+      await has(desk, `sent back ${n}`);
+    }
+    console.log("resumed ok");
+    for (const x of [phone, desk, friend]) {
+      await x.leave();
+      demand(x.lines.length === 0, `${x.account}: ${x.lines}`);
+    }
+  },
+
+  // Nobody looks at the first client: presence waits for what is important, or for
+  // active and the answer to the ping behind it (XEP-0352 §5.1).
+  async csi(first, second) {
+    const x = await new Client(first, "PLAIN").online(), y = await new Client(second, "PLAIN").online();
+    const to = String(x.address), order = [];
+    x.xmpp.on("stanza", (s) => {
+      const late = s.getChild("delay", "urn:xmpp:delay") ? " late" : "";
+      if (s.is("presence") && bare(s.attrs.from) === second) order.push(s.getChildText("show") + late);
+      if (s.is("message")) order.push(s.getChildText("body") + late);
+      if (s.is("iq") && s.attrs.id.startsWith("behind")) order.push(s.attrs.id);
+    });
+    const shows = async (...list) => {
+      for (const show of list) await y.xmpp.send(xml("presence", { to }, xml("show", {}, show)));
+      await y.get(xml("ping", "urn:xmpp:ping"), jid(second).domain); // they are there
+    };
+    const got = (...list) => {
+      demand(order.join() === list.join(), `got ${order}, want ${list}`);
+      order.length = 0;
+    };
+    const ping = async (id) => {
+      await x.xmpp.send(xml("iq", { type: "get", id }, xml("ping", "urn:xmpp:ping")));
+      await x.expect(`answer to ${id}`, (s) => s.is("iq") && s.attrs.id === id);
+    };
+    const quiet = () => new Promise((resolve) => setTimeout(resolve, 6_000)); // the radio sleeps after 5 s
+
+    await x.xmpp.send(xml("inactive", "urn:xmpp:csi:0"));
+    await quiet();
+    await shows("away", "dnd");
+    got();
+    await y.say(to, "important");
+    await x.expect("message", (s) => s.is("message") && s.getChildText("body") === "important");
+    got("dnd late", "important");
+    console.log("message ok");
+    await quiet();
+    await shows("xa", "chat");
+    got();
+    await x.xmpp.send(xml("active", "urn:xmpp:csi:0"));
+    await ping("behind active");
+    got("chat late", "behind active");
+    await shows("away");
+    await ping("behind away");
+    got("away", "behind away");
+    console.log("active ok");
+    await y.leave();
+    await x.leave();
+  },
+
   // Logs in with SASL2 and Bind 2, gets a token, comes back with it and without the
   // password, finds itself in the list of clients, and loses its access.
   async fast(account) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package smacks_test
+
+const raceEnabled = false
