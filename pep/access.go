@@ -114,7 +114,7 @@ func (x *Extension) visible(ctx context.Context, e *mux.Event, n *node, who mux.
 
 // Visible reports whether somebody who may not see the presence of the turn's account
 // may see a node of it, so that service discovery answers (XEP-0030 §8, pep PEP-8). It
-// may wait unless [Extension.Cached].
+// may wait if [Extension.Waits] says so.
 func (x *Extension) Visible(ctx context.Context, e *mux.Event, who mux.Address) bool {
 	if x.blocked(ctx, e, who) {
 		return false

@@ -112,7 +112,7 @@ func (a *assembly) extensions() []mux.Extension {
 			sees, _ := r.Subscription(ctx, e, from)
 			return sees || x.Visible(ctx, e, from)
 		},
-		Waits: func(e *mux.Event) bool { return !x.Cached(e) },
+		Waits: x.Waits,
 	})
 	return []mux.Extension{b, r, presence.New(r, nil), x, capable{x}, d}
 }

@@ -155,7 +155,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return errNoStore
 	}
 	x.accounts = mux.AccountSlot[account](r)
-	waits := mux.BlocksIf(x.waits)
+	waits := mux.BlocksIf(x.Waits)
 	for _, s := range []mux.Scope{mux.AtSelf, mux.AtAccount} {
 		for _, ns := range []string{NS, NSOwner} {
 			r.IQ(s, stanza.GetIQ, xml.Name{Space: ns, Local: "pubsub"}, x.get, waits)
@@ -175,8 +175,9 @@ func (x *Extension) Register(r *mux.Registry) error {
 	return nil
 }
 
-// waits reports whether a request has to wait for a store.
-func (x *Extension) waits(e *mux.Event) bool {
+// Waits reports whether a request about nodes, of service discovery too, has to wait for
+// a store. It may be asked by [mux.BlocksIf].
+func (x *Extension) Waits(e *mux.Event) bool {
 	if !x.Cached(e) {
 		return true
 	}

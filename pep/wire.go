@@ -112,6 +112,9 @@ func named(s *mux.Stanza) string {
 	if len(s.Children()) != 1 {
 		return ""
 	}
+	if node := s.Children()[0].Attr("node"); node != "" { // of service discovery
+		return node
+	}
 	pubsub, err := s.Children()[0].Element()
 	if err != nil {
 		return ""

@@ -104,7 +104,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
 		events,
-		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: discovers, Waits: func(e *mux.Event) bool { return !events.Cached(e) }}),
+		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: discovers, Waits: events.Waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
