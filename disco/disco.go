@@ -111,7 +111,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	info, items := xml.Name{Space: NSInfo, Local: "query"}, xml.Name{Space: NSItems, Local: "query"}
 	for _, s := range []mux.Scope{mux.AtHost, mux.AtSelf, mux.AtAccount} {
 		var o []mux.RegisterOption
-		if s == mux.AtAccount && x.opt.Waits != nil {
+		if s != mux.AtHost && x.opt.Waits != nil {
 			o = append(o, mux.BlocksIf(x.opt.Waits))
 		}
 		r.IQ(s, stanza.GetIQ, info, func(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {

@@ -110,12 +110,15 @@ func (i *info) write(node string) mux.Raw {
 func writeItems(q *mux.DiscoQuery) mux.Raw {
 	b := startQuery(NSItems, q.Node)
 	type key struct {
-		jid  mux.Address
-		node string
+		jid        mux.Address
+		node, name string // items without a node are told apart by name (XEP-0060 §5.5)
 	}
 	seen := make(map[key]bool)
 	for _, c := range q.Children {
-		k := key{c.JID, c.Node}
+		k := key{jid: c.JID, node: c.Node}
+		if q.Node != "" && c.Node == "" {
+			k.name = c.Name
+		}
 		if c.JID.IsZero() || seen[k] {
 			continue
 		}

@@ -21,7 +21,7 @@ func storable(s *mux.Stanza) bool {
 			case "store":
 				asked = true
 			}
-		case "http://jabber.org/protocol/chatstates", "urn:xmpp:sid:0", "urn:xmpp:delay":
+		case "http://jabber.org/protocol/chatstates", "urn:xmpp:sid:0", "urn:xmpp:delay", "http://jabber.org/protocol/address":
 			// Mean nothing when they come late, or alone.
 		case "urn:xmpp:mam:2", "http://jabber.org/protocol/pubsub#event":
 			// Asked for by, or meant for, those who are there.

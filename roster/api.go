@@ -36,6 +36,19 @@ func (x *Extension) Subscription(ctx context.Context, e *mux.Event, contact mux.
 	return s.from(), s.to()
 }
 
+// Groups are those of a contact of the turn's account, given by its bare address, in
+// the order the client gave; nil for none. The slice must not be changed. Waiting
+// is that of [Extension.Subscription].
+func (x *Extension) Groups(ctx context.Context, e *mux.Event, contact mux.Address) []string {
+	c, err := x.load(ctx, e)
+	if err != nil {
+		x.opt.Logger.LogAttrs(ctx, slog.LevelError, "roster cannot be read", slog.String("account", e.Account.String()), slog.Any("err", err))
+		return nil
+	}
+	i, _ := c.find(contact)
+	return i.Groups
+}
+
 // Listed reports whether a contact, given by a bare or full address, is in the roster
 // of the turn's account, with or without a subscription; one that only waits for an
 // answer is not. Without a cached roster it waits for the store; if that fails the

@@ -14,6 +14,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/sasl2"
@@ -221,6 +222,9 @@ func TestRemoveAccount(t *testing.T) {
 			d.Archives().Append(a, archive.Entry{ID: "of " + a.String(), With: romeo, Stanza: []byte("<message/>")}),
 			d.Archives().SetPrefs(a, archive.Prefs{Default: archive.Never}),
 			d.Offline().Add(a, offline.Message{ID: "x"}),
+			d.PEP().PutNode(a, pep.Node{Name: "n"}),
+			d.PEP().Change(a, "n", pep.Change{Put: []pep.Item{{Entry: pep.Entry{ID: "x"}}}}),
+			d.PEP().SetPeer(a, "n", pep.Peer{JID: romeo, Affiliation: pep.Member}),
 			admit(d, register.Admission{Account: a, Skeleton: a.Local(), Guest: &register.Guest{Account: a, Inviter: mux.MustParseAddress("nurse@example.net")},
 				Application: &register.Application{Account: a}, MaxWaiting: 9}),
 			d.Sessions().Save(mux.SavedSession{ID: "of " + a.String(), JID: full}),
@@ -263,6 +267,13 @@ func TestRemoveAccount(t *testing.T) {
 	fill(juliet)
 	must(t, d.Accounts().Remove(t.Context(), juliet.String()))
 	want("Remove of everything", false, false)
+	for _, table := range []string{"pep_item", "pep_peer"} {
+		var n int
+		must(t, d.read.QueryRow("SELECT count(*) FROM "+table).Scan(&n))
+		if n != 1 {
+			t.Errorf("%d rows in %s", n, table)
+		}
+	}
 	for _, table := range []string{"smacks_session", "smacks_entry"} {
 		var n, mine int
 		must(t, d.read.QueryRow("SELECT count(*), coalesce(sum(session = ?), 0) FROM "+table, "of "+juliet.String()).Scan(&n, &mine))

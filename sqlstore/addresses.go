@@ -15,6 +15,7 @@ var addresses = []string{
 	"SELECT account, account FROM credential",
 	"SELECT account, contact FROM roster_item WHERE removed = 0",
 	"SELECT account, address FROM blocked",
+	"SELECT n.account, p.jid FROM pep_peer p JOIN pep_node n ON n.id = p.node",
 }
 
 // unicodeData is where the database keeps what its addresses were prepared with; no

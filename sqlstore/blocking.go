@@ -85,3 +85,38 @@ func eachItem(account mux.Address, items []mux.Address, query string) mux.Write 
 		return nil
 	}
 }
+
+var _ blocking.Reverse = (*Blocklists)(nil)
+
+// Blockers implements [blocking.Reverse], with one query.
+func (s *Blocklists) Blockers(ctx context.Context, contact mux.Address, accounts []mux.Address) (l []mux.Address, err error) {
+	if err = s.d.settle(ctx); err == nil {
+		l, err = s.blockers(ctx, texts(accounts), list(blocking.Covering(contact)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: who blocks %s: %w", contact, err)
+	}
+	return l, nil
+}
+
+func (s *Blocklists) blockers(ctx context.Context, accounts, items string) (l []mux.Address, err error) {
+	const query = `SELECT a.value FROM json_each(?1) a
+WHERE EXISTS (SELECT 1 FROM blocked b WHERE b.account = a.value AND b.address IN (SELECT value FROM json_each(?2)))`
+	rows, err := s.d.read.QueryContext(ctx, query, accounts, items)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err says what was wrong
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
+		}
+		a, err := stored(text)
+		if err != nil {
+			return nil, err
+		}
+		l = append(l, a)
+	}
+	return l, rows.Err()
+}

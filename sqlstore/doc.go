@@ -1,8 +1,8 @@
 // Package sqlstore keeps the state of every Propolis extension in one SQLite
 // database: credentials (scram.Store, scram.Accounts), rosters (roster.Store),
 // last activity (lastactivity.Store), blocklists (blocking.Store), archives
-// (archive.Store), messages that wait (offline.Store), capabilities (caps.Store),
-// sessions that survive a restart (mux.SessionStore) and the server's secrets,
+// (archive.Store), messages that wait (offline.Store), nodes (pep.Store), capabilities
+// (caps.Store), sessions that survive a restart (mux.SessionStore) and the server's secrets,
 // with a [mux.Committer] that makes the changes of many stanzas durable with one
 // write to the disk. It implements no protocol of its own.
 //

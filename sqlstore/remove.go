@@ -22,6 +22,9 @@ var removals = []string{
 	"DELETE FROM client WHERE account = ?",
 	"DELETE FROM archive_prefs WHERE account = ?",
 	removeOffline,
+	removePEP[0],
+	removePEP[1],
+	removePEP[2],
 }
 
 // RemoveAccountData removes whatever any store of this DB keeps of an account,

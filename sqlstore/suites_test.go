@@ -10,6 +10,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	muxtest "github.com/propolis-im/propolis/mux/storetest"
 	offlinetest "github.com/propolis-im/propolis/offline/storetest"
+	peptest "github.com/propolis-im/propolis/pep/storetest"
 	"github.com/propolis-im/propolis/register"
 	registertest "github.com/propolis-im/propolis/register/storetest"
 	rostertest "github.com/propolis-im/propolis/roster/storetest"
@@ -109,4 +110,12 @@ func TestSessions(t *testing.T) {
 func TestCommitter(t *testing.T) {
 	t.Parallel()
 	muxtest.TestCommitter(t, openSessions)
+}
+
+func TestPEP(t *testing.T) {
+	t.Parallel()
+	peptest.Test(t, func(t *testing.T) peptest.Store {
+		d := temp(t, nil)
+		return peptest.Store{Store: d.PEP(), Apply: func(t *testing.T, writes ...mux.Write) { d.Submit(writes) }}
+	})
 }

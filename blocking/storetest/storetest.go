@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"writes are in order", testOrder},
 		{"many", testMany},
 		{"context ended", testContext},
+		{"reverse", testReverse},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
@@ -135,5 +137,37 @@ func testContext(t *testing.T, s Store) {
 	cancel()
 	if _, err := s.Load(ctx, juliet); !errors.Is(err, context.Canceled) {
 		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+}
+
+// testReverse is for stores that are [blocking.Reverse] as well.
+func testReverse(t *testing.T, s Store) {
+	r, ok := s.Store.(blocking.Reverse)
+	if !ok {
+		return
+	}
+	s.apply(t, s.Add(juliet, []mux.Address{bare, place}), s.Add(romeo, []mux.Address{full, domain}))
+	all := []mux.Address{juliet, romeo, bare}
+	for _, c := range []struct {
+		contact string
+		want    []mux.Address
+	}{
+		{bare.String(), []mux.Address{juliet}},
+		{full.String(), []mux.Address{juliet, romeo}},
+		{bare.String() + "/x", []mux.Address{juliet}},
+		{"nurse@example.com", []mux.Address{romeo}},
+		{"nurse@example.com/x@y", []mux.Address{juliet, romeo}},
+		{"example.com", []mux.Address{romeo}},
+		{place.String(), []mux.Address{juliet, romeo}},
+		{"example.org", nil},
+	} {
+		got, err := r.Blockers(t.Context(), mux.MustParseAddress(c.contact), all)
+		slices.SortFunc(got, func(a, b mux.Address) int { return cmp.Compare(a.String(), b.String()) })
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s is blocked by %v, error %v, want %v", c.contact, got, err, c.want)
+		}
+	}
+	if got, err := r.Blockers(t.Context(), bare, nil); err != nil || len(got) != 0 {
+		t.Errorf("of nobody: %v, error %v", got, err)
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/ping"
 	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
@@ -79,6 +80,13 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		// Those clients try every mechanism with channel binding first, in vain.
 		limits.FailuresPerStream = 5
 	}
+	blocks := blocking.New(st.blocked, &blocking.Options{Logger: log})
+	events := pep.New(st.nodes, &pep.Options{Subscription: contacts.Subscription, Contacts: contacts.Contacts, Groups: contacts.Groups,
+		Blocked: blocks.Blocked, Blockers: st.blocked.Blockers, Logger: log,
+		Waits: func(e *mux.Event) bool { return waits(e) || !blocks.Cached(e) }})
+	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
+		return maySee(ctx, e, account, from) || events.Visible(ctx, e, from)
+	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
 	states := csi.New(&csi.Options{Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
@@ -89,17 +97,18 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	},
 		// First, so that what others refuse is noted as handled as well.
 		smacks.New(st.streams, &smacks.Options{Idle: states.Inactive, Logger: log}),
-		blocking.New(st.blocked, &blocking.Options{Logger: log}), // before all that store or copy
+		blocks, // before all that store or copy
 		fast,
 		people, // before the contacts: it sees requests first
 		commands(people),
 		contacts,
 		present,
-		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Logger: log}),
+		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Changed: events.Wants, Restored: events.Known, Logger: log}),
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
-		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: maySee, Waits: waits}),
+		events,
+		disco.New(&disco.Options{Name: "Propolis", Contacts: &cfg.Contacts, MaySee: discovers, Waits: events.Waits}),
 		lastactivity.New(st.last, &lastactivity.Options{MaySee: maySee, Waits: waits, Logger: log}),
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),

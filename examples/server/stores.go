@@ -18,6 +18,7 @@ import (
 	"github.com/propolis-im/propolis/lastactivity"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
@@ -43,12 +44,19 @@ type archives interface {
 	archive.PrefsStore
 }
 
+// blocklists is the store of package blocking.
+type blocklists interface {
+	blocking.Store
+	blocking.Reverse
+}
+
 // stores are the stores of all extensions.
 type stores struct {
 	accounts     accountStore
 	rosters      roster.Store
 	last         lastactivity.Store
-	blocked      blocking.Store
+	blocked      blocklists
+	nodes        pep.Store
 	private      private.Store
 	registration register.Store
 	vcards       vcard.Store
@@ -73,7 +81,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		s := &stores{
 			accounts: &memoryAccounts{}, rosters: &roster.Memory{}, last: &lastactivity.Memory{}, blocked: &blocking.Memory{},
 			private: &private.Memory{}, registration: &register.Memory{}, vcards: &vcard.Memory{}, clients: &sasl2.Memory{},
-			archives: &archive.Memory{}, offline: &offline.Memory{}, caps: &caps.Memory{},
+			archives: &archive.Memory{}, offline: &offline.Memory{}, nodes: &pep.Memory{}, caps: &caps.Memory{},
 			close: func() error { return nil },
 		}
 		_, _ = rand.Read(s.secret[:]) // never fails
@@ -87,7 +95,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	s := &stores{
 		accounts: db.Accounts(), rosters: db.Rosters(), last: db.LastActivity(), blocked: db.Blocklists(),
 		private: db.Private(), registration: db.Registration(), vcards: db.VCards(), clients: db.Clients(),
-		archives: db.Archives(), offline: db.Offline(), caps: db.Caps(),
+		archives: db.Archives(), offline: db.Offline(), nodes: db.PEP(), caps: db.Caps(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
 	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {

@@ -1,0 +1,56 @@
+package pep_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestOutputIsXML: an independent parser takes what is made of whatever people publish.
+func TestOutputIsXML(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Fatalf("xmllint is needed (Debian package libxml2-utils): %v", err)
+	}
+	var all string
+	play(t, nil, func(s *stage) {
+		name := "&lt;&apos;&quot;&amp;&#10;ü\U0001f41d"
+		j := s.there("juliet", "a")
+		for _, in := range []string{
+			"<x xmlns='urn:x'>&lt;a&gt; &amp; ]]&gt; \u00fc</x>", "<x xmlns='urn:x'><![CDATA[<a> & b]]></x>", "<x/>", "<x xmlns=''/>",
+			"<p:x xmlns:p='urn:p' p:a='&quot;&apos;&#10;' xml:lang='de'>a<y xmlns=''/><body xmlns='jabber:client'/></p:x>", "<body xmlns='jabber:client'>x</body>",
+		} {
+			j.Send("<iq type='set' id='&lt;&apos;'><pubsub xmlns='http://jabber.org/protocol/pubsub' xmlns:q='urn:q'><publish node='" + name + "'><item id='" + name + "'>" + in +
+				"</item></publish><publish-options>" + form("publish-options", "max_items=max") + "</publish-options></pubsub></iq>")
+		}
+		for _, ask := range []string{
+			pubsub("<items node='" + name + "'/>"), pubsub("<subscriptions node='" + name + "'/>"), pubsub("<affiliations/>"), owner("<configure node='" + name + "'/>"),
+			owner("<default/>"), "<query xmlns='http://jabber.org/protocol/disco#items'/>", "<query xmlns='http://jabber.org/protocol/disco#items' node='" + name + "'/>",
+			"<query xmlns='http://jabber.org/protocol/disco#info' node='" + name + "'/>", "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+		} {
+			j.Send("<iq type='get' id='g'>" + ask + "</iq>")
+		}
+		for _, set := range []string{
+			configure(name, "title="+name, "description="+name, "roster_groups_allowed="+name+",x", "notify_config=1"),
+			pubsub("<subscribe node='" + name + "' jid='juliet@example.net/1'/>"), pubsub("<retract node='" + name + "' notify='1'><item id='" + name + "'/></retract>"),
+			owner("<delete node='" + name + "'><redirect uri='" + name + "'/></delete>"), publication(name, "1", "nonsense=1"), publication("a", name, "title="+name), publication("a", name, "title=x"),
+		} {
+			j.Send("<iq type='set' id='s'>" + set + "</iq>")
+		}
+		got := j.Arrived()
+		if len(got) < 25 {
+			t.Errorf("got %d: %q", len(got), got)
+		}
+		all = strings.Join(got, "")
+		j.Clear()
+	})
+	cmd := exec.Command(path, "--nonet", "--noout", "-")
+	cmd.Stdin = strings.NewReader("<stream xmlns='jabber:client'>" + all + "</stream>")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	// Namespace faults leave the status at 0 and show on standard error alone.
+	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
+		t.Errorf("%v\n%s\n%s", err, stderr.String(), all)
+	}
+}
