@@ -115,9 +115,7 @@ func (s *stage) of(name, to, typ, payload string) (short, whole string) {
 	if whole == "" {
 		s.t.Errorf("%s got no answer to %s", name, iq)
 	}
-	if keep != nil {
-		keep(rest)
-	}
+	keep(rest)
 	return short, whole
 }
 

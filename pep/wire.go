@@ -34,11 +34,10 @@ type request struct {
 	el     *mux.Stanza // the action's element
 	node   string
 	// Beside it.
-	form    *formData // of publish-options, configure, options, or inside configure
-	with    string    // the element with the form: publish-options, configure, options
-	withIn  bool      // configure has a node
-	rsm     *mux.Stanza
-	itemIDs []string
+	form   *formData // of publish-options, configure, options, or inside configure
+	with   string    // the element with the form: publish-options, configure, options
+	withIn bool      // configure has a node
+	rsm    *mux.Stanza
 }
 
 // formData is a submitted form.

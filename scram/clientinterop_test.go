@@ -105,7 +105,7 @@ func TestClientAtOtherServer(t *testing.T) {
 						if name != username {
 							return xdg.StoredCredentials{}, errors.New("unknown")
 						}
-						return owner.GetStoredCredentials(factors), nil
+						return owner.GetStoredCredentialsWithError(factors)
 					})
 					if err != nil {
 						t.Fatal(err)

@@ -15,7 +15,6 @@ type link struct {
 	mu      sync.Mutex
 	out     []byte
 	writing bool
-	last    bool // closed when all is written
 	dead    bool
 }
 

@@ -16,7 +16,7 @@ import (
 
 // sasl2 is as much of SASL2 as is needed to resume inside of it: its features are
 // those of XEP-0388, and authentication has always succeeded.
-type sasl2 struct{ h *muxtest.Host }
+type sasl2 struct{}
 
 func (*sasl2) Name() string { return "sasl2" }
 
