@@ -95,16 +95,16 @@ func TestForced(t *testing.T) {
 		if got := s.ask("romeo", "get", pubsub("<items node='storage:bookmarks'/>")); got != "cancel/not-allowed/closed-node" {
 			t.Errorf("got %q", got)
 		}
-		for payload, want := range map[string]string{
-			publication("open2", "1", "access_model=presence"): "cancel/conflict/precondition-not-met",
-			publication("open2", "1", "access_model=open"):     "",
-			publication("open3", "1"):                          "",
-			configure("open", "access_model=presence"):         "modify/not-acceptable",
-			pubsub("<create node='urn:xmpp:mds:displayed:0'/><configure>" + form("node_config", "access_model=open") + "</configure>"):  "modify/not-acceptable",
-			publication("urn:xmpp:mds:displayed:0", "a@b", "access_model=whitelist", "max_items=max", "send_last_published_item=never"): "",
+		for _, x := range [][2]string{ // in this order
+			{publication("open2", "1", "access_model=presence"), "cancel/conflict/precondition-not-met"},
+			{publication("open2", "1", "access_model=open"), ""},
+			{publication("open3", "1"), ""},
+			{configure("open", "access_model=presence"), "modify/not-acceptable"},
+			{pubsub("<create node='urn:xmpp:mds:displayed:0'/><configure>" + form("node_config", "access_model=open") + "</configure>"), "modify/not-acceptable"},
+			{publication("urn:xmpp:mds:displayed:0", "a@b", "access_model=whitelist", "max_items=max", "send_last_published_item=never"), ""},
 		} {
-			if got := s.ask("juliet", "set", payload); got != want {
-				t.Errorf("%s: got %q, want %q", payload, got, want)
+			if got := s.ask("juliet", "set", x[0]); got != x[1] {
+				t.Errorf("%s: got %q, want %q", x[0], got, x[1])
 			}
 		}
 		nodes, err := s.store.Load(t.Context(), addr("juliet@example.net"))

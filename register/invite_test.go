@@ -260,13 +260,12 @@ func TestOneTokenTwoStreams(t *testing.T) {
 		token := s.invite(t, register.Invite{})
 		answers := make(chan string, 2)
 		var wg sync.WaitGroup
-		for k, name := range []string{"left", "right"} {
-			a := s.stranger(t, k+1)
-			if got := a.preauth(token); got != "" {
-				t.Fatal(got)
-			}
-			wg.Go(func() { answers <- a.create(fmt.Sprintf("%s%d", name, n), password) })
+		left, right := s.stranger(t, 1), s.stranger(t, 2)
+		if a, b := left.preauth(token), right.preauth(token); a+b != "" {
+			t.Fatalf("%q, %q", a, b)
 		}
+		wg.Go(func() { answers <- left.create(fmt.Sprintf("left%d", n), password) })
+		wg.Go(func() { answers <- right.create(fmt.Sprintf("right%d", n), password) })
 		wg.Wait()
 		got := []string{<-answers, <-answers}
 		if strings.Join(got, "") != notAllowed {
