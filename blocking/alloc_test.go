@@ -1,7 +1,10 @@
 package blocking_test
 
 import (
+	"bytes"
 	"context"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/propolis-im/propolis/blocking"
@@ -17,10 +20,13 @@ func (benchHost) LoadAccount(context.Context, mux.Address) (bool, error) { retur
 func (benchHost) Route(context.Context, *mux.Item) error                 { return nil }
 
 // sinkConn takes everything.
-type sinkConn struct{ n int }
+// sinkConn counts messages.
+type sinkConn struct{ n atomic.Int64 }
 
-func (c *sinkConn) Write([]byte) error {
-	c.n++
+var messageTag = []byte("<message ")
+
+func (c *sinkConn) Write(p []byte) error {
+	c.n.Add(int64(bytes.Count(p, messageTag)))
 	return nil
 }
 func (*sinkConn) Pending() int { return 0 }
@@ -48,15 +54,20 @@ func messages(t testing.TB, exts ...mux.Extension) (send func(), arrived func() 
 	if err != nil {
 		t.Fatal(err)
 	}
+	sent := 0
 	send = func() {
+		sent++
 		if err := romeo.Receive(t.Context(), msg); err != nil {
 			t.Fatal(err)
 		}
 		romeo.Flush()
 	}
-	arrived = func() int { return conn.n }
-	for arrived() < 2 { // the first ones wait for the lists, on goroutines
-		send()
+	arrived = func() int { return int(conn.n.Load()) }
+	for arrived() < 2 || arrived() < sent { // the first ones wait for the lists, on goroutines
+		if arrived() == sent || sent == 0 {
+			send()
+		}
+		runtime.Gosched()
 	}
 	return send, arrived
 }
