@@ -19,8 +19,7 @@ func (benchHost) Account(mux.Address) (exists, known bool)               { retur
 func (benchHost) LoadAccount(context.Context, mux.Address) (bool, error) { return true, nil }
 func (benchHost) Route(context.Context, *mux.Item) error                 { return nil }
 
-// sinkConn takes everything.
-// sinkConn counts messages.
+// sinkConn takes everything, and counts messages.
 type sinkConn struct{ n atomic.Int64 }
 
 var messageTag = []byte("<message ")
