@@ -153,12 +153,12 @@ func TestWrongPassword(t *testing.T) {
 }
 
 // TestRegistration: a client makes an account, uses it and removes it
-// (XEP-0077).
+// (XEP-0077). A name that was removed is not given again.
 func TestRegistration(t *testing.T) {
 	s := startServer(t, "-registration", "open")
 	for _, via := range s.transports() {
 		t.Run(via.name, func(t *testing.T) {
-			slixmpp(t, s, via, "register", "carol@"+domain).done(t, limit)
+			slixmpp(t, s, via, "register", "of."+via.name+"@"+domain).done(t, limit)
 		})
 	}
 }
