@@ -97,6 +97,9 @@ func (w *world) finish() {
 		if d.reads {
 			d.sync()
 		}
+		if d.c != nil {
+			d.says("active") // which brings what was held back
+		}
 	}
 	w.exchange()
 	w.check()
