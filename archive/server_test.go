@@ -336,8 +336,9 @@ func TestRosterOnly(t *testing.T) {
 	})
 }
 
-// TestPrefsOff: without a store for preferences they are not implemented, and all is
-// archived.
+// TestPrefsOff: with no store for preferences, asking for them is answered with
+// feature-not-implemented (they are optional, XEP-0313), what a client tried to set has
+// no effect, and all is archived.
 func TestPrefsOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -346,6 +347,10 @@ func TestPrefsOff(t *testing.T) {
 		for _, typ := range []string{"get", "set"} {
 			j.Send("<iq type='" + typ + "' id='1'><prefs xmlns='urn:xmpp:mam:2' default='never'/></iq>")
 			j.Expect("<iq type='error' id='1' from='juliet@example.net' to='" + julietFull + "'><error type='cancel'><feature-not-implemented xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+		}
+		j.Send("<message to='a@example.org' type='chat'><body>1</body></message>")
+		if ids := page(t, h, j); len(ids) != 1 {
+			t.Errorf("archived %v, want the message that was sent", ids)
 		}
 	})
 }
