@@ -42,7 +42,9 @@ func ParseURI(s string) (URI, error) {
 		return URI{}, ErrURI
 	}
 	u := URI{}
-	if u.JID, err = jid.Parse(path); err != nil {
+	if u.JID, err = jid.Parse(path); err != nil || strings.HasSuffix(u.JID.Domainpart(), ".") {
+		// RFC 7622 §3.2: the one dot at the end of a domain is taken away, and what has
+		// another is no domain.
 		return URI{}, ErrURI
 	}
 	action, rest, _ := strings.Cut(query, ";")

@@ -37,7 +37,7 @@ func TestParseURI(t *testing.T) {
 			t.Errorf("%s: written as %s and read as %+v, error %v", tt.in, u, again, err)
 		}
 	}
-	for _, bad := range []string{"", "xmpp", "xmpp:", "http://example.com", "xmpp://example.com", "xmpp:a@", "xmpp:@b", "xmpp:%zz@b", "xmpp:a@b?%", "xmpp:a@b?x;%=1",
+	for _, bad := range []string{"", "xmpp", "xmpp:", "http://example.com", "xmpp://example.com", "xmpp:a@", "xmpp:@b", "xmpp:..", "xmpp:a@b..", "xmpp:%zz@b", "xmpp:a@b?%", "xmpp:a@b?x;%=1",
 		"xmpp:a@b?x;y=%", "xmpp:" + strings.Repeat("a", 5000)} {
 		if u, err := register.ParseURI(bad); !errors.Is(err, register.ErrURI) {
 			t.Errorf("%q: %+v, error %v", bad, u, err)
@@ -78,6 +78,7 @@ func FuzzParseURI(f *testing.F) {
 	f.Add("xmpp:juliet@example.com?register;preauth=TOKEN")
 	f.Add("xmpp://a@b/c@d/e?roster;name=%F0%9F%90%9D;ibr=y#f")
 	f.Add("xmpp:[::1]?;=;%3B=%3D")
+	f.Add("xmpp:a@b..")
 	f.Fuzz(func(t *testing.T, s string) {
 		u, err := register.ParseURI(s)
 		if err != nil {
