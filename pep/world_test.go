@@ -112,14 +112,29 @@ func capsInfo(nodes []string) *caps.Info {
 	return i
 }
 
+// capsVer is the hash of that, by XEP-0115.
+func capsVer(t testing.TB, nodes []string) string {
+	t.Helper()
+	ver, err := caps.Hash115(capsInfo(nodes), "sha-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ver
+}
+
 // hash is the element for presence.
 func (w *world) hash(nodes []string) string {
 	w.t.Helper()
-	ver, err := caps.Hash115(capsInfo(nodes), "sha-1")
+	return string(caps.Append115(nil, "https://client.example", "sha-1", capsVer(w.t, nodes)))
+}
+
+func parsed(t testing.TB, el string) *mux.Stanza {
+	t.Helper()
+	st, err := mux.Parse([]byte(el))
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatalf("%s: %v", el, err)
 	}
-	return string(caps.Append115(nil, "https://client.example", "sha-1", ver))
+	return st
 }
 
 // there sends presence with capabilities.
