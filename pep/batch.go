@@ -37,14 +37,29 @@ const pace = 50
 func (x *index) supersede(owner mux.Address, node string, seq uint64) (waiting []mux.Address) {
 	x.eachBatch(func(b *batch) {
 		if b.from(owner) && slices.Contains(b.nodes, node) {
-			if b.seen == nil {
-				b.seen = make(map[nodeKey]uint64)
-			}
-			b.seen[nodeKey{owner, node}] = seq
+			b.saw(owner, node, seq)
 			waiting = append(waiting, b.full)
 		}
 	})
 	return waiting
+}
+
+// told notes that an event is sent to these, for who came since supersede: they need not
+// get the same as a last item.
+func (x *index) told(owner mux.Address, node string, seq uint64, to []target) {
+	x.eachBatch(func(b *batch) {
+		if slices.ContainsFunc(to, func(t target) bool { return t.to == b.full }) {
+			b.saw(owner, node, seq)
+		}
+	})
+}
+
+// saw notes what was told; the lock is held.
+func (b *batch) saw(owner mux.Address, node string, seq uint64) {
+	if b.seen == nil {
+		b.seen = make(map[nodeKey]uint64)
+	}
+	b.seen[nodeKey{owner, node}] = seq
 }
 
 // from reports whether items of an owner may be in a batch; its lock is held.
@@ -197,6 +212,9 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		return err
 	}
 	owners = slices.DeleteFunc(owners, func(o mux.Address) bool { return o != account && slices.Contains(blockers, o) })
+	if err := x.pending.wait(ctx, b.owners); err != nil {
+		return err
+	}
 	heads, err := x.store.Heads(ctx, account, owners, b.nodes)
 	if err != nil {
 		return err

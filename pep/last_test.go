@@ -3,6 +3,7 @@ package pep_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -125,6 +126,76 @@ func TestSuperseded(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMeanwhile: who comes while a change is under way, after those to be told of it were
+// chosen, gets what is true when it is written (NTF-7, DEL-5).
+func TestMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ payload, want string }{
+		{iq(publication("n", "2")), "~n:2"},
+		{iq(publication("new", "2")), "~n:1 ~new:2"},
+		{iq(pubsub("<retract node='n'><item id='1'/></retract>")), "n-1"}, // of which it is told
+		{iq(owner("<purge node='n'/>")), "purge:n"},
+		{iq(owner("<delete node='n'/>")), ""},
+	} {
+		var reached, goOn chan struct{}
+		play(t, func(a *assembly) {
+			a.opt.Changed = func(context.Context, *mux.Event, string, *pep.Item, []string, bool) {
+				if reached != nil {
+					close(reached)
+					<-goOn
+				}
+			}
+		}, func(s *stage) {
+			s.publish("n", "1")
+			r := s.who("romeo")
+			reached, goOn = make(chan struct{}), make(chan struct{})
+			s.who("juliet").Write(c.payload)
+			<-reached
+			r.Write("<presence><c xmlns='x:caps'>n new</c></presence>")
+			synctest.Wait()
+			close(goOn)
+			s.h.Settle()
+			got := strings.Fields(s.events("romeo"))
+			slices.Sort(got)
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s: romeo got %q, want %q", c.payload, got, c.want)
+			}
+		})
+	}
+}
+
+// TestComesWhileChosen: who comes while those to be told are chosen, and is one of them, gets
+// the event alone (NTF-5).
+func TestComesWhileChosen(t *testing.T) {
+	t.Parallel()
+	var reached, goOn chan struct{}
+	play(t, func(a *assembly) {
+		a.opt.Blocked = func(_ context.Context, e *mux.Event, contact mux.Address) (bool, error) {
+			if reached != nil && e.Account.Local() == "juliet" && contact == addr("romeo@example.net") {
+				close(reached)
+				reached = nil
+				<-goOn
+			}
+			return false, nil
+		}
+	}, func(s *stage) {
+		s.publish("n", "1")
+		s.there("romeo/2", "n")
+		r, c := s.who("romeo"), make(chan struct{})
+		s.events("romeo/2")
+		reached, goOn = c, make(chan struct{})
+		s.who("juliet").Write(iq(publication("n", "2")))
+		<-c
+		r.Write("<presence><c xmlns='x:caps'>n</c></presence>")
+		synctest.Wait()
+		close(goOn)
+		s.h.Settle()
+		if got, other := s.events("romeo"), s.events("romeo/2"); got != ">n:2" || other != ">n:2" {
+			t.Errorf("romeo got %q, his other session %q", got, other)
+		}
+	})
 }
 
 // TestResumed: a session that comes back gets what it missed, and no last items (S-18).

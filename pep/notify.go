@@ -279,6 +279,7 @@ func (x *Extension) publish(ctx context.Context, e *mux.Event, n *node, i *Item,
 		return
 	}
 	to := x.targets(ctx, e, x.accounts.Of(e), n)
+	x.index.told(e.Account, n.Name, n.Seq, to)
 	x.send(ctx, e, &n.Config, itemsEvent(n, i), from, to)
 	if len(trimmed) > 0 && n.Config.NotifyRetract && n.Config.MaxItems != 1 && n.Config.NodeFull == "retract-oldest" {
 		x.send(ctx, e, &n.Config, retractEvent(n, trimmed), mux.Address{}, to)

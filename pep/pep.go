@@ -82,6 +82,7 @@ type Extension struct {
 	limits   limits
 	accounts mux.AccountKey[account]
 	index    index
+	pending  pending
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -268,6 +269,9 @@ func (x *Extension) handle(ctx context.Context, e *mux.Event, handlers map[xml.N
 	if !e.Unknown {
 		if q.a, err = x.load(ctx, e); err != nil {
 			return nil, err
+		}
+		if e.Stanza.Type() == "set" {
+			x.pending.begin(e)
 		}
 	}
 	return h(ctx, q)
