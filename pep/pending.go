@@ -2,7 +2,6 @@ package pep
 
 import (
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/propolis-im/propolis/mux"
@@ -13,56 +12,63 @@ import (
 // would find neither the event nor the item, or an item that is gone. So last items are
 // read when the changes that were under way are written (pep NTF-7, DEL-5).
 type pending struct {
-	mu sync.Mutex // guards what follows
-	by map[mux.Address][]*change
+	mu    sync.Mutex // guards what follows
+	first *change    // a list, in no order
 }
 
+// change is that of one account.
 type change struct {
-	w    *mux.Work
-	done chan struct{}
+	owner      mux.Address
+	prev, next *change
+	done       chan struct{} // nil while nobody waits
 }
 
 // begin notes that the nodes of the turn's account are about to be changed. It comes
 // before anybody is chosen to be told.
 func (p *pending) begin(e *mux.Event) {
-	owner, c := e.Account, &change{e.Work, make(chan struct{})}
+	c := &change{owner: e.Account}
 	p.mu.Lock()
-	l := p.by[owner]
-	if len(l) > 0 && l[len(l)-1].w == e.Work {
-		p.mu.Unlock()
-		return // several in one
+	if c.next = p.first; c.next != nil {
+		c.next.prev = c
 	}
-	if p.by == nil {
-		p.by = make(map[mux.Address][]*change)
-	}
-	p.by[owner] = append(l, c)
+	p.first = c
 	p.mu.Unlock()
-	e.Work.After(func(error) {
-		p.mu.Lock()
-		if l := slices.DeleteFunc(p.by[owner], func(o *change) bool { return o == c }); len(l) == 0 {
-			delete(p.by, owner)
-		} else {
-			p.by[owner] = l
-		}
-		p.mu.Unlock()
+	e.Work.After(func(error) { p.end(c) })
+}
+
+func (p *pending) end(c *change) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.prev == nil {
+		p.first = c.next
+	} else {
+		c.prev.next = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	if c.done != nil {
 		close(c.done)
-	})
+	}
 }
 
 // wait waits until what has begun for any of the owners has ended. It must not be called
 // in a turn.
 func (p *pending) wait(ctx context.Context, owners map[mux.Address]bool) error {
-	var l []*change
+	var l []chan struct{}
 	p.mu.Lock()
-	for owner, changes := range p.by {
-		if _, ok := owners[owner]; ok {
-			l = append(l, changes...)
+	for c := p.first; c != nil; c = c.next {
+		if _, ok := owners[c.owner]; ok {
+			if c.done == nil {
+				c.done = make(chan struct{})
+			}
+			l = append(l, c.done)
 		}
 	}
 	p.mu.Unlock()
-	for _, c := range l {
+	for _, done := range l {
 		select {
-		case <-c.done:
+		case <-done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
