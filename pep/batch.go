@@ -207,14 +207,14 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		}
 		return 1
 	})
+	if err := x.pending.wait(ctx, b.owners); err != nil {
+		return err
+	}
 	blockers, err := x.opt.Blockers(ctx, b.full, owners)
 	if err != nil {
 		return err
 	}
 	owners = slices.DeleteFunc(owners, func(o mux.Address) bool { return o != account && slices.Contains(blockers, o) })
-	if err := x.pending.wait(ctx, b.owners); err != nil {
-		return err
-	}
 	heads, err := x.store.Heads(ctx, account, owners, b.nodes)
 	if err != nil {
 		return err

@@ -172,6 +172,43 @@ func TestMeanwhile(t *testing.T) {
 	}
 }
 
+// blockWatch is an extension that runs f when somebody is blocked, behind all others.
+type blockWatch struct{ f func() }
+
+func (blockWatch) Name() string { return "blockwatch" }
+
+func (w blockWatch) Register(r *mux.Registry) error {
+	mux.On(r, func(context.Context, *mux.Event, mux.BlockChanged) error {
+		w.f()
+		return nil
+	})
+	return nil
+}
+
+// TestBlockedMeanwhile: who comes while it is being blocked gets nothing (NTF-13).
+func TestBlockedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		w := blockWatch{func() {
+			close(reached)
+			<-goOn
+		}}
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, append(newAssembly(t).extensions(), w)...)
+		j, r := h.Connect(t, "juliet@example.net/1"), h.Connect(t, "romeo@example.net/1")
+		j.Send(iq(publication("n", "1")))
+		j.Write("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='romeo@example.net'/></block></iq>")
+		<-reached
+		r.Write("<presence><c xmlns='x:caps'>n</c></presence>")
+		synctest.Wait()
+		close(goOn)
+		h.Settle()
+		if got := strings.Join(r.Arrived(), ""); strings.Contains(got, "<event ") {
+			t.Errorf("romeo got %s", got)
+		}
+	})
+}
+
 // TestComesWhileChosen: who comes while those to be told are chosen, and is one of them, gets
 // the event alone (NTF-5).
 func TestComesWhileChosen(t *testing.T) {

@@ -181,8 +181,8 @@ func (x *Extension) there(e *mux.Event, full mux.Address, f facts) bool {
 	if x.index.knows(e.Account, full) {
 		return true
 	}
-	if !e.Mux().Ours(full) || !f.from && full.Bare() != e.Account {
-		return false
+	if !e.Mux().Ours(full) || !f.to && full.Bare() != e.Account {
+		return false // its presence is not for the account (pep R10)
 	}
 	for _, s := range e.Mux().Sessions(full.Bare()) {
 		if s.JID() == full && s.Available() {
