@@ -21,6 +21,7 @@ type batch struct {
 	owners map[mux.Address]bool // to whom it shows its presence, and whether it sees theirs
 	heads  []Head               // what is left to be sent
 	read   bool
+	left   int // how many have still to send: the feed and owners that are asked
 }
 
 type nodeKey struct {
@@ -90,11 +91,15 @@ func (x *index) eachBatch(f func(b *batch)) {
 	}
 }
 
-// loaded ends a batch.
+// loaded ends a batch when all have sent their part.
 func (x *index) loaded(b *batch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.loading, b)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left--; b.left <= 0 {
+		delete(x.loading, b)
+	}
 }
 
 // begin starts a batch: it runs in a turn of its account, which may wait.
@@ -228,7 +233,7 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		switch {
 		case h.Owner == account:
 		case h.Config.Access == accessRoster:
-			x.askOwner(m, h, b.full)
+			x.askOwner(m, b, h.Owner, h.Node)
 			continue
 		case !x.opt.implicit(&h.Config, h.Peer, h.Peer.Subscription == Subscribed, facts{from: b.owners[h.Owner], to: true}):
 			continue
@@ -239,18 +244,26 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 }
 
 // askOwner has the owner send the last item of a node, in a turn of its own.
-func (x *Extension) askOwner(m *mux.Mux, h Head, full mux.Address) {
-	m.Go(h.Owner, func(ctx context.Context, e *mux.Event) {
+func (x *Extension) askOwner(m *mux.Mux, b *batch, owner mux.Address, name string) {
+	b.mu.Lock()
+	b.left++
+	b.mu.Unlock()
+	m.Go(owner, func(ctx context.Context, e *mux.Event) {
+		defer x.index.loaded(b)
 		a, err := x.load(ctx, e)
 		if err != nil {
 			return
 		}
-		n := a.nodes[h.Node]
-		if n == nil || n.Config.SendLast != lastPresence || !x.index.wantsLocal(full, h.Node) {
+		n := a.nodes[name]
+		if n == nil || n.Config.SendLast != lastPresence {
 			return
 		}
-		if gets, sees := x.implicit(ctx, e, n, full); gets {
-			x.sendLast(ctx, e, n, []target{{full, nil, sees}})
+		i, err := x.newest(ctx, e, n)
+		if err != nil || i == nil || !x.due(b, &Head{Owner: owner, Node: name, Item: *i}) {
+			return
+		}
+		if gets, sees := x.implicit(ctx, e, n, b.full); gets {
+			x.sendLast(ctx, e, n, []target{{b.full, nil, sees}})
 		}
 	})
 }

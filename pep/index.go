@@ -150,7 +150,7 @@ func (x *index) setLocal(full mux.Address, nodes []string) *batch {
 	if len(l) == 0 {
 		return nil
 	}
-	b := &batch{full: full, nodes: l}
+	b := &batch{full: full, nodes: l, left: 1}
 	if x.loading == nil {
 		x.loading = make(map[*batch]struct{})
 	}

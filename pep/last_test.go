@@ -111,27 +111,33 @@ func TestSuperseded(t *testing.T) {
 		{iq("<block xmlns='urn:xmpp:blocking'><item jid='romeo@example.net'/></block>"), ""},
 		{"<presence type='unsubscribed' to='romeo@example.net'/>", ""},
 	} {
-		store := &counted{}
-		play(t, func(a *assembly) { store.Store, a.store = a.store, store }, func(s *stage) {
-			s.publish("n", "1")
-			s.there("juliet")
-			j := s.who("juliet")
-			read, go_ := make(chan struct{}), make(chan struct{})
-			store.during = func() {
-				store.during = nil
-				close(read)
-				<-go_
-			}
-			s.there("romeo", "n")
-			<-read
-			j.Send(c.payload)
-			close(go_)
-			synctest.Wait()
-			if got := s.events("romeo"); got != c.want {
-				t.Errorf("%s: romeo got %q, want %q", c.payload, got, c.want)
-			}
-		})
+		superseded(t, c.payload, c.want)
+		superseded(t, c.payload, c.want, "access_model=roster", "roster_groups_allowed=Lovers")
 	}
+}
+
+func superseded(t *testing.T, payload, want string, options ...string) {
+	t.Helper()
+	store := &counted{}
+	play(t, func(a *assembly) { store.Store, a.store = a.store, store }, func(s *stage) {
+		s.publish("n", "1", options...)
+		s.there("juliet")
+		j := s.who("juliet")
+		read, go_ := make(chan struct{}), make(chan struct{})
+		store.during = func() {
+			store.during = nil
+			close(read)
+			<-go_
+		}
+		s.there("romeo", "n")
+		<-read
+		j.Send(payload)
+		close(go_)
+		synctest.Wait()
+		if got := s.events("romeo"); got != want {
+			t.Errorf("%s, %q: romeo got %q, want %q", payload, options, got, want)
+		}
+	})
 }
 
 // TestMeanwhile: who comes while a change is under way, after those to be told of it were
