@@ -199,7 +199,8 @@ func (x *Extension) due(b *batch, h *Head) bool {
 
 // readHeads reads the last items and leaves out those that the contact may not see:
 // its roster tells what those of the owners do, since both are kept here, and affiliations
-// come with the items. Where groups of the owner decide, the owner is asked.
+// come with the items. Where groups of the owner decide, or it has what the store has not, the
+// owner is asked.
 func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 	account := b.full.Bare()
 	owners := make([]mux.Address, 0, len(b.owners))
@@ -240,6 +241,9 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		}
 		b.heads = append(b.heads, h)
 	}
+	for _, k := range x.index.volatiles(b) {
+		x.askOwner(m, b, k.owner, k.node)
+	}
 	return nil
 }
 
@@ -259,6 +263,9 @@ func (x *Extension) askOwner(m *mux.Mux, b *batch, owner mux.Address, name strin
 			return
 		}
 		i, err := x.newest(ctx, e, n)
+		if i == nil && !n.Config.keeps() {
+			x.index.dropVolatile(owner, name)
+		}
 		if err != nil || i == nil || !x.due(b, &Head{Owner: owner, Node: name, Item: *i}) {
 			return
 		}

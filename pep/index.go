@@ -43,6 +43,8 @@ type index struct {
 	remote map[mux.Address]*audience            // account → who else shows it its presence
 	// loading are batches of last items that are under way.
 	loading map[*batch]struct{}
+	// volatile are nodes with last items that are in memory only.
+	volatile map[mux.Address]map[string]struct{}
 }
 
 // resource is a session of our own that is available.

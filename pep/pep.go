@@ -169,7 +169,11 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return (bounced(e) || authorizes(e)) && !x.Cached(e)
 	}))
 	r.Guard(mux.ToAccount, mux.Presence, x.presence)
-	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) { x.index.setLocal(e.Session.JID(), nil) }})
+	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) {
+		if x.index.setLocal(e.Session.JID(), nil); len(e.Sessions()) == 0 {
+			x.index.outOfUse(e.Account)
+		}
+	}})
 	mux.On(r, x.subscriptionChanged)
 	mux.On(r, x.blockChanged)
 	mux.On(r, x.accountRemoved)
