@@ -140,6 +140,24 @@ func superseded(t *testing.T, payload, want string, options ...string) {
 	})
 }
 
+// stopper stops a turn once, at a place.
+type stopper struct {
+	armed         atomic.Bool
+	reached, goOn chan struct{}
+}
+
+func (s *stopper) arm() {
+	s.reached, s.goOn = make(chan struct{}), make(chan struct{}) // of the bubble
+	s.armed.Store(true)
+}
+
+func (s *stopper) here() {
+	if s.armed.CompareAndSwap(true, false) {
+		close(s.reached)
+		<-s.goOn
+	}
+}
+
 // TestMeanwhile: who comes while a change is under way, after those to be told of it were
 // chosen, gets what is true when it is written (NTF-7, DEL-5).
 func TestMeanwhile(t *testing.T) {
@@ -151,23 +169,18 @@ func TestMeanwhile(t *testing.T) {
 		{iq(owner("<purge node='n'/>")), "purge:n"},
 		{iq(owner("<delete node='n'/>")), ""},
 	} {
-		var reached, goOn chan struct{}
+		var stop stopper
 		play(t, func(a *assembly) {
-			a.opt.Changed = func(context.Context, *mux.Event, string, *pep.Item, []string, bool) {
-				if reached != nil {
-					close(reached)
-					<-goOn
-				}
-			}
+			a.opt.Changed = func(context.Context, *mux.Event, string, *pep.Item, []string, bool) { stop.here() }
 		}, func(s *stage) {
 			s.publish("n", "1")
 			r := s.who("romeo")
-			reached, goOn = make(chan struct{}), make(chan struct{})
+			stop.arm()
 			s.who("juliet").Write(c.payload)
-			<-reached
+			<-stop.reached
 			r.Write("<presence><c xmlns='x:caps'>n new</c></presence>")
 			synctest.Wait()
-			close(goOn)
+			close(stop.goOn)
 			s.h.Settle()
 			got := strings.Fields(s.events("romeo"))
 			slices.Sort(got)
@@ -219,27 +232,25 @@ func TestBlockedMeanwhile(t *testing.T) {
 // the event alone (NTF-5).
 func TestComesWhileChosen(t *testing.T) {
 	t.Parallel()
-	var reached, goOn chan struct{}
+	var stop stopper
 	play(t, func(a *assembly) {
 		a.opt.Blocked = func(_ context.Context, e *mux.Event, contact mux.Address) (bool, error) {
-			if reached != nil && e.Account.Local() == "juliet" && contact == addr("romeo@example.net") {
-				close(reached)
-				reached = nil
-				<-goOn
+			if e.Account.Local() == "juliet" && contact == addr("romeo@example.net") {
+				stop.here()
 			}
 			return false, nil
 		}
 	}, func(s *stage) {
 		s.publish("n", "1")
 		s.there("romeo/2", "n")
-		r, c := s.who("romeo"), make(chan struct{})
+		r := s.who("romeo")
 		s.events("romeo/2")
-		reached, goOn = c, make(chan struct{})
+		stop.arm()
 		s.who("juliet").Write(iq(publication("n", "2")))
-		<-c
+		<-stop.reached
 		r.Write("<presence><c xmlns='x:caps'>n</c></presence>")
 		synctest.Wait()
-		close(goOn)
+		close(stop.goOn)
 		s.h.Settle()
 		if got, other := s.events("romeo"), s.events("romeo/2"); got != ">n:2" || other != ">n:2" {
 			t.Errorf("romeo got %q, his other session %q", got, other)
