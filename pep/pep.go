@@ -82,6 +82,7 @@ type Extension struct {
 	limits   limits
 	accounts mux.AccountKey[account]
 	index    index
+	hooks    []ChangeFunc
 }
 
 // New returns the extension. o may be nil and is copied.

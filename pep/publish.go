@@ -53,7 +53,7 @@ func publish(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 		}
 		q.made = item.ID
 		q.x.publish(ctx, q.e, n, item, trimmed, q.from)
-		q.x.opt.Changed(ctx, q.e, n.Name, item, trimmed, false)
+		q.x.changes(ctx, q.e, n.Name, item, trimmed, false)
 	} else {
 		q.x.publish(ctx, q.e, n, nil, nil, q.from) // only told (XEP-0060 §4.3)
 	}
