@@ -23,6 +23,9 @@ func retract(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if !n.Config.keeps() {
 		return nil, errNotPersistent
 	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errKept
+	}
 	given := q.given()
 	if len(given) == 0 {
 		return nil, errItemRequired
@@ -78,6 +81,9 @@ func purge(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if !n.Config.keeps() {
 		return nil, errNotPersistent
 	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errKept
+	}
 	q.empty(n)
 	q.x.changes(ctx, q.e, n.Name, nil, nil, true)
 	if n.Config.NotifyRetract && n.Config.Notify {
@@ -98,6 +104,9 @@ func deleteNode(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	n, err := q.owned()
 	if err != nil {
 		return nil, err
+	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errKept
 	}
 	content := ""
 	if c, ok := q.el.Child(xml.Name{Space: NSOwner, Local: "redirect"}); ok {
