@@ -55,6 +55,8 @@ func commands(r *register.Extension) *adhoc.Extension {
 	return adhoc.New(
 		adhoc.Command{Node: register.NodeInvite, Name: "Invite somebody", Allowed: r.MayInvite, Run: r.RunInvite},
 		adhoc.Command{Node: register.NodeCreateAccount, Name: "Invite to an account", Allowed: r.MayCreateAccount, Run: r.RunCreateAccount},
+		adhoc.Command{Node: register.NodeListInvites, Name: "My invitations", Allowed: r.MayListInvites, Run: r.RunListInvites},
+		adhoc.Command{Node: register.NodeRevokeInvites, Name: "Revoke invitations", Allowed: r.MayListInvites, Run: r.RunRevokeInvites},
 	)
 }
 
@@ -97,7 +99,7 @@ func (o *operatorAccounts) Invite(ctx context.Context, n control.NewInvite) (con
 
 func inviteInfo(i *register.Invite) control.InviteInfo {
 	return control.InviteInfo{ID: i.ID.String(), Kind: i.Kind.String(), Domain: i.Domain, Name: i.Name, Inviter: i.Inviter.String(),
-		Uses: i.Uses, Expires: i.Expires, Note: i.Note}
+		Uses: i.Uses, Created: i.Created, Expires: i.Expires, Note: i.Note}
 }
 
 // Invites implements control.Invitations.
