@@ -20,14 +20,15 @@ var policies = map[config.Registration]register.Policy{
 }
 
 // registration puts package register together. Without a server that runs, apply makes
-// its changes durable.
-func registration(cfg *config.Config, st *stores, people *scram.Service, apply func(context.Context, ...mux.Write) error, log *slog.Logger) *register.Extension {
+// its changes durable; askPassword says who has to give the password once more.
+func registration(cfg *config.Config, st *stores, people *scram.Service, apply func(context.Context, ...mux.Write) error,
+	askPassword func(*mux.Event) bool, log *slog.Logger) *register.Extension {
 	limiter := register.Limiter(nil)
 	if !cfg.Limits {
 		limiter = register.Unlimited{}
 	}
 	return register.New(people, &register.Options{
-		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, Logger: log,
+		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, AskPassword: askPassword, Logger: log,
 		Active: func(ctx context.Context, account mux.Address) (bool, error) {
 			return people.Active(ctx, account.String())
 		},
