@@ -81,10 +81,28 @@ func (s *stage) client(full string, o *pep.ClientOptions) *pep.Client {
 	c := pep.NewClient(session, o)
 	go func() { _ = session.Serve(xmppmux.New(stanza.NSClient, c.Handle())) }() // ends with the connection
 	s.t.Cleanup(c.Close)
+	if s.sessions == nil {
+		s.sessions = make(map[*pep.Client]*xmpp.Session)
+	}
+	s.sessions[c] = session
 	return c
 }
 
-// request is what a client has asked, as a played server sees it.
+// present sends presence that says what a client of a stage watches.
+func (s *stage) present(c *pep.Client) {
+	s.t.Helper()
+	var nodes []string
+	for _, f := range c.Features() {
+		nodes = append(nodes, strings.TrimSuffix(f, "+notify"))
+	}
+	caps := mux.Raw("<c xmlns='x:caps'>" + strings.Join(nodes, " ") + "</c>")
+	if err := s.sessions[c].Send(s.t.Context(), stanza.Presence{}.Wrap(caps.TokenReader())); err != nil {
+		s.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// clientIQ is what a client has asked, as a played server sees it.
 type clientIQ struct {
 	XMLName xml.Name
 	To      string `xml:"to,attr"`
