@@ -12,8 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mellium.im/xmpp"
-	xmppdisco "mellium.im/xmpp/disco"
+	"mellium.im/xmpp/disco/info"
 	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
@@ -407,43 +406,42 @@ func TestWatchFeatures(t *testing.T) {
 // account, the server or a contact asks by its bare address.
 func TestDiscoAnswered(t *testing.T) {
 	t.Parallel()
-	for name, handler := range map[string]func(t *testing.T, p *played, c *pep.Client) xmpp.Handler{
-		"mellium": func(_ *testing.T, _ *played, c *pep.Client) xmpp.Handler {
-			return xmppmux.New(stanza.NSClient, c.Handle(), xmppdisco.Handle())
-		},
-		"client session": func(t *testing.T, p *played, c *pep.Client) xmpp.Handler {
-			cs, err := mux.NewClientSession(t.Context(), p.s, nil, c, disco.New(nil))
-			if err != nil {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		p := dial(t, emptyNodes)
+		c := pep.NewClient(p.s, nil)
+		t.Cleanup(c.Close)
+		cs, err := mux.NewClientSession(t.Context(), p.s, nil, c, disco.New(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cs.Close(nil) })
+		go func() { _ = p.s.Serve(cs) }() // ends with the connection
+		mustWatch(t, c, pep.Watch{Node: "urn:x:n", Handle: func(context.Context, pep.Event) {}})
+		for _, from := range []string{"", "juliet@example.net", "example.net", "romeo@example.net", "romeo@example.net/x"} {
+			attr := ""
+			if from != "" {
+				attr = " from='" + from + "'"
 			}
-			t.Cleanup(func() { cs.Close(nil) })
-			return cs
-		},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			p := dial(t, emptyNodes)
-			c := pep.NewClient(p.s, nil)
-			t.Cleanup(c.Close)
-			h := handler(t, p, c)
-			go func() { _ = p.s.Serve(h) }() // ends with the connection
-			mustWatch(t, c, pep.Watch{Node: "urn:x:n", Handle: func(context.Context, pep.Event) {}})
-			for _, from := range []string{"", "juliet@example.net", "example.net", "romeo@example.net", "romeo@example.net/x"} {
-				attr := ""
-				if from != "" {
-					attr = " from='" + from + "'"
-				}
-				for _, node := range []string{"", "https://client.example#ver"} {
-					if name != "mellium" && node != "" {
-						continue // whoever announces capabilities knows their names
-					}
-					p.requests()
-					p.send("<iq type='get' id='d'" + attr + " to='" + julietFull + "'><query xmlns='http://jabber.org/protocol/disco#info' node='" + node + "'/></iq>")
-					l := p.requests()
-					if len(l) != 1 || l[0].Type != "result" || l[0].ID != "d" || strings.Count(l[0].Inner, "urn:x:n+notify") != 1 {
-						t.Errorf("%s, from %q, node %q: answered %+v", name, from, node, l)
-					}
-				}
+			p.requests()
+			p.send("<iq type='get' id='d'" + attr + " to='" + julietFull + "'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>")
+			l := p.requests()
+			if len(l) != 1 || l[0].Type != "result" || l[0].ID != "d" || strings.Count(l[0].Inner, "urn:x:n+notify") != 1 {
+				t.Errorf("from %q: answered %+v", from, l)
 			}
-		})
-	}
+		}
+		// The same for who has mellium's mux.
+		m := xmppmux.New(stanza.NSClient, c.Handle())
+		for node, want := range map[string]int{"": 1, "https://client.example#ver": 1, "other": 0} {
+			n := 0
+			err := m.ForFeatures(node, func(f info.Feature) error {
+				if f.Var == "urn:x:n+notify" {
+					n++
+				}
+				return nil
+			})
+			if err != nil || n != want {
+				t.Errorf("node %q: %d times, error %v", node, n, err)
+			}
+		}
+	})
 }

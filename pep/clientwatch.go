@@ -161,7 +161,7 @@ func (c *Client) Register(r *mux.Registry) error {
 func (c *Client) Handle() xmppmux.Option {
 	return func(m *xmppmux.ServeMux) {
 		for _, t := range []stanza.MessageType{stanza.NormalMessage, stanza.HeadlineMessage, stanza.ChatMessage, stanza.GroupChatMessage} {
-			xmppmux.Message(t, eventName, c)(m)
+			xmppmux.MessageFunc(t, eventName, c.HandleMessage)(m) // it would announce the features each time
 		}
 		xmppmux.Feature(c)(m)
 	}
