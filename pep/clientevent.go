@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"strings"
 	"time"
 
 	"mellium.im/xmpp/jid"
 
+	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -161,11 +163,8 @@ func readItems(items *mux.Stanza, e Event) (list []Event, wrong []error, err err
 		case "item":
 			e.Kind = ItemPublished
 			e.Item.Publisher, _ = jid.Parse(k.Attr("publisher")) // what is no address says nothing
-			text, err := payload(k)
-			e.Item.Payload = mux.Raw(text)
-			if err != nil {
-				err = ErrPayload
-			}
+			var err error
+			e.Item.Payload, err = eventPayload(k)
 			list, wrong = append(list, e), append(wrong, err)
 		case "retract":
 			e.Kind = ItemRetracted
@@ -173,4 +172,24 @@ func readItems(items *mux.Stanza, e Event) (list []Event, wrong []error, err err
 		}
 	}
 	return list, wrong, nil
+}
+
+// eventPayload is the one element of an item, written like those of items that are read, so
+// that they can be compared.
+func eventPayload(item mux.Child) (mux.Raw, error) {
+	el, err := item.Element()
+	if err != nil {
+		return "", ErrPayload
+	}
+	switch kids := el.Children(); {
+	case len(kids) == 1:
+		raw, err := xmlwrite.AppendTokens(nil, kids[0].TokenReader(), nowhere)
+		if err != nil {
+			return "", ErrPayload
+		}
+		return mux.Raw(raw), nil
+	case len(kids) > 1, strings.TrimSpace(el.Text()) != "":
+		return "", ErrPayload
+	}
+	return "", nil
 }

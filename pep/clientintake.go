@@ -154,6 +154,12 @@ func (in *intake) malformed() {
 	in.stats.Malformed++
 }
 
+func (in *intake) wrong() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.stats.Wrong++
+}
+
 func (in *intake) counted() Stats {
 	in.mu.Lock()
 	defer in.mu.Unlock()
