@@ -29,7 +29,6 @@ import (
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/ping"
-	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
@@ -37,7 +36,6 @@ import (
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/smacks"
-	"github.com/propolis-im/propolis/vcard"
 	"github.com/propolis-im/propolis/version"
 )
 
@@ -88,7 +86,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
 		return maySee(ctx, e, account, from) || events.Visible(ctx, e, from)
 	}
-	present := presence.New(contacts, &presence.Options{Logger: log})
+	present, cards, avatars := withAvatars(st, contacts, events, log)
 	states := csi.New(&csi.Options{Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
@@ -114,7 +112,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
 		private.New(st.private, &private.Options{Logger: log}),
-		vcard.New(st.vcards, &vcard.Options{Logger: log}),
+		cards,
+		avatars,
 		gateways,
 		states,
 	)
