@@ -65,7 +65,7 @@ func (s *stage) told(c *muxtest.Client) string {
 	var l []string
 	for _, el := range append(s.kept[c], c.Arrived()...) {
 		for _, part := range strings.Split(el, "<items node=")[1:] {
-			node := part[1:strings.IndexAny(part[1:], "'\"")+1]
+			node := part[1 : strings.IndexAny(part[1:], "'\"")+1]
 			for _, name := range []string{"item", "retract"} {
 				if _, id, ok := strings.Cut(part, "<"+name+" id="); ok {
 					sign := map[string]string{"item": "+", "retract": "-"}[name]
