@@ -58,7 +58,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
-	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, log)
+	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast.ByToken, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
@@ -89,7 +90,6 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	}
 	present := presence.New(contacts, &presence.Options{Logger: log})
 	states := csi.New(&csi.Options{Logger: log})
-	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
