@@ -25,6 +25,7 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/lastactivity"
+	"github.com/propolis-im/propolis/mds"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/pep"
@@ -80,7 +81,9 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		limits.FailuresPerStream = 5
 	}
 	blocks := blocking.New(st.blocked, &blocking.Options{Logger: log})
-	events := pep.New(st.nodes, &pep.Options{Subscription: contacts.Subscription, Contacts: contacts.Contacts, Groups: contacts.Groups,
+	rooms := newUnified()
+	personal := private.New(st.private, &private.Options{Elsewhere: rooms.keeperOf, Logger: log})
+	events := pep.New(st.nodes, &pep.Options{Elsewhere: rooms.keeper, Loaded: rooms.loaded, Subscription: contacts.Subscription, Contacts: contacts.Contacts, Groups: contacts.Groups,
 		Blocked: blocks.Blocked, Blockers: st.blocked.Blockers, Logger: log,
 		Waits: func(e *mux.Event) bool { return waits(e) || !blocks.Cached(e) }})
 	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
@@ -103,6 +106,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		present,
 		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Changed: events.Wants, Restored: events.Known, Logger: log}),
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
+		mds.New(events, &mds.Options{Logger: log}), // before all that store or copy
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
 		events,
@@ -111,7 +115,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
-		private.New(st.private, &private.Options{Logger: log}),
+personal,
+		rooms.join(events, personal, log),
 		cards,
 		avatars,
 		gateways,
