@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -20,61 +21,68 @@ type inside struct {
 	addr   string // for direct TLS
 	srv    *server.Server
 	people *operatorAccounts
-	stop   func() // shuts it down in good order
+	end    func() error // shuts it down in good order
+	stop   func()       // does so within a test
 }
 
 // launchInside runs one. The stores have been opened when meddle is called.
 func launchInside(t testing.TB, data string, meddle func(*stores), args ...string) *inside {
 	t.Helper()
-	cfg, _, err := config.Load(append([]string{"-data", data, "-domain", "example.org", "-limits", "off"}, args...), nil)
+	in, err := startInside(t.Context(), data, meddle, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cfg.MakeData(); err != nil {
-		t.Fatal(err)
-	}
-	cert, err := certificate(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := openStores(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if meddle != nil {
-		meddle(st)
-	}
-	srv, fast, reg, err := assemble(t.Context(), cfg, st, cert, nil, slog.New(slog.DiscardHandler))
-	if err == nil {
-		err = srv.Start(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = srv.ServeTLS(ln) // ends with the server
-	}()
-	in := &inside{addr: ln.Addr().String(), srv: srv}
-	in.people = &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, register: reg, mux: srv.Mux()}
 	in.stop = sync.OnceFunc(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := srv.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		<-served
-		if err := st.close(); err != nil {
-			t.Errorf("closing the stores: %v", err)
+		if err := in.end(); err != nil {
+			t.Errorf("the server ended with %v", err)
 		}
 	})
 	t.Cleanup(in.stop)
 	return in
+}
+
+func startInside(ctx context.Context, data string, meddle func(*stores), args ...string) (in *inside, err error) {
+	cfg, _, err := config.Load(append([]string{"-data", data, "-domain", "example.org", "-limits", "off"}, args...), nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.MakeData(); err != nil {
+		return nil, err
+	}
+	cert, err := certificate(cfg)
+	if err != nil {
+		return nil, err
+	}
+	st, err := openStores(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if meddle != nil {
+		meddle(st)
+	}
+	srv, fast, reg, err := assemble(ctx, cfg, st, cert, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Start(ctx); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.ServeTLS(ln) }()
+	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, register: reg, mux: srv.Mux()}
+	return &inside{addr: ln.Addr().String(), srv: srv, people: people, end: func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		defer cancel()
+		err := srv.Shutdown(ctx)
+		if end := <-served; !errors.Is(end, server.ErrClosed) {
+			err = errors.Join(err, end)
+		}
+		return errors.Join(err, st.close())
+	}}, nil
 }
 
 // moment is one at which something happens: after a number of looks at stores, before
