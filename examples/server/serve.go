@@ -115,7 +115,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
-personal,
+		personal,
 		rooms.join(events, personal, log),
 		cards,
 		avatars,
