@@ -315,6 +315,7 @@ func TestTakenOut(t *testing.T) {
 		s.Present(b)
 		must(t, st.Announce(ctx))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if want := []time.Duration{0, 0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 31 * time.Second}; !slices.Equal(at, want) {
 			t.Errorf("put back at %v, want %v", at, want)
 		}
@@ -327,6 +328,7 @@ func TestTakenOut(t *testing.T) {
 		_, err := b.Publish(ctx, node, "current", mux.Raw(fmt.Sprintf(empty, "<device id='3'/>")), nil)
 		must(t, err)
 		time.Sleep(time.Second / 2)
+		synctest.Wait()
 		if len(at) != 1 {
 			t.Errorf("put back at %v", at)
 		}
