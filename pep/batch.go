@@ -153,10 +153,15 @@ func (x *Extension) ownersFor(ctx context.Context, e *mux.Event) map[mux.Address
 	return owners
 }
 
-// transient delivers last items that are in no store.
+// transient delivers last items that are not in the store. It may wait for who keeps
+// them elsewhere.
 func (x *Extension) transient(ctx context.Context, e *mux.Event, a *account, b *batch, s *mux.Session) {
 	for _, name := range b.nodes {
-		if n := a.nodes[name]; n != nil && !n.Config.keeps() && n.last != nil && n.Config.SendLast == lastPresence {
+		n := a.nodes[name]
+		if n == nil || n.Config.SendLast != lastPresence {
+			continue
+		}
+		if !n.Config.keeps() && n.last != nil || x.kept(name) != nil {
 			x.sendLast(ctx, e, n, []target{{s.JID(), s, true}})
 		}
 	}

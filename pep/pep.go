@@ -40,6 +40,14 @@ type Options struct {
 	// anybody says, beside those that private nodes have anyway; nil, as a result too,
 	// for none. Nodes that are there are changed when they are used (XEP-0060 leaves it to services).
 	Force func(node string) map[string][]string
+	// Elsewhere says who keeps the items of a node instead of the store; nil, as a result
+	// too, stands for the store. It must not wait, and answer alike always.
+	Elsewhere func(node string) *Keeper
+	// Loaded is called when the nodes of the turn's account have been read, before anything
+	// else is done with them, such as to bring what older software has left into the form of
+	// today. It may wait; an error, which must come before anything is written, is answered
+	// and has it called again. nil for nobody.
+	Loaded func(ctx context.Context, e *mux.Event) error
 	// Waits reports whether any of the functions about the account would have to wait for a
 	// store, as [mux.BlocksIf] asks it; nil means never.
 	Waits func(e *mux.Event) bool
@@ -83,6 +91,7 @@ type Extension struct {
 	accounts mux.AccountKey[account]
 	index    index
 	pending  pending
+	hooks    []ChangeFunc
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -118,6 +127,12 @@ func (o *Options) functions() {
 	}
 	if o.Force == nil {
 		o.Force = func(string) map[string][]string { return nil }
+	}
+	if o.Elsewhere == nil {
+		o.Elsewhere = func(string) *Keeper { return nil }
+	}
+	if o.Loaded == nil {
+		o.Loaded = func(context.Context, *mux.Event) error { return nil }
 	}
 	if o.Waits == nil {
 		o.Waits = func(*mux.Event) bool { return false }
@@ -186,8 +201,19 @@ func (x *Extension) Waits(e *mux.Event) bool {
 	if !x.Cached(e) {
 		return true
 	}
-	n := x.accounts.Peek(e).nodes[named(e.Stanza)]
-	return n != nil && n.items == nil && n.Config.keeps()
+	name := named(e.Stanza)
+	return x.opt.Elsewhere(name) != nil || !x.Ready(e, name)
+}
+
+// Ready reports whether nothing of a node of e's account has to be waited for, so that
+// server code may publish there in a turn that does not wait. It may be asked by
+// [mux.BlocksIf].
+func (x *Extension) Ready(e *mux.Event, node string) bool {
+	if !x.Cached(e) {
+		return false
+	}
+	n := x.accounts.Peek(e).nodes[node]
+	return n == nil || n.items != nil || !n.Config.keeps()
 }
 
 // Cached reports whether the nodes of e's account are there already, as is what is
@@ -209,7 +235,12 @@ type query struct {
 	a     *account
 	from  mux.Address
 	owner bool
-	made  string // the ID of what was published
+	inner bool // of server code: who keeps items elsewhere is not asked
+	// counted says that it is part of a request whose rate was limited.
+	counted bool
+	made    string // the ID of what was published
+	// defaults are fields of a node that comes to be.
+	defaults map[string][]string
 }
 
 // gets and sets are what is implemented, by namespace and action.
