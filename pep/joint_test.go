@@ -247,6 +247,35 @@ func TestBlocked(t *testing.T) {
 	})
 }
 
+// TestContactBlocks: a contact that has blocked the owner gets neither events nor last
+// items, and there are no errors (R21).
+func TestContactBlocks(t *testing.T) {
+	t.Parallel()
+	inWorld(t, nil, func(w *world) {
+		j, r := w.connect("juliet@example.net/1"), w.connect("romeo@example.net/1")
+		j.publish("n", "1")
+		j.publish("group", "1", "access_model=roster", "roster_groups_allowed=Lovers")
+		j.there()
+		r.send("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='juliet@example.net'/></block></iq>")
+		r.there("n", "group")
+		j.publish("n", "2")
+		j.publish("group", "2")
+		if got := r.events(); got != "" {
+			t.Errorf("romeo got %q", got)
+		}
+		for _, el := range j.pump().arr {
+			if strings.Contains(el, "type='error'") {
+				t.Errorf("juliet got %s", el)
+			}
+		}
+		r.send("<iq type='set' id='u'><unblock xmlns='urn:xmpp:blocking'><item jid='juliet@example.net'/></unblock></iq>")
+		j.publish("n", "3")
+		if got := r.events(); !strings.HasSuffix(got, ">n:3") {
+			t.Errorf("unblocked: %q", got)
+		}
+	})
+}
+
 // TestNobody: what a stranger gets of an account that is away, of one with nothing for it,
 // and of one that does not exist (S-29).
 func TestNobody(t *testing.T) {
