@@ -73,7 +73,7 @@ func (x *Extension) Current(e *mux.Event, s *mux.Session, p *mux.Stanza) *mux.St
 func (s *session) current(p *mux.Stanza, with photo) *mux.Stanza {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.manner == empty || p.Type() != "" {
+	if p.Type() != "" {
 		return p
 	}
 	if s.last != p || s.now == nil || s.with != with {
