@@ -40,6 +40,12 @@ func play(t *testing.T, opt func(a *assembly), f func(s *stage)) {
 	})
 }
 
+// sleep lets time pass in the bubble.
+func (s *stage) sleep(d time.Duration) {
+	synctest.Wait()
+	time.Sleep(d)
+}
+
 const noPhoto = "-"
 
 // photos are the hashes in the presence of juliet's first session that a client got,
@@ -175,7 +181,7 @@ func TestEvery(t *testing.T) {
 		s.expect(id1)
 		for range 5 {
 			s.juliet.Send(metadata("", ""), data(id2, png2, ""), metadata(id2, ""), metadata("", ""), metadata(id2, ""))
-			time.Sleep(time.Second)
+			s.sleep(time.Second)
 		}
 		s.expect("")
 		other.Send("<presence/>") // comes late, and is told of what is true now
@@ -183,9 +189,9 @@ func TestEvery(t *testing.T) {
 			t.Errorf("the other session got %q", got)
 		}
 		s.romeo.Clear()
-		time.Sleep(5*time.Second - time.Millisecond)
+		s.sleep(5*time.Second - time.Millisecond)
 		s.expect("")
-		time.Sleep(time.Millisecond)
+		s.sleep(time.Millisecond)
 		s.h.Settle()
 		s.expect(id2)
 		if got := s.photos(s.juliet); !strings.HasSuffix(got, id2) {
@@ -193,24 +199,24 @@ func TestEvery(t *testing.T) {
 		}
 		// Back before the time is over: nothing.
 		s.juliet.Send(metadata("", ""), metadata(id2, ""))
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.expect("")
 		// What the client has said meanwhile is not said again.
 		s.juliet.Send(metadata("", ""))
 		s.expect("none")
 		s.juliet.Send(metadata(id2, ""), "<presence/>")
 		s.expect(id2)
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.expect("")
 		// Nobody is told of a session that has gone.
 		s.juliet.Send(metadata("", ""))
 		s.juliet.Send(metadata(id2, ""))
 		s.juliet.Send("<presence type='unavailable'/>")
 		s.romeo.Clear()
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.expect("")
 		s.juliet.Close()
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.expect("")
 	})
 }
@@ -248,7 +254,7 @@ func TestReadLater(t *testing.T) {
 		s.romeo.Send("<presence/>")
 		s.juliet.Send("<presence/>", data(id1, png1, ""), metadata(id1, ""))
 		s.romeo.Clear()
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.juliet.Send("<iq type='set' id='r'><pubsub xmlns='http://jabber.org/protocol/pubsub'><retract node='urn:xmpp:avatar:metadata'><item id='" + id1 + "'/></retract></pubsub></iq>")
 		s.h.Settle()
 		s.expect("none")
@@ -382,7 +388,7 @@ func TestEmptyPhoto(t *testing.T) {
 		s.juliet.Send("<presence/>")
 		s.romeo.Clear()
 		later.Clear()
-		time.Sleep(time.Minute)
+		s.sleep(time.Minute)
 		s.juliet.Send(metadata("", ""))
 		s.expect("none")
 		last := s.h.Connect(t, "romeo@example.net/3")
