@@ -229,6 +229,27 @@ func TestSavedSession(t *testing.T) {
 	}
 }
 
+// TestAllocCurrent: presence that is shown to many is made once (pep AV-10).
+func TestAllocCurrent(t *testing.T) {
+	p, err := mux.Parse([]byte("<presence from='juliet@example.net/1'><show>away</show></presence>"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, with := new(session), photo{true, "e4b7"}
+	told, how := with.add(p)
+	s.said(told, how, with)
+	for _, with := range []photo{with, {true, "0123"}, {known: true}, {}} {
+		want := s.current(told, with)
+		if n := testing.AllocsPerRun(100, func() {
+			if s.current(told, with) != want {
+				t.Error("made again")
+			}
+		}); n != 0 {
+			t.Errorf("%v: %v allocations", with, n)
+		}
+	}
+}
+
 // FuzzMetadata: whatever is published does not break anything, and what was read is
 // written as what it is.
 func FuzzMetadata(f *testing.F) {
