@@ -20,6 +20,8 @@ type Publication struct {
 	// Counted says that it is part of what was counted already, so that [Options.PerMinute]
 	// does not limit it.
 	Counted bool
+	// Defaults are fields of the node if it comes to be by this, which Options beat.
+	Defaults map[string][]string
 }
 
 // Publish publishes for the account of the turn, as if it had done so itself, and returns
@@ -43,6 +45,7 @@ func (x *Extension) Publish(ctx context.Context, e *mux.Event, p Publication) (i
 		return "", err
 	}
 	q.counted = p.Counted
+	q.defaults = p.Defaults
 	if _, err = publish(ctx, q); err != nil {
 		return "", err
 	}

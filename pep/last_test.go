@@ -18,7 +18,14 @@ import (
 type counted struct {
 	pep.Store
 	heads, loads, items atomic.Int64
-	during              func() // runs in Heads, after it has read
+	during              func()        // runs in Heads, after it has read
+	takes               time.Duration // each Load and Items
+}
+
+func (c *counted) reset() {
+	c.heads.Store(0)
+	c.loads.Store(0)
+	c.items.Store(0)
 }
 
 func (c *counted) Heads(ctx context.Context, contact mux.Address, owners []mux.Address, nodes []string) ([]pep.Head, error) {
@@ -32,11 +39,13 @@ func (c *counted) Heads(ctx context.Context, contact mux.Address, owners []mux.A
 
 func (c *counted) Load(ctx context.Context, account mux.Address) ([]pep.Node, error) {
 	c.loads.Add(1)
+	time.Sleep(c.takes)
 	return c.Store.Load(ctx, account)
 }
 
 func (c *counted) Items(ctx context.Context, account mux.Address, node string, ids []string) ([]pep.Item, error) {
 	c.items.Add(1)
+	time.Sleep(c.takes)
 	return c.Store.Items(ctx, account, node, ids)
 }
 

@@ -234,6 +234,8 @@ type query struct {
 	// counted says that it is part of a request whose rate was limited.
 	counted bool
 	made    string // the ID of what was published
+	// defaults are fields of a node that comes to be.
+	defaults map[string][]string
 }
 
 // gets and sets are what is implemented, by namespace and action.

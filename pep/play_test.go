@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mellium.im/xmpp"
+
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/pep"
@@ -23,6 +25,8 @@ type stage struct {
 	n  int
 	// kept is what arrived while an answer was waited for.
 	kept map[string][]string
+	// sessions are those of clients.
+	sessions map[*pep.Client]*xmpp.Session
 }
 
 // play runs a test on a stage.
@@ -40,7 +44,7 @@ func newStage(t testing.TB, opt func(a *assembly)) *stage {
 	c := new(muxtest.Committer)
 	h := muxtest.New(t, &mux.Options{Committer: c, NoRecover: true}, a.extensions()...)
 	h.AddAccount("juliet@example.net", "romeo@example.net", "nurse@example.net", "paris@example.net", "tybalt@example.net")
-	return &stage{a, t, h, c, make(map[string]*muxtest.Client), 0, make(map[string][]string)}
+	return &stage{a, t, h, c, make(map[string]*muxtest.Client), 0, make(map[string][]string), nil}
 }
 
 // who is a client by a short name such as juliet or juliet/2; it connects when it is

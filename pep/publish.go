@@ -95,7 +95,7 @@ func (q *query) newNode(name string, fields []formField, unknown error) (*node, 
 	n := &node{Node: Node{Name: name, Config: defaultConfig(), Created: now(), Creator: q.from.Bare(), Seq: q.a.seq},
 		peers: make(map[mux.Address]Peer), items: &itemIndex{byID: make(map[string]*Entry)}}
 	n.Config.MaxPayload = min(n.Config.MaxPayload, q.x.limits.payload)
-	for _, l := range append([][]formField{presets(known[name]), fields}, q.x.forced(name)...) {
+	for _, l := range append([][]formField{presets(known[name]), presets(q.defaults), fields}, q.x.forced(name)...) {
 		if err := n.Config.apply(l, q.x.limits, unknown); err != nil {
 			return nil, err
 		}

@@ -30,7 +30,6 @@ import (
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/ping"
-	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
@@ -38,7 +37,6 @@ import (
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/smacks"
-	"github.com/propolis-im/propolis/vcard"
 	"github.com/propolis-im/propolis/version"
 )
 
@@ -91,7 +89,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
 		return maySee(ctx, e, account, from) || events.Visible(ctx, e, from)
 	}
-	present := presence.New(contacts, &presence.Options{Logger: log})
+	present, cards, avatars := withAvatars(st, contacts, events, log)
 	states := csi.New(&csi.Options{Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
@@ -117,9 +115,10 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
-		personal,
+personal,
 		rooms.join(events, personal, log),
-		vcard.New(st.vcards, &vcard.Options{Logger: log}),
+		cards,
+		avatars,
 		gateways,
 		states,
 	)
