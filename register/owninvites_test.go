@@ -71,14 +71,14 @@ func TestOwnInvites(t *testing.T) {
 						row = append(row, v)
 					}
 				}
-				rows += strings.Join(row, " ") + "\n"
+				rows += strings.TrimSpace(strings.Join(row, " ")) + "\n"
 			}
 			return strings.TrimSpace(rows)
 		}
 		got := list()
 		for _, row := range []string{"used   2000-01-01T00:00:00Z",
-			id(old) + " account  expired 2000-01-01T00:00:00Z 2000-01-01T00:01:00Z ",
-			id(contact) + " contact  open 2000-01-01T00:00:00Z 2000-01-08T00:00:00Z ",
+			id(old) + " account  expired 2000-01-01T00:00:00Z 2000-01-01T00:01:00Z",
+			id(contact) + " contact  open 2000-01-01T00:00:00Z 2000-01-08T00:00:00Z",
 			id(named) + " account ben open 2000-01-01T00:00:00Z 2000-01-08T00:00:00Z"} {
 			if !strings.Contains(got, row) {
 				t.Errorf("no %q in\n%s", row, got)

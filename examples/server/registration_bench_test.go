@@ -27,6 +27,9 @@ const (
 	attempts = 10_000          // in all
 )
 
+// pause lets time go by: what is measured is what happens in it.
+func pause(d time.Duration) { <-time.After(d) }
+
 // dialFrom connects from another address of the loopback network, which to the server
 // is another source.
 func dialFrom(from, addr string) (*tls.Conn, error) {
@@ -134,7 +137,7 @@ func startChat(ctx context.Context, b *testing.B, addr string) *latencies {
 		context.AfterFunc(ctx, func() { _, _ = w.Close(), r.Close() })
 		go func() { _, _ = io.Copy(io.Discard, wr) }()
 		go func() {
-			time.Sleep(chatGap * time.Duration(n) / chatters)
+			pause(chatGap * time.Duration(n) / chatters)
 			tick := time.NewTicker(chatGap)
 			defer tick.Stop()
 			for range tick.C {
@@ -173,11 +176,11 @@ type flood struct {
 func (f *flood) during(n int, d time.Duration) {
 	began, until := time.Now(), f.asked.Load()+int64(n)
 	for k := range n {
-		time.Sleep(time.Until(began.Add(d * time.Duration(k) / time.Duration(n))))
+		pause(time.Until(began.Add(d * time.Duration(k) / time.Duration(n))))
 		f.tries <- struct{}{}
 	}
 	for f.asked.Load() < until {
-		time.Sleep(time.Millisecond)
+		pause(time.Millisecond)
 	}
 }
 
@@ -185,7 +188,7 @@ func (f *flood) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		c, err := dialFrom("127.0.0.1", f.addr)
 		if err != nil {
-			time.Sleep(10 * time.Millisecond) // too many connections
+			pause(10 * time.Millisecond) // too many connections
 			continue
 		}
 		stop := context.AfterFunc(ctx, func() { _ = c.Close() })
@@ -260,22 +263,22 @@ func chatUnderRegistration(b *testing.B, store string) {
 	}
 	defer wg.Wait()
 	defer cancel()
-	time.Sleep(time.Second)
+	pause(time.Second)
 	var spans [windows][2][2]time.Time
 	for n := range windows {
 		for k := range 2 {
 			attack := (n + k) % 2 // which comes first takes turns, too
-			time.Sleep(window / 10)
+			pause(window / 10)
 			from := time.Now()
 			if attack == 1 {
 				f.during(attempts/windows, window)
 			} else {
-				time.Sleep(window)
+				pause(window)
 			}
 			spans[n][attack] = [2]time.Time{from, time.Now()}
 		}
 	}
-	time.Sleep(time.Second) // for what is late
+	pause(time.Second) // for what is late
 	var idle, attacked []time.Duration
 	var ratios []float64
 	for _, span := range spans {
