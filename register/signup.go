@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -124,11 +125,33 @@ func (x *Extension) admits(r *Request) error {
 func (x *Extension) begin(ctx context.Context, source netip.Addr, domain string) (end func(Ending), err error) {
 	end, retry := x.opt.Limiter.Begin(source, domain)
 	if end == nil {
-		x.opt.Logger.LogAttrs(ctx, slog.LevelWarn, "registration refused by the limiter",
-			slog.String("source", source.String()), slog.Duration("retry", retry))
+		if n, ok := x.refusals.note(time.Now()); ok {
+			x.opt.Logger.LogAttrs(ctx, slog.LevelWarn, "registration refused by the limiter",
+				slog.String("source", source.String()), slog.Duration("retry", retry), slog.Int("refused", n))
+		}
 		return nil, ErrLimited
 	}
 	return end, nil
+}
+
+// refusals counts what the limiter has refused, to tell of it once a second: who floods
+// the server should not flood its log.
+type refusals struct {
+	mu   sync.Mutex
+	told time.Time
+	n    int // since then
+}
+
+// note counts one, and returns how many there were if it is time to tell.
+func (r *refusals) note(now time.Time) (n int, tell bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n++
+	if now.Sub(r.told) < time.Second {
+		return 0, false
+	}
+	n, r.n, r.told = r.n, 0, now
+	return n, true
 }
 
 // signUp does it and has it noted.
