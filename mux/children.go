@@ -70,7 +70,7 @@ func (c Child) plainChildren() (kids []Child, ok bool) {
 
 // plainTag reports whether a start tag has no prefixes of namespaces.
 func plainTag(tag string) bool {
-	end := strings.IndexAny(tag, " \t\r\n/>")
+	end := tagNameEnd(tag)
 	if end < 2 || strings.IndexByte(tag[:end], ':') >= 0 {
 		return false
 	}
@@ -80,7 +80,7 @@ func plainTag(tag string) bool {
 // plainName is the name in a start tag without prefixes, where that is the default
 // namespace.
 func plainName(tag, space string) xml.Name {
-	end := strings.IndexAny(tag, " \t\r\n/>")
+	end := tagNameEnd(tag)
 	if own, ok := rawAttr(tag[end:], "xmlns"); ok {
 		space = unescape(own)
 	}
