@@ -6,7 +6,9 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/propolis-im/propolis/register"
 )
@@ -122,8 +124,18 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, p peer, ask *reg
 		h.fail(w, r, err)
 		return
 	}
-	v.Error, v.Field, v.Username, v.Reason = c.text, c.field, ask.Name, ask.Reason
+	v.Error, v.Field, v.Username, v.Reason = c.text, c.field, printable(ask.Name), printable(ask.Reason)
 	h.render(w, r, c.status, name, v)
+}
+
+// printable is what somebody has typed without what no page can hold.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && unicode.IsControl(r) || r&0xfffe == 0xfffe {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // done tells of the account, and what to do with it.

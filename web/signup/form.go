@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of forms, in octets.
@@ -55,7 +56,7 @@ func (h *Handler) form(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		for name, values := range r.PostForm {
-			if len(values) != 1 || len(values[0]) > bound(name) {
+			if len(values) != 1 || len(values[0]) > bound(name) || !utf8.ValidString(values[0]) {
 				h.problem(w, r, badForm)
 				return
 			}
