@@ -49,10 +49,16 @@ func openWebsite(cfg *config.Config, cert *selfsigned.Certificate, log *slog.Log
 		ReadHeaderTimeout: webTime, ReadTimeout: webTime, WriteTimeout: webAnswer, IdleTimeout: webIdle, MaxHeaderBytes: webHeaders,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // mostly what scanners do
 	}
-	if !config.IsLoopback(cfg.HTTP) {
-		w.srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.GetCertificate}
-	}
+	w.srv.TLSConfig = webTLS(cfg.HTTP, cert)
 	return w, nil
+}
+
+// webTLS is nil for a listener that speaks plain http.
+func webTLS(address string, cert *selfsigned.Certificate) *tls.Config {
+	if config.IsLoopback(address) {
+		return nil
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.GetCertificate}
 }
 
 // address is the public one of the pages.

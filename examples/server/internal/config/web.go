@@ -51,7 +51,7 @@ func setHTTPProxies(c *Config, value string) error {
 }
 
 // WebURL is the public address of the web pages, if the listener for them has the given
-// address; empty if it is not known or there are none. Pages on the loopback interface
+// address, or is not open for an empty one; empty if it is not known. Pages on the loopback interface
 // alone are nothing to invite people with, unless the whole server is for trials there.
 func (c *Config) WebURL(listener string) string {
 	_, port, err := net.SplitHostPort(listener)

@@ -14,6 +14,8 @@ func TestWebURL(t *testing.T) {
 		{"trial", nil, "127.0.0.1:5280", "http://localhost:5280"},
 		{"trial, port of the system", []string{"-http", "[::1]:0"}, "[::1]:4711", "http://[::1]:4711"},
 		{"port not known yet", []string{"-http", "127.0.0.1:0"}, "127.0.0.1:0", ""},
+		{"server does not run", []string{"-http", ":443"}, "", ""},
+		{"server does not run, address is set", []string{"-http-url", "https://example.org"}, "", "https://example.org"},
 		{"off", []string{"-http", "off", "-http-url", "https://example.org"}, "", ""},
 		{"behind a proxy that nobody has told of", []string{"-c2s", ":5222"}, "127.0.0.1:5280", ""},
 		{"behind a proxy", []string{"-c2s", ":5222", "-http-url", "https://chat.example.org/"}, "127.0.0.1:5280", "https://chat.example.org"},
