@@ -52,7 +52,7 @@ func TestPages(t *testing.T) {
 		words  []string
 	}{
 		{"entry", 200, []string{"Your invitation", "Link or code", "Continue"}},
-		{"invite", 200, []string{"You are invited to chat", "This is a chat server", "Create your account here", "This name was chosen for you",
+		{"invite", 200, []string{"You are invited to chat", "This is a server for chat", "Create your account here", "This name was chosen for you",
 			"At least 8 characters", "I have an app: open the invitation", "there is no such app on this device yet", "Conversations", "Monal", "Dino", "Gajim", "This invitation is valid until"}},
 		{"contact", 200, []string{inviter + " invites you to chat", inviter + " will be in your contacts", "Create your account here", "cannot be changed later"}},
 		{"contact only", 200, []string{inviter + " invites you to chat", "Open it in your app", "!Create", "!Password"}},
