@@ -80,7 +80,7 @@ var complaints = []complaint{
 	{register.ErrIncomplete, http.StatusUnprocessableEntity, "username", "Please choose a name and a password."},
 	{register.ErrName, http.StatusUnprocessableEntity, "username", "This name is not possible. Letters, digits, dots and dashes always are."},
 	{register.ErrTaken, http.StatusConflict, "username", "This name is taken. Please choose another one."},
-	{register.ErrPassword, http.StatusUnprocessableEntity, "password", "This password is too weak, or has characters that are not possible. Please choose another one."},
+	{register.ErrPassword, http.StatusUnprocessableEntity, "password", "This password is too weak, too long, or has characters that are not possible. Please choose another one."},
 	{register.ErrChallenge, http.StatusUnprocessableEntity, "challenge", "The question was not answered rightly, or the form was too old. Here is a new one."},
 }
 
