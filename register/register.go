@@ -21,7 +21,7 @@
 // are made by [Extension.Invite], or by users with the functions RunInvite and
 // RunCreateAccount, which are commands for package adhoc, as are RunListInvites and
 // RunRevokeInvites for what they have handed out. Whatever makes accounts in another
-// way, such as a web page, calls [Extension.SignUp].
+// way, such as the pages of package web/signup, calls [Extension.SignUp].
 //
 // Mux.Start must be called: it finishes what a crash has interrupted. A removed account
 // is marked in the store first, then its sessions end and every extension removes what

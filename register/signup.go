@@ -59,6 +59,9 @@ type Result struct {
 // Grant is an invitation that was shown, and was valid then.
 type Grant struct{ invite Invite }
 
+// Invite returns the invitation.
+func (g *Grant) Invite() Invite { return g.invite }
+
 // Name is the one that the account has to have; empty for a free choice.
 func (g *Grant) Name() string { return g.invite.Name }
 
@@ -113,12 +116,27 @@ func (x *Extension) admits(r *Request) error {
 		return nil
 	case x.opt.Policy == Closed:
 		return ErrClosed
+	case r.Grant != nil && !r.Grant.invite.Registers():
+		return ErrUninvited // to a contact list only
 	case r.Grant != nil:
 		return nil
 	case x.opt.Policy == ByInvite:
 		return ErrUninvited
 	}
 	return nil
+}
+
+// Policy says who may make an account.
+func (x *Extension) Policy() Policy { return x.opt.Policy }
+
+// Challenge makes a challenge for somebody without an invitation, who will ask for an
+// account in another way than in-band and say in [Request.Solved] how that went; nil if
+// none is set.
+func (x *Extension) Challenge(ctx context.Context, domain string) (Challenge, error) {
+	if x.opt.Challenger == nil {
+		return nil, nil
+	}
+	return x.opt.Challenger.Challenge(ctx, domain)
 }
 
 // begin asks the limiter.
