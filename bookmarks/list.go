@@ -52,15 +52,15 @@ func ParseList(list mux.Raw) (List, error) {
 
 // parseRoom reads a room of an old list (XEP-0048 §2.1).
 func parseRoom(c mux.Child) (Bookmark, error) {
-	room, err := mux.ParseAddress(c.Attr("jid"))
-	if err != nil || c.Name != (xml.Name{Space: NSLegacy, Local: "conference"}) {
+	room := c.Attr("jid")
+	if _, err := mux.ParseAddress(room); err != nil || c.Name != (xml.Name{Space: NSLegacy, Local: "conference"}) {
 		return Bookmark{}, ErrNoBookmark
 	}
 	o, err := own(c)
 	if err != nil {
 		return Bookmark{}, ErrNoBookmark
 	}
-	b, err := parse(room.String(), mux.Raw(o.Raw()), NSLegacy)
+	b, err := parse(room, mux.Raw(o.Raw()), NSLegacy)
 	if err != nil {
 		return Bookmark{}, ErrNoBookmark
 	}
@@ -131,7 +131,9 @@ func Diff(have []Bookmark, rest []mux.Child, l *List) Change {
 	}
 	for i := range l.Rooms {
 		if _, ok := there[l.Rooms[i].key()]; !ok {
-			c.Put = append(c.Put, l.Rooms[i])
+			b := l.Rooms[i]
+			b.Room = b.key() // who looks for it compares it with what rooms are called
+			c.Put = append(c.Put, b)
 		}
 	}
 	return c

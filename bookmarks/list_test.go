@@ -63,8 +63,8 @@ func TestParseList(t *testing.T) {
 		"text":        {list("x"), "error", ""},
 		"not a list":  {"<storage xmlns='urn:x'/>", "error", ""},
 		"nothing":     {"", "error", ""},
-		"rooms":       {list("<conference jid='A@b.example' name='n'/><conference jid='c@b.example/r'/>"), "a@b.example=n c@b.example/r=", ""},
-		"twice":       {list("<conference jid='a@b.example' name='1'/><conference jid='x@b.example'/><conference jid='A@B.example' name='2'/>"), "a@b.example=2 x@b.example=", ""},
+		"rooms":       {list("<conference jid='A@b.example' name='n'/><conference jid='c@b.example/r'/>"), "A@b.example=n c@b.example/r=", ""},
+		"twice":       {list("<conference jid='a@b.example' name='1'/><conference jid='x@b.example'/><conference jid='A@B.example' name='2'/>"), "A@B.example=2 x@b.example=", ""},
 		"pages":       {list("<url url='u:1'/><conference jid='a@b.example'/><url url='u:2'/>"), "a@b.example=", "url url"},
 		"malformed":   {list("<conference/><conference jid=''/><conference jid='@'/><conference xmlns='urn:xmpp:bookmarks:1' jid='a@b.example'/><x/>"), "", "conference conference conference conference x"},
 	} {

@@ -53,6 +53,7 @@ func (x *Extension) move(ctx context.Context, e *mux.Event, something bool, was 
 		rest = l
 	} else {
 		for i := range l.Rooms {
+			l.Rooms[i].Room = l.Rooms[i].key()
 			if err := x.publish(ctx, e, &l.Rooms[i]); err != nil {
 				return err
 			}
