@@ -101,13 +101,17 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-var _ mux.Extension = (*Extension)(nil)
+var (
+	_ mux.Extension = (*Extension)(nil)
+	_ mux.Stopper   = (*Extension)(nil)
+)
 
 // Extension converts avatars. Make one with New; it belongs to one mux.
 type Extension struct {
 	opt      Options
 	accounts mux.AccountKey[account]
 	sessions mux.Key[session]
+	later    timers
 }
 
 // New returns the extension. o is copied.
