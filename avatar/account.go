@@ -11,7 +11,7 @@ import (
 type account struct {
 	meta *meta // nil if it is not known
 	// seen are images of the data node that were looked at, the latest last.
-	seen []image
+	seen []blob
 	// card is what the card says as it is kept; nil if that is not known.
 	card *photo
 	// photo is what presence says, if ready.
@@ -27,8 +27,8 @@ type meta struct {
 	typ   string
 }
 
-// image is an item of the data node.
-type image struct {
+// blob is an item of the data node.
+type blob struct {
 	id   string
 	hash string // empty if it is none that could be shown
 }
@@ -42,7 +42,7 @@ func (a *account) saw(id, hash string) {
 	if len(a.seen) >= maxSeen {
 		a.seen = append(a.seen[:0], a.seen[1:]...)
 	}
-	a.seen = append(a.seen, image{id, hash})
+	a.seen = append(a.seen, blob{id, hash})
 }
 
 // lost forgets images that are gone.

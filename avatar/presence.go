@@ -73,7 +73,7 @@ func (x *Extension) Current(e *mux.Event, s *mux.Session, p *mux.Stanza) *mux.St
 func (s *session) current(p *mux.Stanza, with photo) *mux.Stanza {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.manner == empty || p.Type() != "" {
+	if p.Type() != "" {
 		return p
 	}
 	if s.last != p || s.now == nil || s.with != with {
@@ -97,7 +97,7 @@ func (x *Extension) tellAll(ctx context.Context, e *mux.Event) {
 
 func (x *Extension) tell(ctx context.Context, e *mux.Event, s *mux.Session) {
 	a := x.accounts.Of(e)
-	if !s.Available() || !a.ready || !x.sessions.Of(s).due(a.photo, x.opt.Every, func() { x.again(e.Mux(), s) }) {
+	if !s.Available() || !a.ready || !x.sessions.Of(s).due(a.photo, x.opt.Every, func() { x.again(s) }) {
 		return
 	}
 	x.opt.Resend(ctx, e, s)
@@ -123,8 +123,8 @@ func (s *session) due(p photo, every time.Duration, then func()) bool {
 }
 
 // again is what happens when a session's presence may be told again.
-func (x *Extension) again(m *mux.Mux, s *mux.Session) {
-	m.Go(s.Account(), func(ctx context.Context, e *mux.Event) {
+func (x *Extension) again(s *mux.Session) {
+	s.Mux().Go(s.Account(), func(ctx context.Context, e *mux.Event) {
 		x.sessions.Of(s).stop()
 		if x.load(ctx, e) == nil && s.State() <= mux.Hibernating {
 			x.tell(ctx, e, s)

@@ -105,7 +105,11 @@ func (i *itemIndex) remove(id string) *Entry {
 		return nil
 	}
 	delete(i.byID, id)
-	if at, ok := slices.BinarySearchFunc(i.list, e.Seq, bySeq); ok {
+	switch at, ok := slices.BinarySearchFunc(i.list, e.Seq, bySeq); {
+	case ok && at == 0: // the usual one: nothing has to be moved
+		i.list[0] = nil
+		i.list = i.list[1:]
+	case ok:
 		i.list = slices.Delete(i.list, at, at+1)
 	}
 	return e

@@ -77,7 +77,9 @@ func (x *Extension) request(ctx context.Context, e *mux.Event, pubsub []byte) (*
 	if q.request, err = parse(iq); err != nil {
 		return nil, err
 	}
-	q.a, err = x.load(ctx, e)
+	if q.a, err = x.load(ctx, e); err == nil {
+		x.pending.begin(e)
+	}
 	return q, err
 }
 

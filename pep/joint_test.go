@@ -28,7 +28,7 @@ func TestAway(t *testing.T) {
 			j.publish("n", fmt.Sprint(i))
 			want = append(want, fmt.Sprintf(">n:%d", i))
 		}
-		time.Sleep(time.Minute)
+		w.sleep(time.Minute)
 		r.resume()
 		if got := r.events(); got != strings.Join(want, " ") {
 			t.Errorf("back: %q, want %q", got, want)
@@ -62,7 +62,7 @@ func TestAwayTooLong(t *testing.T) {
 			j.publish("never", fmt.Sprint(i), "send_last_published_item=never", "notification_type=normal")
 		}
 		j.events()
-		time.Sleep(20 * time.Minute)
+		w.sleep(20 * time.Minute)
 		j.pump()
 		for _, el := range j.arr {
 			if strings.Contains(el, "type='error'") || strings.Contains(el, "<event") {
@@ -119,7 +119,7 @@ func TestAskedMeanwhile(t *testing.T) {
 		if got := w.farAll(); !slices.Equal(got, []string{"benvolio@example.org/1 >n:3"}) {
 			t.Errorf("then: %q", got)
 		}
-		time.Sleep(time.Minute)
+		w.sleep(time.Minute)
 		r.there("n")
 		j.publish("n", "4")
 		if got := r.events(); got != "" || w.asked != 2 {
@@ -270,7 +270,7 @@ func TestOwnerIsAway(t *testing.T) {
 			a.c.Close()
 		}
 		apply(t, w.rosters.Put(addr("romeo@example.net"), rosterItem("nurse@example.net")), w.rosters.Put(addr("nurse@example.net"), rosterItem("romeo@example.net")))
-		time.Sleep(time.Hour)
+		w.sleep(time.Hour)
 		w.nodes.reset()
 		r := w.connect("romeo@example.net/1")
 		got := strings.Fields(r.there("n", "private").events())

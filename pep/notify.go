@@ -181,8 +181,8 @@ func (x *Extension) there(e *mux.Event, full mux.Address, f facts) bool {
 	if x.index.knows(e.Account, full) {
 		return true
 	}
-	if !e.Mux().Ours(full) || !f.from && full.Bare() != e.Account {
-		return false
+	if !e.Mux().Ours(full) || !f.to && full.Bare() != e.Account {
+		return false // its presence is not for the account (pep R10)
 	}
 	for _, s := range e.Mux().Sessions(full.Bare()) {
 		if s.JID() == full && s.Available() {
@@ -279,6 +279,7 @@ func (x *Extension) publish(ctx context.Context, e *mux.Event, n *node, i *Item,
 		return
 	}
 	to := x.targets(ctx, e, x.accounts.Of(e), n)
+	x.index.told(e.Account, n.Name, n.Seq, to)
 	x.send(ctx, e, &n.Config, itemsEvent(n, i), from, to)
 	if len(trimmed) > 0 && n.Config.NotifyRetract && n.Config.MaxItems != 1 && n.Config.NodeFull == "retract-oldest" {
 		x.send(ctx, e, &n.Config, retractEvent(n, trimmed), mux.Address{}, to)

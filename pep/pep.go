@@ -91,6 +91,7 @@ type Extension struct {
 	accounts mux.AccountKey[account]
 	index    index
 	hooks    []ChangeFunc
+	pending  pending
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -183,7 +184,11 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return (bounced(e) || authorizes(e)) && !x.Cached(e)
 	}))
 	r.Guard(mux.ToAccount, mux.Presence, x.presence)
-	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) { x.index.setLocal(e.Session.JID(), nil) }})
+	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) {
+		if x.index.setLocal(e.Session.JID(), nil); len(e.Sessions()) == 0 {
+			x.index.outOfUse(e.Account)
+		}
+	}})
 	mux.On(r, x.subscriptionChanged)
 	mux.On(r, x.blockChanged)
 	mux.On(r, x.accountRemoved)
@@ -299,6 +304,9 @@ func (x *Extension) handle(ctx context.Context, e *mux.Event, handlers map[xml.N
 	if !e.Unknown {
 		if q.a, err = x.load(ctx, e); err != nil {
 			return nil, err
+		}
+		if e.Stanza.Type() == "set" {
+			x.pending.begin(e)
 		}
 	}
 	return h(ctx, q)

@@ -162,6 +162,9 @@ func (q *query) put(ctx context.Context, n *node, item *Item, made bool) (trimme
 	item.Seq, n.Seq = q.a.seq, q.a.seq
 	n.keepLast(item)
 	if !n.Config.keeps() {
+		if n.Config.SendLast == lastPresence {
+			q.x.index.setVolatile(q.e.Account, n.Name)
+		}
 		q.e.Work.Write(q.x.store.Change(q.e.Account, n.Name, Change{Seq: n.Seq}))
 		return nil, nil
 	}

@@ -58,10 +58,10 @@ func storm(t *testing.T, away bool) {
 			for _, o := range owners {
 				far.Write(fmt.Sprintf("<presence from='c%d@example.org/1' to='%s@example.net'>%s</presence>", i, o, w.hash(kinds[i%3])))
 			}
-			time.Sleep(time.Second / contacts)
+			w.sleep(time.Second / contacts)
 			w.storm(got)
 		}
-		time.Sleep(time.Minute)
+		w.sleep(time.Minute)
 		w.storm(got)
 		if want := len(owners) * (2*167 + 167); len(got) != want { // a third wants both, a third one
 			t.Errorf("%d different events, want %d", len(got), want)
@@ -120,7 +120,7 @@ func TestLocalStorm(t *testing.T) {
 			a.of(o, "set", publication("tune", "1"))
 			a.c.Close()
 		}
-		time.Sleep(time.Hour)
+		w.sleep(time.Hour)
 		w.nodes.reset()
 		var all []*actor
 		for i := range contacts {

@@ -281,6 +281,12 @@ func subscriberRows() []row {
 			s.farThere("benvolio@example.org/8", "other")
 			s.subscribe("benvolio@example.org", "benvolio@example.org/8")
 		}, []string{"benvolio@example.org/8 >n:2", "romeo@example.net/2 >n:2"}},
+		{"R5 whose presence the owner gets, and whose it does not", nil, []string{"access_model=open", "presence_based_delivery=1"}, func(s *stage) {
+			for _, name := range []string{"romeo", "tybalt", "paris", "lady"} {
+				s.there(name, "other")
+				s.subscribe(name, name+"@example.net/1")
+			}
+		}, []string{"romeo >n:2", "tybalt n:2"}},
 		{"R5 not without presence, if it is temporary", nil, nil, func(s *stage) {
 			s.subscribe("romeo", "romeo@example.net/1", "expire=presence")
 			s.subscribe("benvolio@example.org", "benvolio@example.org/7", "expire=presence")
@@ -313,6 +319,15 @@ func subscriberRows() []row {
 			s.there("paris", "n") // not known to juliet
 			s.subscribe("paris", "paris@example.net")
 		}, []string{"benvolio@example.org >n:2", "paris@example.net >n:2", "romeo@example.net >n:2"}},
+		{"R14 the own bare address", nil, nil, func(s *stage) {
+			s.there("juliet/2", "other")
+			s.subscribe("juliet", "juliet@example.net")
+		}, []string{"juliet@example.net >n:2"}},
+		{"R13 the own bare address", nil, nil, func(s *stage) {
+			s.there("juliet/2", "n")
+			s.there("juliet/3", "other")
+			s.subscribe("juliet", "juliet@example.net")
+		}, []string{"juliet@example.net/2 >n:2"}},
 		{"R14 not without presence, if the node says so", nil, based, func(s *stage) {
 			s.there("romeo", "other")
 			s.subscribe("romeo", "romeo@example.net")
@@ -347,13 +362,35 @@ func TestTable(t *testing.T) {
 					s.h.Settle()
 					s.forget()
 					s.publish("n", "2")
-					want := slices.Sorted(slices.Values(r.want))
-					if got := s.sent(); !slices.Equal(got, want) {
-						t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-					}
+					s.wantSent(r.want, "n:2")
+					s.ask("juliet", "set", pubsub("<retract node='n' notify='1'><item id='2'/></retract>"))
+					s.wantSent(r.want, "n-2")
+					s.ask("juliet", "set", configure("n", "notify_config=1"))
+					s.wantSent(r.want, "configuration:n")
+					s.ask("juliet", "set", owner("<purge node='n'/>"))
+					s.wantSent(r.want, "purge:n")
 				})
 			})
 		}
+	}
+}
+
+// wantSent checks that those who should have got what was published, and nobody else, have
+// got an event.
+func (s *stage) wantSent(publication []string, event string) {
+	s.t.Helper()
+	var want []string
+	for _, w := range publication {
+		if to, got, _ := strings.Cut(w, " "); event != "n:2" {
+			w = to + " " + event // who caused it is not told
+		} else {
+			w = to + " " + got
+		}
+		want = append(want, w)
+	}
+	slices.Sort(want)
+	if got := s.sent(); !slices.Equal(got, want) {
+		s.t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

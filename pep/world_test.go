@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/blocking"
@@ -226,6 +227,13 @@ func (a *actor) publish(node, id string, options ...string) {
 	if short, _ := a.ask("set", publication(node, id, options...)); short != "" {
 		a.w.t.Errorf("publishing %s: %s", id, short)
 	}
+}
+
+// sleep lets time pass in the bubble.
+func (w *world) sleep(d time.Duration) {
+	synctest.Wait()
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // org is the stream of example.org.
