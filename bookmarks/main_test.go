@@ -37,6 +37,7 @@ type assembly struct {
 	nodes   *pep.Memory
 	private *private.Memory
 	opt     pep.Options
+	marks   bookmarks.Options
 	events  *pep.Extension
 }
 
@@ -64,7 +65,7 @@ func (a *assembly) extensions() []mux.Extension {
 		}
 		return &private.Keeper{Get: marks.Private, Set: marks.SetPrivate}
 	}})
-	marks = bookmarks.New(x, personal, nil)
+	marks = bookmarks.New(x, personal, &a.marks)
 	x.OnChange(marks.Changed)
 	a.events = x
 	d := disco.New(&disco.Options{

@@ -93,7 +93,7 @@ func TestElsewhere(t *testing.T) {
 		s.events("juliet")
 		if err := s.h.Mux().Do(t.Context(), addr("juliet@example.net"), func(ctx context.Context, e *mux.Event) {
 			var ids []string
-			if err := events.EachItem(ctx, e, "kept", func(id string, _ time.Time, payload mux.Raw) { ids = append(ids, id+string(payload)) }); err != nil || !slices.Equal(ids, []string{"old<x/>"}) {
+			if err := events.EachItem(ctx, e, "kept", 0, func(id string, _ time.Time, payload mux.Raw) { ids = append(ids, id+string(payload)) }); err != nil || !slices.Equal(ids, []string{"old<x/>"}) {
 				t.Errorf("the store has %q, %v", ids, err)
 			}
 			for _, node := range []string{"kept", "none"} {
