@@ -34,7 +34,7 @@ func (c capable) Register(r *mux.Registry) error {
 
 // assembly is what tests run on.
 type assembly struct {
-	nodes   *pep.Memory
+	nodes   pep.Store
 	private *private.Memory
 	opt     pep.Options
 	marks   bookmarks.Options

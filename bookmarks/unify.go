@@ -68,6 +68,17 @@ func (a *account) note(e *mux.Event, id string, payload mux.Raw) {
 	})
 }
 
+// pending are the items that are not durable yet.
+func (a *account) pending() map[string]mux.Raw {
+	m := make(map[string]mux.Raw)
+	for id, f := range a.fresh {
+		if p := f.payload.Load(); p != nil {
+			m[id] = *p
+		}
+	}
+	return m
+}
+
 // changed has the new old list told to whoever wants it, once for all that happens in
 // this turn. The list is put together in a turn that may wait.
 func (x *Extension) changed(ctx context.Context, e *mux.Event) {
@@ -95,15 +106,14 @@ func (x *Extension) changed(ctx context.Context, e *mux.Event) {
 // items are the bookmarks of the account, and when the last was published. Items that
 // are none are left out.
 func (x *Extension) items(ctx context.Context, e *mux.Event) (l []Bookmark, at time.Time, err error) {
-	fresh := x.accounts.Of(e).fresh
+	// First: what is durable from here on is found in the store.
+	fresh := x.accounts.Of(e).pending()
 	err = x.nodes.EachItem(ctx, e, NS, x.opt.MaxBytes, func(id string, published time.Time, payload mux.Raw) {
 		if published.After(at) {
 			at = published
 		}
-		if f := fresh[id]; payload == "" && f != nil {
-			if p := f.payload.Load(); p != nil {
-				payload = *p
-			}
+		if payload == "" {
+			payload = fresh[id]
 		}
 		if b, err := Parse(id, payload); err == nil {
 			l = append(l, b)

@@ -304,6 +304,40 @@ func TestNotDurable(t *testing.T) {
 	})
 }
 
+// hasty is a store in which everything becomes durable just after it was read.
+type hasty struct {
+	pep.Store
+	c **muxtest.Committer
+}
+
+func (s hasty) Items(ctx context.Context, account mux.Address, node string, ids []string) ([]pep.Item, error) {
+	l, err := s.Store.Items(ctx, account, node, ids)
+	(*s.c).Commit()
+	return l, err
+}
+
+// TestDurableMeanwhile: what becomes durable while the old list is put together is in
+// it.
+func TestDurableMeanwhile(t *testing.T) {
+	t.Parallel()
+	var c *muxtest.Committer
+	play(t, func(a *assembly) { a.nodes = hasty{a.nodes, &c} }, func(s *stage) {
+		c = s.c
+		a, b := s.h.Connect(t, phone), s.h.Connect(t, laptop)
+		s.ask(a, "get", xmlPrivate(empty))
+		s.c.Hold()
+		for i := range 3 {
+			a.Send(fmt.Sprintf("<iq type='set' id='%d'>%s</iq>", i, publication(bookmarks.NS, fmt.Sprintf("a@%d.example", i), "<conference xmlns='urn:xmpp:bookmarks:1'/>")))
+		}
+		b.Send("<iq type='get' id='4'>" + xmlPrivate(empty) + "</iq>")
+		s.c.Release()
+		s.h.Settle()
+		if got := rooms(strings.Join(b.Arrived(), "")); !strings.HasSuffix(got, " 0 1 2") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // TestCommitFails: an old list that could not be written has not been.
 func TestCommitFails(t *testing.T) {
 	t.Parallel()

@@ -18,8 +18,9 @@ func (x *Extension) PublishItem(ctx context.Context, e *mux.Event, node, id stri
 }
 
 // EachItem calls yield for each item of a node in the order of publication, as they are
-// in this turn. Of those that are not durable yet the payload is empty: whoever needs
-// it remembers it from [Extension.OnChange]. A node that has more than most octets, 0 for
+// in this turn. Of those that were not durable when it was called the payload may be
+// empty: whoever needs it remembers it from [Extension.OnChange] until it is durable, and
+// looks for that before. A node that has more than most octets, 0 for
 // any number, is not read but an error, resource-constraint. It may wait for the store.
 func (x *Extension) EachItem(ctx context.Context, e *mux.Event, node string, most int64, yield func(id string, at time.Time, payload mux.Raw)) error {
 	a, err := x.load(ctx, e)
