@@ -87,6 +87,14 @@ func TestLies(t *testing.T) {
 			next.Send(toAll(claim))
 			next.Send(result(t, next.Next(), honest))
 			h.want(t, "romeo: romeo@example.net/next wants [urn:a]")
+			third := h.Connect(t, "nurse@example.net/third") // it is known by now
+			third.Send(toAll(claim))
+			if s := h.x.Stats(); c.claim == "" && s.Hashes == 1 {
+				third.ExpectNone()
+				h.want(t, "nurse: nurse@example.net/third wants [urn:a]")
+			} else if c.claim == "" {
+				t.Errorf("%s: %d hashes are remembered", c.name, s.Hashes)
+			}
 			liar.Send(strings.Replace(toAll(claim), "</presence>", "<show>away</show></presence>", 1))
 			liar.ExpectNone()
 		})

@@ -2,11 +2,15 @@ package mux_test
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"mellium.im/xmlstream"
+	"mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/mux"
@@ -70,6 +74,36 @@ func TestEndLogins(t *testing.T) {
 			}
 			st.Gone(true)
 		}
+	})
+}
+
+// TestEndLoginsOfTaker: a session changes the password; who is about to take it over
+// with the old one does not get it, and it goes on.
+func TestEndLoginsOfTaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		proceed := make(chan struct{})
+		change := ext{"change", func(r *mux.Registry) {
+			r.IQ(mux.AtSelf, stanza.SetIQ, xml.Name{Space: "urn:test", Local: "change"}, func(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
+				<-proceed
+				e.EndSessions(ctx, e.Session)
+				return nil, nil
+			}, mux.Blocks())
+		}}
+		h := muxtest.New(t, nil, &smacks{keep: time.Hour}, change)
+		juliet := enabled(t, h)
+		juliet.Write("<iq type='set' id='1'><change xmlns='urn:test'/></iq>")
+		h.Settle()
+		taker := h.Dial(t, "juliet@example.net")
+		taker.Write("<resume xmlns='" + nsSM + "' previd='" + juliet.Session.ID().String() + "' h='0'/>")
+		h.Settle()
+		taker.ExpectNone()
+		close(proceed)
+		h.Settle()
+		taker.ExpectClosed("reset")
+		juliet.Expect("<iq type='result' id='1' from='*' to='*'/>")
+		juliet.Send(ask)
+		juliet.Expect("<a xmlns='" + nsSM + "' h='2'/>")
 	})
 }
 

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 )
@@ -37,6 +38,9 @@ func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
 		w.turnEnded(r)
 		r.touch(s) // last words, if the session has ended meanwhile
 		r.end()
+		if errors.Is(err, ErrClosed) {
+			s.lose(old)
+		}
 		return nil, err
 	}
 	if old != nil {
@@ -113,6 +117,9 @@ func (s *Session) take(st *Stream, q *Resumption, w *Work) error {
 	s.taking = nil
 	if !s.open() || s.m.stopping.Load() {
 		return ErrNoSession
+	}
+	if st.isClosed() {
+		return ErrClosed // what it has proved was taken back meanwhile, see BeginLogin
 	}
 	if s.timer != nil {
 		s.timer.Stop()

@@ -58,10 +58,17 @@ func (x *Extension) load(ctx context.Context, e *mux.Event) (*account, error) {
 			n.peers[p.JID] = p
 		}
 		n.Peers = nil
+		if x.kept(n.Name) != nil {
+			x.ownOnly(e, n)
+		}
 		a.peers += len(n.peers)
 		a.seq = max(a.seq, n.Seq)
 		a.bytes += n.Bytes
 		a.nodes[n.Name] = n
+	}
+	if err := x.opt.Loaded(ctx, e); err != nil {
+		a.loaded = false
+		return nil, err
 	}
 	return a, nil
 }
@@ -98,7 +105,11 @@ func (i *itemIndex) remove(id string) *Entry {
 		return nil
 	}
 	delete(i.byID, id)
-	if at, ok := slices.BinarySearchFunc(i.list, e.Seq, bySeq); ok {
+	switch at, ok := slices.BinarySearchFunc(i.list, e.Seq, bySeq); {
+	case ok && at == 0: // the usual one: nothing has to be moved
+		i.list[0] = nil
+		i.list = i.list[1:]
+	case ok:
 		i.list = slices.Delete(i.list, at, at+1)
 	}
 	return e
@@ -124,6 +135,9 @@ func (n *node) visible(now time.Time) []*Entry {
 // newest is the last item of a node, without payload if deep is false and it is not at
 // hand; nil if there is none. It may wait for the store if deep.
 func (x *Extension) newest(ctx context.Context, e *mux.Event, n *node) (*Item, error) {
+	if k := x.kept(n.Name); k != nil {
+		return k.item(ctx, e)
+	}
 	t := now()
 	if n.last != nil {
 		if n.Config.expired(n.last.At, t) {

@@ -67,6 +67,9 @@ func setAffiliations(ctx context.Context, q *query) (xmlstream.Marshaler, error)
 	if err != nil {
 		return nil, err
 	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errAlone
+	}
 	changes := make(map[mux.Address]Affiliation)
 	for _, k := range q.el.Children() {
 		if k.Name.Space != NSOwner || k.Name.Local != "affiliation" {

@@ -17,11 +17,17 @@ type Publication struct {
 	Payload mux.Raw
 	// Options are preconditions, by the names of fields without pubsub#.
 	Options map[string][]string
+	// Counted says that it is part of what was counted already, so that [Options.PerMinute]
+	// does not limit it.
+	Counted bool
+	// Defaults are fields of the node if it comes to be by this, which Options beat.
+	Defaults map[string][]string
 }
 
 // Publish publishes for the account of the turn, as if it had done so itself, and returns
 // the ID of the item. Errors are those that the client would get. It may wait for the
-// store.
+// store, unless the node is [Extension.Ready]. Nodes whose items are kept elsewhere are those
+// of the store here.
 func (x *Extension) Publish(ctx context.Context, e *mux.Event, p Publication) (id string, err error) {
 	b := appendAttr([]byte("<pubsub xmlns='"+NS+"'><publish"), "node", p.Node)
 	b = appendAttr(append(b, "><item"...), "id", p.ID)
@@ -38,6 +44,8 @@ func (x *Extension) Publish(ctx context.Context, e *mux.Event, p Publication) (i
 	if err != nil {
 		return "", err
 	}
+	q.counted = p.Counted
+	q.defaults = p.Defaults
 	if _, err = publish(ctx, q); err != nil {
 		return "", err
 	}
@@ -65,11 +73,13 @@ func (x *Extension) request(ctx context.Context, e *mux.Event, pubsub []byte) (*
 	}
 	iq := mux.Make(mux.Head{Kind: mux.IQ, Type: "set", From: e.Account, To: e.Account},
 		mux.RawChild(xml.Name{Space: NS, Local: "pubsub"}, string(s.Append(nil, ""))))
-	q := &query{x: x, e: e, from: e.Account, owner: true}
+	q := &query{x: x, e: e, from: e.Account, owner: true, inner: true}
 	if q.request, err = parse(iq); err != nil {
 		return nil, err
 	}
-	q.a, err = x.load(ctx, e)
+	if q.a, err = x.load(ctx, e); err == nil {
+		x.pending.begin(e)
+	}
 	return q, err
 }
 

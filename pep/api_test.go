@@ -28,6 +28,12 @@ func TestServerCode(t *testing.T) {
 		}
 	}, func(s *stage) {
 		x := a.made
+		var hooked []string
+		for _, name := range []string{"a", "b"} { // in this order
+			x.OnChange(func(_ context.Context, _ *mux.Event, node, id string, payload mux.Raw, gone []string, all bool) {
+				hooked = append(hooked, fmt.Sprint(name, node, " ", id, len(payload) > 0, gone, all))
+			})
+		}
 		s.there("romeo", "n")
 		do := func(f func(ctx context.Context, e *mux.Event)) {
 			if err := s.h.Mux().Do(t.Context(), addr("juliet@example.net"), f); err != nil {
@@ -64,6 +70,9 @@ func TestServerCode(t *testing.T) {
 		s.ask("juliet", "set", owner("<delete node='n'/>"))
 		if want := "n 1<&'[] false; n [1<&'] false; n 3[] false; n [] true; n [] true"; strings.Join(told, "; ") != want {
 			t.Errorf("told %q, want %q", told, want)
+		}
+		if want := "an 1<&'true [] false; bn 1<&'true [] false; an false [1<&'] false; bn false [1<&'] false; an 3true [] false; bn 3true [] false"; !strings.HasPrefix(strings.Join(hooked, "; "), want) {
+			t.Errorf("told %q, want %q", hooked, want)
 		}
 	})
 }

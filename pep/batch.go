@@ -21,6 +21,7 @@ type batch struct {
 	owners map[mux.Address]bool // to whom it shows its presence, and whether it sees theirs
 	heads  []Head               // what is left to be sent
 	read   bool
+	left   int // how many have still to send: the feed and owners that are asked
 }
 
 type nodeKey struct {
@@ -37,14 +38,29 @@ const pace = 50
 func (x *index) supersede(owner mux.Address, node string, seq uint64) (waiting []mux.Address) {
 	x.eachBatch(func(b *batch) {
 		if b.from(owner) && slices.Contains(b.nodes, node) {
-			if b.seen == nil {
-				b.seen = make(map[nodeKey]uint64)
-			}
-			b.seen[nodeKey{owner, node}] = seq
+			b.saw(owner, node, seq)
 			waiting = append(waiting, b.full)
 		}
 	})
 	return waiting
+}
+
+// told notes that an event is sent to these, for who came since supersede: they need not
+// get the same as a last item.
+func (x *index) told(owner mux.Address, node string, seq uint64, to []target) {
+	x.eachBatch(func(b *batch) {
+		if slices.ContainsFunc(to, func(t target) bool { return t.to == b.full }) {
+			b.saw(owner, node, seq)
+		}
+	})
+}
+
+// saw notes what was told; the lock is held.
+func (b *batch) saw(owner mux.Address, node string, seq uint64) {
+	if b.seen == nil {
+		b.seen = make(map[nodeKey]uint64)
+	}
+	b.seen[nodeKey{owner, node}] = seq
 }
 
 // from reports whether items of an owner may be in a batch; its lock is held.
@@ -75,11 +91,15 @@ func (x *index) eachBatch(f func(b *batch)) {
 	}
 }
 
-// loaded ends a batch.
+// loaded ends a batch when all have sent their part.
 func (x *index) loaded(b *batch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	delete(x.loading, b)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left--; b.left <= 0 {
+		delete(x.loading, b)
+	}
 }
 
 // begin starts a batch: it runs in a turn of its account, which may wait.
@@ -133,10 +153,15 @@ func (x *Extension) ownersFor(ctx context.Context, e *mux.Event) map[mux.Address
 	return owners
 }
 
-// transient delivers last items that are in no store.
+// transient delivers last items that are not in the store. It may wait for who keeps
+// them elsewhere.
 func (x *Extension) transient(ctx context.Context, e *mux.Event, a *account, b *batch, s *mux.Session) {
 	for _, name := range b.nodes {
-		if n := a.nodes[name]; n != nil && !n.Config.keeps() && n.last != nil && n.Config.SendLast == lastPresence {
+		n := a.nodes[name]
+		if n == nil || n.Config.SendLast != lastPresence {
+			continue
+		}
+		if !n.Config.keeps() && n.last != nil || x.kept(name) != nil {
 			x.sendLast(ctx, e, n, []target{{s.JID(), s, true}})
 		}
 	}
@@ -179,7 +204,8 @@ func (x *Extension) due(b *batch, h *Head) bool {
 
 // readHeads reads the last items and leaves out those that the contact may not see:
 // its roster tells what those of the owners do, since both are kept here, and affiliations
-// come with the items. Where groups of the owner decide, the owner is asked.
+// come with the items. Where groups of the owner decide, or it has what the store has not, the
+// owner is asked.
 func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 	account := b.full.Bare()
 	owners := make([]mux.Address, 0, len(b.owners))
@@ -192,6 +218,9 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		}
 		return 1
 	})
+	if err := x.pending.wait(ctx, b.owners); err != nil {
+		return err
+	}
 	blockers, err := x.opt.Blockers(ctx, b.full, owners)
 	if err != nil {
 		return err
@@ -210,29 +239,43 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 		switch {
 		case h.Owner == account:
 		case h.Config.Access == accessRoster:
-			x.askOwner(m, h, b.full)
+			x.askOwner(m, b, h.Owner, h.Node)
 			continue
 		case !x.opt.implicit(&h.Config, h.Peer, h.Peer.Subscription == Subscribed, facts{from: b.owners[h.Owner], to: true}):
 			continue
 		}
 		b.heads = append(b.heads, h)
 	}
+	for _, k := range x.index.volatiles(b) {
+		x.askOwner(m, b, k.owner, k.node)
+	}
 	return nil
 }
 
 // askOwner has the owner send the last item of a node, in a turn of its own.
-func (x *Extension) askOwner(m *mux.Mux, h Head, full mux.Address) {
-	m.Go(h.Owner, func(ctx context.Context, e *mux.Event) {
+func (x *Extension) askOwner(m *mux.Mux, b *batch, owner mux.Address, name string) {
+	b.mu.Lock()
+	b.left++
+	b.mu.Unlock()
+	m.Go(owner, func(ctx context.Context, e *mux.Event) {
+		defer x.index.loaded(b)
 		a, err := x.load(ctx, e)
 		if err != nil {
 			return
 		}
-		n := a.nodes[h.Node]
-		if n == nil || n.Config.SendLast != lastPresence || !x.index.wantsLocal(full, h.Node) {
+		n := a.nodes[name]
+		if n == nil || n.Config.SendLast != lastPresence {
 			return
 		}
-		if gets, sees := x.implicit(ctx, e, n, full); gets {
-			x.sendLast(ctx, e, n, []target{{full, nil, sees}})
+		i, err := x.newest(ctx, e, n)
+		if i == nil && !n.Config.keeps() {
+			x.index.dropVolatile(owner, name)
+		}
+		if err != nil || i == nil || !x.due(b, &Head{Owner: owner, Node: name, Item: *i}) {
+			return
+		}
+		if gets, sees := x.implicit(ctx, e, n, b.full); gets {
+			x.sendLast(ctx, e, n, []target{{b.full, nil, sees}})
 		}
 	})
 }

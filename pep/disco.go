@@ -79,6 +79,10 @@ func (x *Extension) listItems(ctx context.Context, n *node, q *mux.DiscoQuery) e
 	if err := x.access(ctx, q.Event, n, q.From); err != nil || !n.Config.keeps() {
 		return err
 	}
+	if k := x.kept(n.Name); k != nil {
+		q.Children = append(q.Children, mux.DiscoItem{JID: q.Event.Account, Name: k.ID})
+		return nil
+	}
 	if _, err := x.items(ctx, q.Event, n); err != nil {
 		return err
 	}

@@ -43,6 +43,8 @@ type index struct {
 	remote map[mux.Address]*audience            // account → who else shows it its presence
 	// loading are batches of last items that are under way.
 	loading map[*batch]struct{}
+	// volatile are nodes with last items that are in memory only.
+	volatile map[mux.Address]map[string]struct{}
 }
 
 // resource is a session of our own that is available.
@@ -150,7 +152,7 @@ func (x *index) setLocal(full mux.Address, nodes []string) *batch {
 	if len(l) == 0 {
 		return nil
 	}
-	b := &batch{full: full, nodes: l}
+	b := &batch{full: full, nodes: l, left: 1}
 	if x.loading == nil {
 		x.loading = make(map[*batch]struct{})
 	}

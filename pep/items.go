@@ -31,6 +31,9 @@ func items(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if !n.Config.keeps() {
 		return nil, errNotPersistent
 	}
+	if k := q.x.kept(n.Name); k != nil {
+		return q.itemsOf(ctx, n, k)
+	}
 	if _, err := q.x.items(ctx, q.e, n); err != nil {
 		return nil, err
 	}

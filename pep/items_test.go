@@ -225,6 +225,26 @@ func TestTransient(t *testing.T) {
 		if got := s.events("juliet"); got != "~n:1" {
 			t.Errorf("juliet got %q", got)
 		}
+		// Contacts get it as well, once, as long as it is there.
+		s.there("romeo", "n")
+		s.farThere("benvolio@example.org/1", "n")
+		if r, b := s.events("romeo"), s.events("benvolio@example.org"); r != "~n:1" || b != "~n:1" {
+			t.Errorf("romeo got %q, benvolio %q", r, b)
+		}
+		s.who("romeo").Send("<presence type='unavailable'/>")
+		s.there("romeo", "n")
+		s.publish("n", "2")
+		if got := s.events("romeo"); got != "~n:1 >n:2" {
+			t.Errorf("romeo got %q", got)
+		}
+		s.events("juliet")
+		s.who("juliet").Close()
+		delete(s.on, "juliet")
+		s.there("romeo/2", "n")
+		if got := s.events("romeo/2"); got != "" {
+			t.Errorf("of an account out of use romeo got %q", got)
+		}
+		s.there("juliet", "told")
 		s.ask("juliet", "set", pubsub("<create node='told'/><configure>"+form("node_config", "persist_items=0", "deliver_payloads=0")+"</configure>"))
 		s.ask("juliet", "set", pubsub("<publish node='told'/>"))
 		if got := s.events("juliet"); got != ">" {

@@ -136,6 +136,7 @@ func (x *Extension) welcome(ctx context.Context, e *mux.Event, c mux.Subscriptio
 // it wants is remembered, since it is not told again.
 func (x *Extension) blockChanged(_ context.Context, e *mux.Event, c mux.BlockChanged) error {
 	if c.Blocked {
+		x.pending.begin(e)
 		x.index.bar(e.Account, c.Contact)
 		x.index.bar(c.Contact, e.Account)
 	}
@@ -160,6 +161,7 @@ func (x *Extension) blockChanged(_ context.Context, e *mux.Event, c mux.BlockCha
 
 // accountRemoved removes an account's nodes, and its subscriptions elsewhere.
 func (x *Extension) accountRemoved(_ context.Context, e *mux.Event, _ mux.AccountRemoved) error {
+	x.pending.begin(e)
 	e.Work.Write(x.store.RemoveAccount(e.Account))
 	*x.accounts.Of(e) = account{}
 	x.index.drop(e.Account)

@@ -3,6 +3,7 @@ package pep_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,7 +19,20 @@ import (
 type counted struct {
 	pep.Store
 	heads, loads, items atomic.Int64
-	during              func() // runs in Heads, after it has read
+	during              func()        // runs in Heads, after it has read
+	takes               time.Duration // each Load and Items
+}
+
+func (c *counted) wait() {
+	if c.takes > 0 {
+		<-time.After(c.takes) // of the bubble
+	}
+}
+
+func (c *counted) reset() {
+	c.heads.Store(0)
+	c.loads.Store(0)
+	c.items.Store(0)
 }
 
 func (c *counted) Heads(ctx context.Context, contact mux.Address, owners []mux.Address, nodes []string) ([]pep.Head, error) {
@@ -32,11 +46,13 @@ func (c *counted) Heads(ctx context.Context, contact mux.Address, owners []mux.A
 
 func (c *counted) Load(ctx context.Context, account mux.Address) ([]pep.Node, error) {
 	c.loads.Add(1)
+	c.wait()
 	return c.Store.Load(ctx, account)
 }
 
 func (c *counted) Items(ctx context.Context, account mux.Address, node string, ids []string) ([]pep.Item, error) {
 	c.items.Add(1)
+	c.wait()
 	return c.Store.Items(ctx, account, node, ids)
 }
 
@@ -95,27 +111,151 @@ func TestSuperseded(t *testing.T) {
 		{iq("<block xmlns='urn:xmpp:blocking'><item jid='romeo@example.net'/></block>"), ""},
 		{"<presence type='unsubscribed' to='romeo@example.net'/>", ""},
 	} {
-		store := &counted{}
-		play(t, func(a *assembly) { store.Store, a.store = a.store, store }, func(s *stage) {
+		superseded(t, c.payload, c.want)
+		superseded(t, c.payload, c.want, "access_model=roster", "roster_groups_allowed=Lovers")
+	}
+}
+
+func superseded(t *testing.T, payload, want string, options ...string) {
+	t.Helper()
+	store := &counted{}
+	play(t, func(a *assembly) { store.Store, a.store = a.store, store }, func(s *stage) {
+		s.publish("n", "1", options...)
+		s.there("juliet")
+		j := s.who("juliet")
+		read, go_ := make(chan struct{}), make(chan struct{})
+		store.during = func() {
+			store.during = nil
+			close(read)
+			<-go_
+		}
+		s.there("romeo", "n")
+		<-read
+		j.Send(payload)
+		close(go_)
+		synctest.Wait()
+		if got := s.events("romeo"); got != want {
+			t.Errorf("%s, %q: romeo got %q, want %q", payload, options, got, want)
+		}
+	})
+}
+
+// stopper stops a turn once, at a place.
+type stopper struct {
+	armed         atomic.Bool
+	reached, goOn chan struct{}
+}
+
+func (s *stopper) arm() {
+	s.reached, s.goOn = make(chan struct{}), make(chan struct{}) // of the bubble
+	s.armed.Store(true)
+}
+
+func (s *stopper) here() {
+	if s.armed.CompareAndSwap(true, false) {
+		close(s.reached)
+		<-s.goOn
+	}
+}
+
+// TestMeanwhile: who comes while a change is under way, after those to be told of it were
+// chosen, gets what is true when it is written (NTF-7, DEL-5).
+func TestMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ payload, want string }{
+		{iq(publication("n", "2")), "~n:2"},
+		{iq(publication("new", "2")), "~n:1 ~new:2"},
+		{iq(pubsub("<retract node='n'><item id='1'/></retract>")), "n-1"}, // of which it is told
+		{iq(owner("<purge node='n'/>")), "purge:n"},
+		{iq(owner("<delete node='n'/>")), ""},
+	} {
+		var stop stopper
+		play(t, func(a *assembly) {
+			a.opt.Changed = func(context.Context, *mux.Event, string, *pep.Item, []string, bool) { stop.here() }
+		}, func(s *stage) {
 			s.publish("n", "1")
-			s.there("juliet")
-			j := s.who("juliet")
-			read, go_ := make(chan struct{}), make(chan struct{})
-			store.during = func() {
-				store.during = nil
-				close(read)
-				<-go_
-			}
-			s.there("romeo", "n")
-			<-read
-			j.Send(c.payload)
-			close(go_)
+			r := s.who("romeo")
+			stop.arm()
+			s.who("juliet").Write(c.payload)
+			<-stop.reached
+			r.Write("<presence><c xmlns='x:caps'>n new</c></presence>")
 			synctest.Wait()
-			if got := s.events("romeo"); got != c.want {
+			close(stop.goOn)
+			s.h.Settle()
+			got := strings.Fields(s.events("romeo"))
+			slices.Sort(got)
+			if strings.Join(got, " ") != c.want {
 				t.Errorf("%s: romeo got %q, want %q", c.payload, got, c.want)
 			}
 		})
 	}
+}
+
+// blockWatch is an extension that runs f when somebody is blocked, behind all others.
+type blockWatch struct{ f func() }
+
+func (blockWatch) Name() string { return "blockwatch" }
+
+func (w blockWatch) Register(r *mux.Registry) error {
+	mux.On(r, func(context.Context, *mux.Event, mux.BlockChanged) error {
+		w.f()
+		return nil
+	})
+	return nil
+}
+
+// TestBlockedMeanwhile: who comes while it is being blocked gets nothing (NTF-13).
+func TestBlockedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reached, goOn := make(chan struct{}), make(chan struct{})
+		w := blockWatch{func() {
+			close(reached)
+			<-goOn
+		}}
+		h := muxtest.New(t, &mux.Options{NoRecover: true}, append(newAssembly(t).extensions(), w)...)
+		j, r := h.Connect(t, "juliet@example.net/1"), h.Connect(t, "romeo@example.net/1")
+		j.Send(iq(publication("n", "1")))
+		j.Write("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='romeo@example.net'/></block></iq>")
+		<-reached
+		r.Write("<presence><c xmlns='x:caps'>n</c></presence>")
+		synctest.Wait()
+		close(goOn)
+		h.Settle()
+		if got := strings.Join(r.Arrived(), ""); strings.Contains(got, "<event ") {
+			t.Errorf("romeo got %s", got)
+		}
+	})
+}
+
+// TestComesWhileChosen: who comes while those to be told are chosen, and is one of them, gets
+// the event alone (NTF-5).
+func TestComesWhileChosen(t *testing.T) {
+	t.Parallel()
+	var stop stopper
+	play(t, func(a *assembly) {
+		a.opt.Blocked = func(_ context.Context, e *mux.Event, contact mux.Address) (bool, error) {
+			if e.Account.Local() == "juliet" && contact == addr("romeo@example.net") {
+				stop.here()
+			}
+			return false, nil
+		}
+	}, func(s *stage) {
+		s.publish("n", "1")
+		s.there("romeo/2", "n")
+		r := s.who("romeo")
+		s.events("romeo/2")
+		stop.arm()
+		s.who("juliet").Write(iq(publication("n", "2")))
+		<-stop.reached
+		r.Write("<presence><c xmlns='x:caps'>n</c></presence>")
+		synctest.Wait()
+		close(stop.goOn)
+		s.h.Settle()
+		if got, other := s.events("romeo"), s.events("romeo/2"); got != ">n:2" || other != ">n:2" {
+			t.Errorf("romeo got %q, his other session %q", got, other)
+		}
+	})
 }
 
 // TestResumed: a session that comes back gets what it missed, and no last items (S-18).

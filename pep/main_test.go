@@ -102,7 +102,10 @@ type assembly struct {
 func (a *assembly) extensions() []mux.Extension {
 	r, b := roster.New(a.rosters, nil), blocking.New(a.blocked, nil)
 	o := a.opt
-	o.Subscription, o.Contacts, o.Groups, o.Blocked = r.Subscription, r.Contacts, r.Groups, b.Blocked
+	o.Subscription, o.Contacts, o.Groups = r.Subscription, r.Contacts, r.Groups
+	if o.Blocked == nil {
+		o.Blocked = b.Blocked
+	}
 	o.Waits = func(e *mux.Event) bool { return !r.Cached(e) || !b.Cached(e) }
 	o.Blockers = a.blocked.Blockers
 	x := pep.New(a.store, &o)

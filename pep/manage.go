@@ -99,10 +99,19 @@ func setConfig(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	return nil, q.reconfigure(ctx, n, c)
 }
 
+// forced are fields that a node has whatever anybody says.
+func (x *Extension) forced(name string) [][]formField {
+	l := [][]formField{presets(forced[name]), presets(x.opt.Force(name))}
+	if x.kept(name) != nil {
+		l = append(l, presets(map[string][]string{"access_model": {accessWhitelist}, "publish_model": {"publishers"}, "persist_items": {"1"}}))
+	}
+	return l
+}
+
 // withForced is a configuration with what is forced upon the node.
 func (x *Extension) withForced(name string, c *Config) *Config {
 	out := *c
-	for _, l := range [][]formField{presets(forced[name]), presets(x.opt.Force(name))} {
+	for _, l := range x.forced(name) {
 		if err := out.apply(l, unlimited, nil); err != nil {
 			x.opt.Logger.Error("fields that a node cannot have are forced upon it", "node", name, "err", err)
 		}
@@ -126,10 +135,12 @@ func (q *query) reconfigure(ctx context.Context, n *node, c Config) error {
 	switch {
 	case was.keeps() && !c.keeps():
 		q.empty(n)
+		x.changes(ctx, e, n.Name, nil, nil, true)
 	case was.keeps():
 		trimmed, expired := q.trim(n, now())
 		if gone := append(trimmed, expired...); len(gone) > 0 {
 			q.changed(n, Change{Remove: gone})
+			x.changes(ctx, e, n.Name, nil, gone, false)
 		}
 	}
 	for _, p := range n.peers {

@@ -46,7 +46,9 @@ func (x *Extension) contacts(ctx context.Context, e *mux.Event, n *node, l []tar
 		f := x.about(ctx, e, contact, &n.Config)
 		if f.to && x.opt.implicit(&n.Config, n.peers[contact], n.subscribedAs(contact), f) {
 			for _, full := range x.index.resources(contact, n.Name) {
-				l = append(l, target{full, nil, f.from})
+				if !x.blocked(ctx, e, full) {
+					l = append(l, target{full, nil, f.from})
+				}
 			}
 		}
 	}
@@ -82,13 +84,15 @@ func (x *Extension) known(ctx context.Context, e *mux.Event, n *node, l []target
 	type verdict struct{ gets, sees bool }
 	asked := make(map[mux.Address]verdict)
 	for _, full := range x.index.others(e.Account, n.Name) {
+		if x.blocked(ctx, e, full) { // which may be one resource of several
+			continue
+		}
 		v, ok := asked[full.Bare()]
 		if !ok {
-			v.gets, v.sees = x.implicit(ctx, e, n, full)
-			if e.Mux().Ours(full) {
-				_, to := x.opt.Subscription(ctx, e, full)
-				v.gets = v.gets && !to // else it is among contacts
-			}
+			f := x.about(ctx, e, full, &n.Config)
+			v.sees = f.from
+			// A contact here is among contacts.
+			v.gets = !(f.to && e.Mux().Ours(full)) && x.opt.implicit(&n.Config, n.peers[full.Bare()], n.subscribedAs(full), f)
 			asked[full.Bare()] = v
 		}
 		if v.gets {
@@ -140,7 +144,7 @@ func (x *Extension) subscribers(ctx context.Context, e *mux.Event, a *account, n
 		}
 		sees := f.from || p.JID.Bare() == e.Account
 		if p.JID.IsBare() {
-			l = x.toBare(e, n, p, f, sees, got, bare, l)
+			l = x.toBare(ctx, e, n, p, f, sees, got, bare, l)
 		} else if !got[p.JID] && (x.there(e, p.JID, f) || !n.Config.PresenceBased && !p.Temporary) {
 			got[p.JID] = true
 			l = append(l, x.target(e, p.JID, sees))
@@ -151,7 +155,7 @@ func (x *Extension) subscribers(ctx context.Context, e *mux.Event, a *account, n
 
 // toBare adds a subscriber by the bare address: its resources that are known to be
 // interested, or else the address itself (R13, R14).
-func (x *Extension) toBare(e *mux.Event, n *node, p Peer, f facts, sees bool, got, bare map[mux.Address]bool, l []target) []target {
+func (x *Extension) toBare(ctx context.Context, e *mux.Event, n *node, p Peer, f facts, sees bool, got, bare map[mux.Address]bool, l []target) []target {
 	some := bare[p.JID]
 	shared := f.to || p.JID == e.Account
 	for full, nodes := range x.index.wanted(e.Account, p.JID, shared) {
@@ -160,7 +164,7 @@ func (x *Extension) toBare(e *mux.Event, n *node, p Peer, f facts, sees bool, go
 				continue
 			}
 			some = true
-			if !got[full] {
+			if !got[full] && !x.blocked(ctx, e, full) {
 				got[full] = true
 				l = append(l, x.target(e, full, sees))
 			}
@@ -177,8 +181,8 @@ func (x *Extension) there(e *mux.Event, full mux.Address, f facts) bool {
 	if x.index.knows(e.Account, full) {
 		return true
 	}
-	if !e.Mux().Ours(full) || !f.from && full.Bare() != e.Account {
-		return false
+	if !e.Mux().Ours(full) || !f.to && full.Bare() != e.Account {
+		return false // its presence is not for the account (pep R10)
 	}
 	for _, s := range e.Mux().Sessions(full.Bare()) {
 		if s.JID() == full && s.Available() {
@@ -275,6 +279,7 @@ func (x *Extension) publish(ctx context.Context, e *mux.Event, n *node, i *Item,
 		return
 	}
 	to := x.targets(ctx, e, x.accounts.Of(e), n)
+	x.index.told(e.Account, n.Name, n.Seq, to)
 	x.send(ctx, e, &n.Config, itemsEvent(n, i), from, to)
 	if len(trimmed) > 0 && n.Config.NotifyRetract && n.Config.MaxItems != 1 && n.Config.NodeFull == "retract-oldest" {
 		x.send(ctx, e, &n.Config, retractEvent(n, trimmed), mux.Address{}, to)

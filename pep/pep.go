@@ -40,6 +40,14 @@ type Options struct {
 	// anybody says, beside those that private nodes have anyway; nil, as a result too,
 	// for none. Nodes that are there are changed when they are used (XEP-0060 leaves it to services).
 	Force func(node string) map[string][]string
+	// Elsewhere says who keeps the items of a node instead of the store; nil, as a result
+	// too, stands for the store. It must not wait, and answer alike always.
+	Elsewhere func(node string) *Keeper
+	// Loaded is called when the nodes of the turn's account have been read, before anything
+	// else is done with them, such as to bring what older software has left into the form of
+	// today. It may wait; an error, which must come before anything is written, is answered
+	// and has it called again. nil for nobody.
+	Loaded func(ctx context.Context, e *mux.Event) error
 	// Waits reports whether any of the functions about the account would have to wait for a
 	// store, as [mux.BlocksIf] asks it; nil means never.
 	Waits func(e *mux.Event) bool
@@ -82,6 +90,8 @@ type Extension struct {
 	limits   limits
 	accounts mux.AccountKey[account]
 	index    index
+	hooks    []ChangeFunc
+	pending  pending
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -117,6 +127,12 @@ func (o *Options) functions() {
 	}
 	if o.Force == nil {
 		o.Force = func(string) map[string][]string { return nil }
+	}
+	if o.Elsewhere == nil {
+		o.Elsewhere = func(string) *Keeper { return nil }
+	}
+	if o.Loaded == nil {
+		o.Loaded = func(context.Context, *mux.Event) error { return nil }
 	}
 	if o.Waits == nil {
 		o.Waits = func(*mux.Event) bool { return false }
@@ -168,7 +184,11 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return (bounced(e) || authorizes(e)) && !x.Cached(e)
 	}))
 	r.Guard(mux.ToAccount, mux.Presence, x.presence)
-	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) { x.index.setLocal(e.Session.JID(), nil) }})
+	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) {
+		if x.index.setLocal(e.Session.JID(), nil); len(e.Sessions()) == 0 {
+			x.index.outOfUse(e.Account)
+		}
+	}})
 	mux.On(r, x.subscriptionChanged)
 	mux.On(r, x.blockChanged)
 	mux.On(r, x.accountRemoved)
@@ -181,8 +201,19 @@ func (x *Extension) Waits(e *mux.Event) bool {
 	if !x.Cached(e) {
 		return true
 	}
-	n := x.accounts.Peek(e).nodes[named(e.Stanza)]
-	return n != nil && n.items == nil && n.Config.keeps()
+	name := named(e.Stanza)
+	return x.opt.Elsewhere(name) != nil || !x.Ready(e, name)
+}
+
+// Ready reports whether nothing of a node of e's account has to be waited for, so that
+// server code may publish there in a turn that does not wait. It may be asked by
+// [mux.BlocksIf].
+func (x *Extension) Ready(e *mux.Event, node string) bool {
+	if !x.Cached(e) {
+		return false
+	}
+	n := x.accounts.Peek(e).nodes[node]
+	return n == nil || n.items != nil || !n.Config.keeps()
 }
 
 // Cached reports whether the nodes of e's account are there already, as is what is
@@ -204,7 +235,12 @@ type query struct {
 	a     *account
 	from  mux.Address
 	owner bool
-	made  string // the ID of what was published
+	inner bool // of server code: who keeps items elsewhere is not asked
+	// counted says that it is part of a request whose rate was limited.
+	counted bool
+	made    string // the ID of what was published
+	// defaults are fields of a node that comes to be.
+	defaults map[string][]string
 }
 
 // gets and sets are what is implemented, by namespace and action.
@@ -268,6 +304,9 @@ func (x *Extension) handle(ctx context.Context, e *mux.Event, handlers map[xml.N
 	if !e.Unknown {
 		if q.a, err = x.load(ctx, e); err != nil {
 			return nil, err
+		}
+		if e.Stanza.Type() == "set" {
+			x.pending.begin(e)
 		}
 	}
 	return h(ctx, q)

@@ -1,6 +1,7 @@
 package pep_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -69,6 +70,38 @@ func (s *stage) there(name string, nodes ...string) *muxtest.Client {
 	return c
 }
 
+// farAway is the stream of example.org.
+func (s *stage) farAway() *muxtest.Client {
+	s.t.Helper()
+	if s.on["example.org"] == nil {
+		s.on["example.org"] = s.h.DialDomain(s.t, mux.Server, "example.org")
+	}
+	return s.on["example.org"]
+}
+
+// turn is one of juliet's account, for server code.
+type turn struct {
+	s   *stage
+	ctx context.Context
+	e   *mux.Event
+}
+
+// server runs server code.
+func (s *stage) server(f func(e *turn)) {
+	s.t.Helper()
+	if err := s.h.Mux().Do(s.t.Context(), addr("juliet@example.net"), func(ctx context.Context, e *mux.Event) { f(&turn{s, ctx, e}) }); err != nil {
+		s.t.Error(err)
+	}
+	s.h.Settle()
+}
+
+func (e *turn) publish(node, id string) {
+	e.s.t.Helper()
+	if _, err := e.s.made.Publish(e.ctx, e.e, pep.Publication{Node: node, ID: id, Payload: "<x xmlns='urn:x'/>"}); err != nil {
+		e.s.t.Error(err)
+	}
+}
+
 // ask sends a request to juliet and returns what came back in short: "" for a result,
 // else type/condition[/condition of pubsub].
 func (s *stage) ask(name, typ, payload string) string {
@@ -90,10 +123,7 @@ func (s *stage) of(name, to, typ, payload string) (short, whole string) {
 	var got []string
 	var keep func([]string)
 	if local, far := strings.CutSuffix(name, "@example.org"); far {
-		if s.on["example.org"] == nil {
-			s.on["example.org"] = s.h.DialDomain(s.t, mux.Server, "example.org")
-		}
-		s.on["example.org"].Send(strings.Replace(iq, " to=", " from='"+local+"@example.org/1' to=", 1))
+		s.farAway().Send(strings.Replace(iq, " to=", " from='"+local+"@example.org/1' to=", 1))
 		got = s.h.Routed("example.org")
 		keep = func(l []string) { s.kept["far"] = append(s.kept["far"], l...) }
 	} else {

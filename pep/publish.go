@@ -46,6 +46,9 @@ func publish(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k := q.x.opt.Elsewhere(n.Name); k != nil && !q.inner {
+		return q.hand(ctx, n, k, item, made)
+	}
 	var trimmed []string
 	if item != nil {
 		if trimmed, err = q.put(ctx, n, item, made); err != nil {
@@ -53,7 +56,7 @@ func publish(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 		}
 		q.made = item.ID
 		q.x.publish(ctx, q.e, n, item, trimmed, q.from)
-		q.x.opt.Changed(ctx, q.e, n.Name, item, trimmed, false)
+		q.x.changes(ctx, q.e, n.Name, item, trimmed, false)
 	} else {
 		q.x.publish(ctx, q.e, n, nil, nil, q.from) // only told (XEP-0060 §4.3)
 	}
@@ -92,7 +95,7 @@ func (q *query) newNode(name string, fields []formField, unknown error) (*node, 
 	n := &node{Node: Node{Name: name, Config: defaultConfig(), Created: now(), Creator: q.from.Bare(), Seq: q.a.seq},
 		peers: make(map[mux.Address]Peer), items: &itemIndex{byID: make(map[string]*Entry)}}
 	n.Config.MaxPayload = min(n.Config.MaxPayload, q.x.limits.payload)
-	for _, l := range [][]formField{presets(known[name]), fields, presets(forced[name]), presets(q.x.opt.Force(name))} {
+	for _, l := range append([][]formField{presets(known[name]), presets(q.defaults), fields}, q.x.forced(name)...) {
 		if err := n.Config.apply(l, q.x.limits, unknown); err != nil {
 			return nil, err
 		}
@@ -148,7 +151,7 @@ func (q *query) put(ctx context.Context, n *node, item *Item, made bool) (trimme
 			return nil, err
 		}
 	}
-	if !q.a.bucket.take(item.At, q.x.opt.PerMinute) {
+	if !q.counted && !q.a.bucket.take(item.At, q.x.opt.PerMinute) {
 		return nil, errTooFast
 	}
 	if made {
@@ -159,6 +162,9 @@ func (q *query) put(ctx context.Context, n *node, item *Item, made bool) (trimme
 	item.Seq, n.Seq = q.a.seq, q.a.seq
 	n.keepLast(item)
 	if !n.Config.keeps() {
+		if n.Config.SendLast == lastPresence {
+			q.x.index.setVolatile(q.e.Account, n.Name)
+		}
 		q.e.Work.Write(q.x.store.Change(q.e.Account, n.Name, Change{Seq: n.Seq}))
 		return nil, nil
 	}

@@ -42,46 +42,79 @@ func index(t *testing.T, s *stage, node string) []string {
 }
 
 // TestParallel: many publications at once come in one order that all see and that is
-// kept (S-1, S-2).
+// kept, whether they are different items (S-1) or versions of one (S-2); each is
+// answered.
 func TestParallel(t *testing.T) {
 	t.Parallel()
+	const n = 100
 	for _, same := range []bool{false, true} {
 		play(t, nil, func(s *stage) {
 			s.publish("n", "first", "max_items=10", "notify_retract=0")
-			s.who("juliet/a")
-			s.who("juliet/b")
+			a, b := s.who("juliet/a"), s.who("juliet/b")
 			s.there("romeo", "n")
 			s.there("nurse", "n")
-			s.events("romeo")
-			s.events("nurse")
-			s.together(100, func(i int) string {
+			s.farThere("benvolio@example.org/1", "n")
+			s.forget()
+			s.together(n, func(i int) string {
+				id := strconv.Itoa(i)
 				if same {
-					return publication("n", "x")
+					return strings.Replace(publication("n", "x"), "</x>", " "+id+"</x>", 1)
 				}
-				return publication("n", strconv.Itoa(i))
+				return publication("n", id)
 			})
-			seen := strings.Fields(s.events("romeo"))
-			if other := strings.Fields(s.events("nurse")); len(seen) != 100 || !slices.Equal(seen, other) {
-				t.Errorf("%d events, and another sees %d, or in another order", len(seen), len(other))
+			for id, refused := range answers(t, append(a.Arrived(), b.Arrived()...)) {
+				if refused != "" {
+					t.Errorf("%s is refused with %s", id, refused)
+				}
 			}
-			kept := index(t, s, "n")
+			if got := len(answers(t, append(a.Arrived(), b.Arrived()...))); got != n {
+				t.Errorf("%d answers", got)
+			}
+			seen := payloads(t, s.who("romeo").Arrived())
+			for name, l := range map[string][]string{"nurse": s.who("nurse").Arrived(), "benvolio": s.h.Routed("example.org")} {
+				if other := payloads(t, l); len(seen) != n || !slices.Equal(seen, other) {
+					t.Errorf("romeo sees %d events, %s %d, or in another order", len(seen), name, len(other))
+				}
+			}
+			kept, want := s.texts(), seen[n-10:]
 			if same {
-				if !slices.Equal(kept, []string{"first", "x"}) {
-					t.Errorf("kept %v", kept)
-				}
-				return
+				want = []string{"first", seen[n-1]}
 			}
-			for i, id := range kept {
-				if want := strings.TrimPrefix(seen[90+i], ">n:"); id != want {
-					t.Errorf("kept %v, last seen %v", kept, seen[90:])
-					break
-				}
+			if !slices.Equal(kept, want) {
+				t.Errorf("kept %v, last seen %v", kept, seen[n-10:])
 			}
 		})
 	}
 }
 
-// TestRaces: what contradicts is refused, whatever comes first (S-3, S-4).
+// payloads are the texts of the items in events.
+func payloads(t *testing.T, l []string) (all []string) {
+	t.Helper()
+	for _, el := range l {
+		if _, after, ok := strings.Cut(el, "<x xmlns='urn:x'>"); ok && strings.Contains(el, "<event ") {
+			text, _, _ := strings.Cut(after, "<")
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// texts are the texts of what n keeps, as it says and as the store has it.
+func (s *stage) texts() (all []string) {
+	s.t.Helper()
+	_, whole := s.full("juliet/a", "get", pubsub("<items node='n'/>"))
+	for _, part := range strings.Split(whole, "<x xmlns='urn:x'>")[1:] {
+		text, _, _ := strings.Cut(part, "<")
+		all = append(all, text)
+	}
+	l, err := s.store.Index(s.t.Context(), addr("juliet@example.net"), "n")
+	if err != nil || len(l) != len(all) {
+		s.t.Errorf("told %v, the store has %v, error %v", all, l, err)
+	}
+	return all
+}
+
+// TestRaces: what contradicts is refused, whatever comes first, in the midst of others.
 func TestRaces(t *testing.T) {
 	t.Parallel()
 	for range 20 {

@@ -23,6 +23,9 @@ func retract(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if !n.Config.keeps() {
 		return nil, errNotPersistent
 	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errKept
+	}
 	given := q.given()
 	if len(given) == 0 {
 		return nil, errItemRequired
@@ -51,7 +54,7 @@ func retract(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 		q.weigh(n, -idx.remove(id).size())
 	}
 	q.changed(n, Change{Remove: ids})
-	q.x.opt.Changed(ctx, q.e, n.Name, nil, ids, false)
+	q.x.changes(ctx, q.e, n.Name, nil, ids, false)
 	if tell, _ := parseBool(q.el.Attr("notify")); (tell || n.Config.NotifyRetract) && n.Config.Notify {
 		q.x.announce(ctx, q.e, q.a, n, retractEvent(n, ids))
 	}
@@ -78,8 +81,11 @@ func purge(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	if !n.Config.keeps() {
 		return nil, errNotPersistent
 	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errKept
+	}
 	q.empty(n)
-	q.x.opt.Changed(ctx, q.e, n.Name, nil, nil, true)
+	q.x.changes(ctx, q.e, n.Name, nil, nil, true)
 	if n.Config.NotifyRetract && n.Config.Notify {
 		q.x.announce(ctx, q.e, q.a, n, nodeEvent(n, "purge", ""))
 	}
@@ -98,6 +104,9 @@ func deleteNode(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	n, err := q.owned()
 	if err != nil {
 		return nil, err
+	}
+	if q.x.kept(n.Name) != nil {
+		return nil, errKept
 	}
 	content := ""
 	if c, ok := q.el.Child(xml.Name{Space: NSOwner, Local: "redirect"}); ok {
@@ -119,7 +128,7 @@ func deleteNode(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 	q.a.peers -= len(n.peers)
 	delete(q.a.nodes, n.Name)
 	q.e.Work.Write(q.x.store.DropNode(q.e.Account, n.Name))
-	q.x.opt.Changed(ctx, q.e, n.Name, nil, nil, true)
+	q.x.changes(ctx, q.e, n.Name, nil, nil, true)
 	if n.Config.NotifyDelete {
 		q.x.send(ctx, q.e, &n.Config, nodeEvent(n, "delete", content), mux.Address{}, to)
 	}

@@ -161,32 +161,51 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// revoked is what a contact sees that loses access: the end of its subscription, and
-// nothing more.
+// revoked is what a contact sees that loses access: the end of its subscription, once, and
+// nothing more, at none of its resources.
 func revoked(t *testing.T, name string, revoke func(s *stage), refusal string) {
 	t.Helper()
 	play(t, nil, func(s *stage) {
 		s.publish("n", "1")
 		s.there("juliet")
-		s.there(name, "n")
-		s.ask(name, "set", pubsub("<subscribe node='n' jid='"+name+"@example.net'/>"))
-		s.events(name)
+		want := []string{"benvolio@example.org none:n"}
+		jid, first, second := name, name+"/1", name+"/2"
+		if name == "romeo" {
+			jid = "romeo@example.net"
+			s.there("romeo", "n")
+			s.there("romeo/2", "n")
+			first, second = "romeo", jid+"/2"
+			want = []string{jid + " none:n", jid + " none:n"} // one, at both
+		} else {
+			s.farThere(first, "n")
+			s.farThere(second, "n")
+		}
+		if refusal == "cancel/service-unavailable" {
+			want = nil // who is blocked is told nothing
+		}
+		s.subscribe(name, jid)
+		s.forget()
 		s.publish("n", "2")
-		if got := s.events(name); got != ">n:2" {
+		if got := s.sent(); !slices.Equal(got, []string{first + " >n:2", second + " >n:2"}) {
 			t.Errorf("before: got %q", got)
 		}
 		revoke(s)
-		if got := s.events(name); got != "none:n" && refusal != "cancel/service-unavailable" {
-			t.Errorf("told %q", got)
+		s.h.Settle()
+		if got := s.sent(); !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
 		}
-		s.publish("n", "3")
-		if got := s.events(name); got != "" {
+		for _, change := range []string{publication("n", "3"), pubsub("<retract node='n' notify='1'><item id='3'/></retract>"), owner("<purge node='n'/>"), configure("n", "notify_config=1")} {
+			if got := s.ask("juliet", "set", change); got != "" {
+				t.Errorf("%s: %s", change, got)
+			}
+		}
+		if got := s.sent(); len(got) != 0 {
 			t.Errorf("after: got %q", got)
 		}
 		if got := s.ask(name, "get", pubsub("<items node='n'/>")); got != refusal {
 			t.Errorf("reads: %q, want %q", got, refusal)
 		}
-		if _, whole := s.full("juliet", "get", owner("<subscriptions node='n'/>")); strings.Contains(whole, name) {
+		if _, whole := s.full("juliet", "get", owner("<subscriptions node='n'/>")); strings.Contains(whole, jid) {
 			t.Errorf("still subscribed: %s", whole)
 		}
 	})
@@ -197,6 +216,23 @@ func TestRevoked(t *testing.T) {
 	t.Parallel()
 	const needed = "auth/not-authorized/presence-subscription-required"
 	juliet := func(el string) func(s *stage) { return func(s *stage) { s.who("juliet").Send(el) } }
+	t.Run("cancelled by the owner, elsewhere", func(t *testing.T) {
+		revoked(t, "benvolio@example.org", juliet("<presence to='benvolio@example.org' type='unsubscribed'/>"), needed)
+	})
+	t.Run("cancelled by the contact, elsewhere", func(t *testing.T) {
+		revoked(t, "benvolio@example.org", func(s *stage) {
+			s.farAway().Send("<presence from='benvolio@example.org' to='juliet@example.net' type='unsubscribe'/>")
+		}, needed)
+	})
+	t.Run("removed from the roster, elsewhere", func(t *testing.T) {
+		revoked(t, "benvolio@example.org", juliet("<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='benvolio@example.org' subscription='remove'/></query></iq>"), needed)
+	})
+	t.Run("blocked, elsewhere", func(t *testing.T) {
+		revoked(t, "benvolio@example.org", juliet("<iq type='set' id='r'><block xmlns='urn:xmpp:blocking'><item jid='benvolio@example.org'/></block></iq>"), "cancel/service-unavailable")
+	})
+	t.Run("whitelist, elsewhere", func(t *testing.T) {
+		revoked(t, "benvolio@example.org", juliet("<iq type='set' id='r'>"+configure("n", "access_model=whitelist")+"</iq>"), "cancel/not-allowed/closed-node")
+	})
 	t.Run("cancelled by the owner", func(t *testing.T) {
 		revoked(t, "romeo", juliet("<presence to='romeo@example.net' type='unsubscribed'/>"), needed)
 	})
@@ -223,21 +259,27 @@ func TestRevoked(t *testing.T) {
 }
 
 // TestGroupRenamed: groups are looked at when an event is sent; whose subscription they
-// carried is told then (S-9).
+// carried is told then, once (S-9).
 func TestGroupRenamed(t *testing.T) {
 	t.Parallel()
 	play(t, nil, func(s *stage) {
 		s.publish("n", "1", "access_model=roster", "roster_groups_allowed=Lovers")
 		s.there("romeo", "n")
-		s.ask("romeo", "set", pubsub("<subscribe node='n' jid='romeo@example.net'/>"))
-		s.events("romeo")
+		s.there("romeo/2", "n")
+		s.subscribe("romeo", "romeo@example.net")
 		s.who("juliet").Send("<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='romeo@example.net'><group>Exes</group></item></query></iq>")
-		s.publish("n", "2")
-		if got := s.events("romeo"); got != "none:n" {
-			t.Errorf("got %q", got)
-		}
 		if got := s.ask("romeo", "get", pubsub("<items node='n'/>")); got != "auth/not-authorized/not-in-roster-group" {
 			t.Errorf("reads: %q", got)
+		}
+		s.forget()
+		for _, want := range [][]string{{"romeo@example.net none:n", "romeo@example.net none:n"}, nil} { // at both, once
+			s.publish("n", "2")
+			if got := s.sent(); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		if _, whole := s.full("juliet", "get", owner("<subscriptions node='n'/>")); strings.Contains(whole, "romeo") {
+			t.Errorf("still subscribed: %s", whole)
 		}
 	})
 }
@@ -260,26 +302,40 @@ func TestUnblocked(t *testing.T) {
 	})
 }
 
-// TestApproved: a new contact gets last items when presence flows both ways, once
-// (S-10).
+// TestApproved: a new contact gets last items when presence flows both ways, once, and
+// none before (S-10).
 func TestApproved(t *testing.T) {
 	t.Parallel()
 	play(t, func(a *assembly) {
-		apply(t, a.rosters.Delete(addr("juliet@example.net"), addr("romeo@example.net"), 2), a.rosters.Delete(addr("romeo@example.net"), addr("juliet@example.net"), 2))
+		apply(t, a.rosters.Delete(addr("juliet@example.net"), addr("romeo@example.net"), 2), a.rosters.Delete(addr("romeo@example.net"), addr("juliet@example.net"), 2),
+			a.rosters.Delete(addr("juliet@example.net"), addr("benvolio@example.org"), 2))
 	}, func(s *stage) {
 		s.publish("n", "1")
 		s.publish("open", "2", "access_model=open")
-		j, r := s.there("juliet"), s.there("romeo", "n", "open")
+		s.publish("never", "3", "send_last_published_item=never")
+		j, r := s.there("juliet"), s.there("romeo", "n", "open", "never")
+		far := func(attrs string) {
+			s.farAway().Send("<presence from='benvolio@example.org' to='juliet@example.net' type='" + attrs + "'/>")
+		}
 		r.Send("<presence to='juliet@example.net' type='subscribe'/>")
-		j.Send("<presence to='romeo@example.net' type='subscribed'/>")
-		if got := s.events("romeo"); got != "" {
+		far("subscribe")
+		for _, to := range []string{"romeo@example.net", "benvolio@example.org"} {
+			j.Send("<presence to='" + to + "' type='subscribed'/>")
+		}
+		j.Send("<presence to='romeo@example.net' type='subscribe'/>", "<presence to='benvolio@example.org' type='subscribe'/>")
+		if got := s.sent(); len(got) != 0 {
 			t.Errorf("before: %q", got)
 		}
-		j.Send("<presence to='romeo@example.net' type='subscribe'/>")
 		r.Send("<presence to='juliet@example.net' type='subscribed'/>")
-		got := strings.Fields(s.events("romeo"))
-		slices.Sort(got)
-		if want := []string{"~n:1", "~open:2"}; !slices.Equal(got, want) {
+		far("subscribed")
+		if got := strings.Join(j.Arrived(), ""); !strings.Contains(got, "<presence from='romeo@example.net/1'") {
+			t.Errorf("juliet does not see romeo: %s", got)
+		}
+		for range 2 { // the second time it is what is known
+			s.farThere("benvolio@example.org/1", "n", "open", "never")
+			r.Send("<presence><c xmlns='x:caps'>n open never</c></presence>")
+		}
+		if got, want := s.sent(), []string{"benvolio@example.org/1 ~n:1", "benvolio@example.org/1 ~open:2", "romeo ~n:1", "romeo ~open:2"}; !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})

@@ -3,9 +3,11 @@ package pep
 import (
 	"crypto/rand"
 	"encoding/xml"
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
@@ -61,7 +63,7 @@ func parse(s *mux.Stanza) (*request, error) {
 	}
 	pubsub, err := s.Children()[0].Element()
 	if err != nil {
-		return nil, errBadRequest
+		return nil, unread(err, errBadRequest)
 	}
 	ns := pubsub.Name().Space
 	kids := pubsub.Children()
@@ -93,7 +95,7 @@ func parse(s *mux.Stanza) (*request, error) {
 		}
 		r.action = k.Name.Local
 		if r.el, err = k.Element(); err != nil {
-			return nil, errBadRequest
+			return nil, unread(err, errBadRequest)
 		}
 		r.node = r.el.Attr("node")
 	}
@@ -104,6 +106,15 @@ func parse(s *mux.Stanza) (*request, error) {
 		return nil, errOutOfRange
 	}
 	return r, nil
+}
+
+// unread says why an element could not be looked into: streams may take larger ones
+// than can be (pep E-3).
+func unread(err, otherwise error) error {
+	if e := (*xmlscan.Error)(nil); errors.As(err, &e) && e.Reason == xmlscan.LimitBytes {
+		return errPayloadTooBig
+	}
+	return otherwise
 }
 
 // named is the node that a request names, as parse will find it.
@@ -218,7 +229,7 @@ func (r *request) ids() ([]string, error) {
 func payload(item mux.Child) (string, error) {
 	el, err := item.Element()
 	if err != nil {
-		return "", errInvalidPayload
+		return "", unread(err, errInvalidPayload)
 	}
 	kids := el.Children()
 	switch {

@@ -99,7 +99,7 @@ func (x *Extension) show(ctx context.Context, e *mux.Event, s *mux.Session, p *m
 	probe := mux.Make(mux.Head{Kind: mux.Presence, Type: "probe", From: s.JID()})
 	for _, c := range subscribers {
 		if c.from && reachable(e, c.to) {
-			it := current(p, c.to)
+			it := x.current(e, s, p, c.to)
 			it.Flags = mux.Service
 			e.SendItem(ctx, it)
 		}

@@ -43,7 +43,7 @@ func (x *Extension) came(ctx context.Context, e *mux.Event) {
 	x.toContacts(ctx, e, e.Stanza, probe)
 	for _, s := range e.Sessions() {
 		if p := s.Presence(); s != e.Session && p != nil && p.Available {
-			e.Deliver(current(p, e.Session.JID()), e.Session)
+			e.Deliver(x.current(e, s, p, e.Session.JID()), e.Session)
 		}
 	}
 	requests, err := x.subs.Requests(ctx, e)
@@ -53,6 +53,23 @@ func (x *Extension) came(ctx context.Context, e *mux.Event) {
 	for _, r := range requests {
 		e.Deliver(mux.Item{Stanza: r, To: e.Account}, e.Session) // RFC 6121 §3.1.3
 	}
+}
+
+// Resend tells the account's own sessions and its contacts the presence of a session of
+// e's account again, as Options.Current has it now. It may wait unless the subscriptions
+// are cached. A session that is not available is left alone.
+func (x *Extension) Resend(ctx context.Context, e *mux.Event, s *mux.Session) {
+	p := s.Presence()
+	if p == nil || !p.Available || !x.state.Of(s).isAvailable() {
+		return
+	}
+	if err := x.subs.Load(ctx, e); err != nil {
+		x.logError(ctx, e, "presence is not broadcast", err)
+		return
+	}
+	now := x.opt.Current(e, s, p.Stanza)
+	x.toOwn(e, mux.Item{Stanza: now}, s)
+	x.toContacts(ctx, e, now, nil)
 }
 
 // left is what the end of a session's presence leads to (RFC 6121 §4.5.2, §4.6.3):
@@ -172,7 +189,7 @@ func (x *Extension) subscriptionChanged(ctx context.Context, e *mux.Event, c mux
 		switch {
 		case !there:
 		case c.From:
-			it := current(p, c.Contact)
+			it := x.current(e, s, p, c.Contact)
 			it.Flags = mux.Service
 			e.SendItem(ctx, it)
 		default:

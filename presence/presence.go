@@ -73,6 +73,10 @@ type Options struct {
 	// restart, for the sessions that were restored; 0 for 50, negative for no probes at
 	// all (core-im GS-2a).
 	ProbesPerSecond int
+	// Current is the last presence p of a session of e's account as it is told from now
+	// on, for extensions that add to presence what may have changed since; it may be p
+	// itself. It is called in the account's turn and must not wait. nil for p.
+	Current func(e *mux.Event, s *mux.Session, p *mux.Stanza) *mux.Stanza
 	// Logger is for failures (Error); nil discards.
 	Logger *slog.Logger
 }
@@ -102,6 +106,9 @@ func New(subs Subscriptions, o *Options) *Extension {
 	}
 	if x.opt.ProbesPerSecond == 0 {
 		x.opt.ProbesPerSecond = 50
+	}
+	if x.opt.Current == nil {
+		x.opt.Current = func(_ *mux.Event, _ *mux.Session, p *mux.Stanza) *mux.Stanza { return p }
 	}
 	if x.opt.Logger == nil {
 		x.opt.Logger = slog.New(slog.DiscardHandler)

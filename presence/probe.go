@@ -13,8 +13,8 @@ const old = 60 * time.Second
 
 // current is a session's presence as it is, for somebody who has not seen it
 // when it was sent (core-im PR-9).
-func current(p *mux.PresenceInfo, to mux.Address) mux.Item {
-	it := mux.Item{Stanza: p.Stanza, To: to}
+func (x *Extension) current(e *mux.Event, s *mux.Session, p *mux.PresenceInfo, to mux.Address) mux.Item {
+	it := mux.Item{Stanza: x.opt.Current(e, s, p.Stanza), To: to}
 	if !p.At.IsZero() && time.Since(p.At) > old {
 		it.Extra = mux.AppendDelay(nil, p.Stanza.From().String(), p.At)
 	}
@@ -47,7 +47,7 @@ func (x *Extension) probed(ctx context.Context, e *mux.Event) (mux.Verdict, erro
 		if p == nil || !p.Available || !to.IsBare() && s.JID() != to {
 			continue
 		}
-		it := current(p, prober)
+		it := x.current(e, s, p, prober)
 		it.Flags = mux.Service
 		e.SendItem(ctx, it)
 		told = true

@@ -180,6 +180,28 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 	return nil, nil
 }
 
+// Load reads an element of the turn's account from the store, whoever keeps those of
+// its name; empty if there is none. It is for a [Keeper] that leaves a part there. It
+// may wait for the store.
+func (x *Extension) Load(ctx context.Context, e *mux.Event, name xml.Name) (mux.Raw, error) {
+	return x.load(ctx, e, name)
+}
+
+// Put replaces an element in the store, likewise. It is refused as if the client had
+// set it. It may wait for the store.
+func (x *Extension) Put(ctx context.Context, e *mux.Event, element mux.Child) error {
+	s, err := x.shelf(ctx, e)
+	if err != nil {
+		return err
+	}
+	if !s.fits([]mux.Child{element}, x.opt.MaxBytes, x.opt.MaxElements) {
+		return errNotAcceptable
+	}
+	s.put(e, element)
+	e.Work.Write(x.store.Set(e.Account, element.Name, element.Raw()))
+	return nil
+}
+
 // load reads an element, empty if there is none.
 func (x *Extension) load(ctx context.Context, e *mux.Event, name xml.Name) (mux.Raw, error) {
 	s, err := x.shelf(ctx, e)

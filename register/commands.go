@@ -2,7 +2,6 @@ package register
 
 import (
 	"context"
-	"time"
 
 	"github.com/propolis-im/propolis/internal/dataform"
 	"github.com/propolis-im/propolis/mux"
@@ -86,6 +85,6 @@ func (x *Extension) handOut(ctx context.Context, e *mux.Event, i Invite) (mux.Ra
 	if made.Landing != "" {
 		f.Fields = append(f.Fields, dataform.Field{Var: "landing-url", Type: "text-single", Label: "Page", Values: []string{made.Landing}})
 	}
-	f.Fields = append(f.Fields, dataform.Field{Var: "expire", Type: "text-single", Label: "Valid until", Values: []string{made.Expires.UTC().Format(time.RFC3339)}})
+	f.Fields = append(f.Fields, dataform.Field{Var: "expire", Type: "text-single", Label: "Valid until", Values: []string{stamp(made.Expires)}})
 	return mux.Raw(f.Append(nil)), nil
 }

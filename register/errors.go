@@ -47,6 +47,7 @@ var (
 	errChallenge    = refuse(stanza.Cancel, stanza.NotAcceptable, 406, "the challenge was not answered rightly")
 	errNoChallenge  = refuse(stanza.Cancel, stanza.ServiceUnavailable, 503, "ask for the form again and answer its challenge")
 	errToken        = refuse(stanza.Cancel, stanza.ItemNotFound, 404, "the token is invalid or has expired")
+	errNoInvite     = refuse(stanza.Cancel, stanza.ItemNotFound, 404, "there is no such invitation")
 	errPasswordForm = refuse(stanza.Modify, stanza.NotAuthorized, 401, "")
 	errSecond       = refuse(stanza.Modify, stanza.NotAcceptable, 406, "one account is enough")
 	errConflict     = refuse(stanza.Cancel, stanza.Conflict, 409, "")

@@ -19,8 +19,9 @@
 // Before authentication package negotiate offers and steps the stream features. In a
 // session requests to the server and to the own account are served alike. Invitations
 // are made by [Extension.Invite], or by users with the functions RunInvite and
-// RunCreateAccount, which are commands for package adhoc. Whatever makes accounts in
-// another way, such as a web page, calls [Extension.SignUp].
+// RunCreateAccount, which are commands for package adhoc, as are RunListInvites and
+// RunRevokeInvites for what they have handed out. Whatever makes accounts in another
+// way, such as a web page, calls [Extension.SignUp].
 //
 // Mux.Start must be called: it finishes what a crash has interrupted. A removed account
 // is marked in the store first, then its sessions end and every extension removes what

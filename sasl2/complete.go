@@ -129,17 +129,23 @@ func (l *login) success(who mux.Address, replies []xmlstream.Marshaler, bound []
 }
 
 // attached notes whose session it is that was bound or resumed after SASL2, by the
-// older ways.
+// older ways, and how it was let in, by any.
 func (x *Extension) attached(s *mux.Session) {
-	if state := x.state.Peek(s.Stream()); state != nil {
+	state := x.state.Peek(s.Stream())
+	x.owner.Of(s).token.Store(state != nil && state.byToken)
+	if state != nil {
 		state.offered, state.tls, state.usable = nil, nil, nil // of no use any more
 		x.owner.Of(s).set(state.client)
 	}
 }
 
-// owner is the client whose session it is, nil if that is not known. It is written
-// under the session's lock or in its account's turn, and read in either.
-type owner struct{ client atomic.Pointer[string] }
+// owner is the client whose session it is, nil if that is not known, and whether a
+// token has let it in. It is written under the session's lock or in its account's turn,
+// and read in either. Each login says anew what token is, so that is not saved.
+type owner struct {
+	client atomic.Pointer[string]
+	token  atomic.Bool
+}
 
 func (o *owner) set(client string) {
 	if client != "" {

@@ -166,6 +166,7 @@ type streamState struct {
 	offered []string // mechanisms, in the last features
 	version string   // of all that was, see XEP-0509
 	client  string   // has logged in, and is going to bind or resume by itself
+	byToken bool     // has it logged in so
 
 	tls    *tls.ConnectionState // that usable is for
 	usable []HT

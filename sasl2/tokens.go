@@ -42,7 +42,16 @@ func (l *login) useToken(ctx context.Context, m HT, data []byte) (outcome, error
 	if condition != "" {
 		return l.fail(condition, err)
 	}
+	l.x.state.Of(l.st).byToken = true
 	return l.complete(ctx)
+}
+
+// ByToken reports whether the session of e was let in by a token the last time that it
+// was bound or resumed, so that nobody has shown the password: for what should not be
+// done with a stolen device, such as a new password. It may be called in a turn of the
+// session's account.
+func (x *Extension) ByToken(e *mux.Event) bool {
+	return e.Session != nil && x.owner.Of(e.Session).token.Load()
 }
 
 // accept checks a proof, and writes down that it was used. Whatever is not there is

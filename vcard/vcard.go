@@ -6,9 +6,9 @@
 // accounts, so that their clients are never asked. Requests to a full address are
 // for the client there (RFC 6121 §8.5.3).
 //
-// Other forms of the same data, such as the avatar of XEP-0084 (XEP-0398) and the
-// photo's hash in presence (XEP-0153), are not part of it: Options.Changed and
-// Options.Presence are where they join, with [Extension.Card] and [Extension.Put].
+// Other forms of the same data, such as the avatar of XEP-0084 (XEP-0398), are not part
+// of it: Options.Keep, Options.Show and Options.Changed are where they join, with
+// [Extension.Card] and [Extension.Put].
 //
 //	m, err := mux.New(host, nil, vcard.New(new(vcard.Memory), nil), …)
 //
@@ -44,16 +44,24 @@ type Options struct {
 	// bound. All addresses of a remote domain together get ten times that. What is
 	// more is refused with resource-constraint.
 	Rate, Burst int
-	// Changed is told of each new card, empty if it was removed, in the turn of its
-	// account; it may write to the Work and send, but not wait. nil for nobody.
+	// Keep may change a new card of e's account before it is kept, empty for one that is
+	// removed; an error refuses it, as a [stanza.Error] with that. It is called in the
+	// account's turn, may write to the Work and send, and may wait where Waits says so.
+	// nil keeps cards as they are.
+	Keep func(ctx context.Context, e *mux.Event, card mux.Raw) (mux.Raw, error)
+	// Show may have another card shown to whoever asks, the sender of e.Stanza, than the one
+	// that is kept, which is empty if there is none: what the function gives that it
+	// returns, empty for none. Show is called in the account's turn, for accounts that
+	// exist, and may wait where Waits says so; the function is called outside of turns
+	// when what was written before is durable, and may wait. nil, also as a result, shows
+	// the card as it is kept.
+	Show func(ctx context.Context, e *mux.Event, card mux.Raw) func(context.Context) (mux.Raw, error)
+	// Waits reports whether Keep or Show would have to wait, as [mux.BlocksIf] asks it;
+	// nil means never.
+	Waits func(e *mux.Event) bool
+	// Changed is told of each new card as it is kept, empty if it was removed, in the turn
+	// of its account; it may write to the Work and send, but not wait. nil for nobody.
 	Changed func(ctx context.Context, e *mux.Event, card mux.Raw)
-	// Presence may return another stanza in place of the available presence that a
-	// client of ours sends (e.Stanza), nil to leave it. It is called in the turn of
-	// the client's account, and may wait where PresenceWaits says so. nil leaves all.
-	Presence func(ctx context.Context, e *mux.Event) *mux.Stanza
-	// PresenceWaits reports whether Presence would have to wait for a store, as
-	// [mux.BlocksIf] asks it; nil means never.
-	PresenceWaits func(e *mux.Event) bool
 	// Logger is for failures of the store (Error); nil discards.
 	Logger *slog.Logger
 }
@@ -83,8 +91,17 @@ func New(store Store, o *Options) *Extension {
 	if x.opt.Burst == 0 {
 		x.opt.Burst = 300
 	}
-	if x.opt.PresenceWaits == nil {
-		x.opt.PresenceWaits = func(*mux.Event) bool { return false }
+	if x.opt.Keep == nil {
+		x.opt.Keep = func(_ context.Context, _ *mux.Event, card mux.Raw) (mux.Raw, error) { return card, nil }
+	}
+	if x.opt.Show == nil {
+		x.opt.Show = func(context.Context, *mux.Event, mux.Raw) func(context.Context) (mux.Raw, error) { return nil }
+	}
+	if x.opt.Waits == nil {
+		x.opt.Waits = func(*mux.Event) bool { return false }
+	}
+	if x.opt.Changed == nil {
+		x.opt.Changed = func(context.Context, *mux.Event, mux.Raw) {}
 	}
 	if x.opt.Logger == nil {
 		x.opt.Logger = slog.New(slog.DiscardHandler)
@@ -115,17 +132,12 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return errNoStore
 	}
 	x.desks = mux.AccountSlot[desk](r)
-	waits := mux.BlocksIf(func(e *mux.Event) bool { return !x.Cached(e) })
+	waits := mux.BlocksIf(func(e *mux.Event) bool { return !x.Cached(e) || x.opt.Waits(e) })
 	r.IQ(mux.AtSelf, stanza.GetIQ, Name, x.own, waits)
-	r.IQ(mux.AtSelf, stanza.SetIQ, Name, x.set)
+	r.IQ(mux.AtSelf, stanza.SetIQ, Name, x.set, mux.BlocksIf(x.opt.Waits))
 	r.IQ(mux.AtAccount, stanza.GetIQ, Name, x.others, waits)
 	r.IQ(mux.AtAccount, stanza.SetIQ, Name, forbidden)
 	r.IQ(mux.AtHost, stanza.SetIQ, Name, forbidden)
-	if x.opt.Presence != nil {
-		r.Modify(mux.FromPeer, mux.Presence, x.presence, mux.BlocksIf(func(e *mux.Event) bool {
-			return available(e) && x.opt.PresenceWaits(e)
-		}))
-	}
 	mux.On(r, x.accountRemoved)
 	for _, s := range []mux.Scope{mux.AtHost, mux.AtSelf, mux.AtAccount} {
 		r.Disco(s, func(_ context.Context, q *mux.DiscoQuery) error {
@@ -136,16 +148,42 @@ func (x *Extension) Register(r *mux.Registry) error {
 	return nil
 }
 
-// own answers with the card of the client's own account (XEP-0054 §3.1).
+// own answers with the card of the client's own account (XEP-0054 §3.1): an empty one if
+// there is none (pep PVC-2).
 func (x *Extension) own(ctx context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
+	return x.show(ctx, e, func(card mux.Raw) (xmlstream.Marshaler, error) {
+		if card == "" {
+			return empty, nil
+		}
+		return card, nil
+	})
+}
+
+// empty is a card that says nothing.
+const empty = mux.Raw("<vCard xmlns='" + NS + "'/>")
+
+// show answers with what is shown of the card of e's account.
+func (x *Extension) show(ctx context.Context, e *mux.Event, answer func(mux.Raw) (xmlstream.Marshaler, error)) (xmlstream.Marshaler, error) {
 	card, err := x.Card(ctx, e)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case card == "":
-		return nil, errNotFound
 	}
-	return card, nil
+	if e.Unknown {
+		return answer("")
+	}
+	shown := x.opt.Show(ctx, e, card)
+	if shown == nil {
+		return answer(card)
+	}
+	e.Work.Write(func(context.Context, mux.Tx) error { return nil }) // all before is written first
+	e.Later().Run(func(ctx context.Context) (xmlstream.Marshaler, error) {
+		card, err := shown(ctx)
+		if err != nil {
+			return nil, errInternal
+		}
+		return answer(card)
+	})
+	return nil, nil
 }
 
 // set replaces it (XEP-0054 §3.2).
@@ -165,10 +203,11 @@ func (x *Extension) set(ctx context.Context, e *mux.Event) (xmlstream.Marshaler,
 	if len(el.Children()) == 0 {
 		raw = ""
 	}
-	x.Put(e, raw)
-	if x.opt.Changed != nil {
-		x.opt.Changed(ctx, e, raw)
+	if raw, err = x.opt.Keep(ctx, e, raw); err != nil {
+		return nil, err
 	}
+	x.Put(e, raw)
+	x.opt.Changed(ctx, e, raw)
 	return nil, nil
 }
 
@@ -181,27 +220,13 @@ func (x *Extension) others(ctx context.Context, e *mux.Event) (xmlstream.Marshal
 	if !x.limiter.take(e.Stanza.From(), e.Mux().Ours(e.Stanza.From())) {
 		return nil, errTooMany
 	}
-	card, err := x.Card(ctx, e)
-	switch {
-	case err != nil:
-		return nil, err
-	case card == "" || e.Unknown:
-		return nil, errUnavailable
-	}
-	return card, nil
-}
-
-// presence lets presence say more.
-func (x *Extension) presence(ctx context.Context, e *mux.Event) (mux.Verdict, error) {
-	if available(e) {
-		if s := x.opt.Presence(ctx, e); s != nil {
-			e.Stanza = s
+	return x.show(ctx, e, func(card mux.Raw) (xmlstream.Marshaler, error) {
+		if card == "" {
+			return nil, errUnavailable
 		}
-	}
-	return mux.Pass, nil
+		return card, nil
+	})
 }
-
-func available(e *mux.Event) bool { return e.Session != nil && e.Stanza.Type() == "" }
 
 // Card is the card of the account of the turn, empty if it has none. It may wait
 // for the store unless Cached says otherwise. An error is a [stanza.Error], and was

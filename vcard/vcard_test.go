@@ -2,12 +2,13 @@ package vcard_test
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"mellium.im/xmpp/stanza"
 
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
@@ -19,6 +20,7 @@ const (
 	full  = "juliet@example.net/balcony"
 	get   = "<iq type='get' id='1'><vCard xmlns='vcard-temp'/></iq>"
 	card  = "<vCard xmlns='vcard-temp'><FN>Juliet</FN></vCard>"
+	none  = "<iq type='result' id='1' from='juliet@example.net' to='" + full + "'><vCard xmlns='vcard-temp'/></iq>"
 	other = "<vCard xmlns='vcard-temp'><FN>Capulet</FN></vCard>"
 )
 
@@ -90,7 +92,7 @@ func TestUncommitted(t *testing.T) {
 			}
 			c.Release()
 			h.Settle()
-			j.Expect(result(""), result(other), result(""), refused("cancel", "item-not-found"), result(""))
+			j.Expect(result(""), result(other), result(""), none, result(""))
 			j.Send(get)
 			j.Expect(result(other))
 		})
@@ -112,7 +114,7 @@ func TestAccountRemoved(t *testing.T) {
 		}
 		c = h.Connect(t, full)
 		c.Send(get)
-		c.Expect(refused("cancel", "item-not-found"))
+		c.Expect(none)
 	})
 }
 
@@ -131,35 +133,69 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestPresence: available presence of a client may be changed on its way, with
-// what the card says, and the kernel keeps the changed one.
-func TestPresence(t *testing.T) {
+// TestKeep: another card may be kept than was set, or none, and it may be refused.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	var changed []mux.Raw
+	o := &vcard.Options{
+		Keep: func(_ context.Context, e *mux.Event, c mux.Raw) (mux.Raw, error) {
+			if strings.Contains(string(c), "Capulet") {
+				return "", stanza.Error{Type: stanza.Modify, Condition: stanza.PolicyViolation}
+			}
+			return mux.Raw(strings.ReplaceAll(string(c), "Juliet", "J")), nil
+		},
+		Changed: func(_ context.Context, _ *mux.Event, c mux.Raw) { changed = append(changed, c) },
+	}
+	bubble(t, new(vcard.Memory), o, func(t *testing.T, _ *muxtest.Host, _ *muxtest.Committer, c *muxtest.Client) {
+		c.Send(set(card), set(other), get)
+		c.Expect(result(""), refused("modify", "policy-violation"), result("<vCard xmlns='vcard-temp'><FN>J</FN></vCard>"))
+	})
+	if len(changed) != 1 || strings.Contains(string(changed[0]), "Juliet") {
+		t.Errorf("changed %q", changed)
+	}
+}
+
+// TestShow: another card may be shown than is kept, by who asks; what was set before is
+// written by then.
+func TestShow(t *testing.T) {
 	t.Parallel()
 	store := new(vcard.Memory)
-	var x *vcard.Extension
-	mark := func(ctx context.Context, e *mux.Event) *mux.Stanza {
-		raw, err := x.Card(ctx, e)
-		if err != nil || !strings.Contains(string(raw), "Juliet") {
-			return nil
+	o := &vcard.Options{Show: func(_ context.Context, e *mux.Event, c mux.Raw) func(context.Context) (mux.Raw, error) {
+		switch from := e.Stanza.From(); from.Local() {
+		case "romeo":
+			return func(ctx context.Context) (mux.Raw, error) {
+				if kept, err := store.Load(ctx, juliet); err != nil || kept != string(c) {
+					t.Errorf("kept %q, error %v", kept, err)
+				}
+				return other, nil
+			}
+		case "paris":
+			return func(context.Context) (mux.Raw, error) { return "", nil }
+		case "tybalt":
+			return func(context.Context) (mux.Raw, error) { return "", errors.New("on purpose") }
 		}
-		if !x.Cached(e) {
-			x.Put(e, raw)
+		return nil
+	}}
+	bubble(t, store, o, func(t *testing.T, h *muxtest.Host, commits *muxtest.Committer, c *muxtest.Client) {
+		ask := "<iq type='get' id='1' to='juliet@example.net'><vCard xmlns='vcard-temp'/></iq>"
+		for _, who := range []string{"romeo", "paris", "tybalt"} {
+			to := who + "@example.net/1"
+			from := h.Connect(t, to)
+			commits.Hold()
+			c.Send(set(card), get)
+			from.Send(ask)
+			c.ExpectNone()
+			from.ExpectNone()
+			commits.Release()
+			h.Settle()
+			c.Expect(result(""), result(card))
+			from.Expect(strings.ReplaceAll(map[string]string{"romeo": result(other), "paris": refused("cancel", "service-unavailable"),
+				"tybalt": refused("wait", "internal-server-error")}[who], full, to))
 		}
-		return e.Stanza.With(mux.RawChild(xml.Name{Space: "x:y", Local: "x"}, "<x xmlns='x:y'/>"))
-	}
-	x = vcard.New(store, &vcard.Options{Presence: mark, PresenceWaits: func(e *mux.Event) bool { return !x.Cached(e) }})
-	synctest.Test(t, func(t *testing.T) {
-		h := muxtest.New(t, &mux.Options{NoRecover: true}, x)
-		c, romeo := h.Connect(t, full), h.Connect(t, "romeo@example.net/orchard")
-		const to = " to='romeo@example.net/orchard'"
-		c.Send("<presence" + to + "/>")
-		romeo.Expect("<presence from='" + full + "'" + to + "/>")
-		c.Send(set(card))
-		c.Expect(result(""))
-		c.Send("<presence"+to+"/>", "<presence"+to+" type='unavailable'/>", "<presence/>")
-		romeo.Expect("<presence from='"+full+"'"+to+"><x xmlns='x:y'/></presence>", "<presence from='"+full+"'"+to+" type='unavailable'/>")
-		if p := c.Session.Presence(); p == nil || !p.Stanza.Has(xml.Name{Space: "x:y", Local: "x"}) {
-			t.Errorf("the kernel has %+v", p)
+		nobody := h.Connect(t, "romeo@example.net/2")
+		nobody.Send("<iq type='get' id='1' to='ghost@example.net'><vCard xmlns='vcard-temp'/></iq>")
+		if got := nobody.Next(); !strings.Contains(got, "<service-unavailable ") {
+			t.Errorf("got %s", got)
 		}
 	})
 }
@@ -221,7 +257,7 @@ func FuzzSet(f *testing.F) {
 				t.Fatal(err)
 			}
 			got := c.Next()
-			if muxtest.Match(result(sent.Raw()), got, nil) != nil && muxtest.Match(refused("cancel", "item-not-found"), got, nil) != nil {
+			if muxtest.Match(result(sent.Raw()), got, nil) != nil && muxtest.Match(none, got, nil) != nil {
 				t.Errorf("sent %s, got %s", el, got)
 			}
 		})

@@ -44,6 +44,7 @@ const help = `Usage: server [FLAG]...                        run the server
        server [FLAG]... invite [NAME@DOMAIN | DOMAIN] [uses=N] [days=N] [note=TEXT]
                                                  make an invitation and print its link
        server [FLAG]... invite list              list the open invitations
+       server [FLAG]... invite show ID           tell what is known of one
        server [FLAG]... invite revoke ID         void one
        server [FLAG]... invite reset NAME@DOMAIN print a link for a new password
        server [FLAG]... dns                      not available yet

@@ -20,14 +20,15 @@ var policies = map[config.Registration]register.Policy{
 }
 
 // registration puts package register together. Without a server that runs, apply makes
-// its changes durable.
-func registration(cfg *config.Config, st *stores, people *scram.Service, apply func(context.Context, ...mux.Write) error, log *slog.Logger) *register.Extension {
+// its changes durable; askPassword says who has to give the password once more.
+func registration(cfg *config.Config, st *stores, people *scram.Service, apply func(context.Context, ...mux.Write) error,
+	askPassword func(*mux.Event) bool, log *slog.Logger) *register.Extension {
 	limiter := register.Limiter(nil)
 	if !cfg.Limits {
 		limiter = register.Unlimited{}
 	}
 	return register.New(people, &register.Options{
-		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, Logger: log,
+		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, AskPassword: askPassword, Logger: log,
 		Active: func(ctx context.Context, account mux.Address) (bool, error) {
 			return people.Active(ctx, account.String())
 		},
@@ -55,6 +56,8 @@ func commands(r *register.Extension) *adhoc.Extension {
 	return adhoc.New(
 		adhoc.Command{Node: register.NodeInvite, Name: "Invite somebody", Allowed: r.MayInvite, Run: r.RunInvite},
 		adhoc.Command{Node: register.NodeCreateAccount, Name: "Invite to an account", Allowed: r.MayCreateAccount, Run: r.RunCreateAccount},
+		adhoc.Command{Node: register.NodeListInvites, Name: "My invitations", Allowed: r.MayListInvites, Run: r.RunListInvites},
+		adhoc.Command{Node: register.NodeRevokeInvites, Name: "Revoke invitations", Allowed: r.MayListInvites, Run: r.RunRevokeInvites},
 	)
 }
 
@@ -97,7 +100,7 @@ func (o *operatorAccounts) Invite(ctx context.Context, n control.NewInvite) (con
 
 func inviteInfo(i *register.Invite) control.InviteInfo {
 	return control.InviteInfo{ID: i.ID.String(), Kind: i.Kind.String(), Domain: i.Domain, Name: i.Name, Inviter: i.Inviter.String(),
-		Uses: i.Uses, Expires: i.Expires, Note: i.Note}
+		Uses: i.Uses, Created: i.Created, Expires: i.Expires, Note: i.Note}
 }
 
 // Invites implements control.Invitations.

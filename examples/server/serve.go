@@ -25,11 +25,11 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/lastactivity"
+	"github.com/propolis-im/propolis/mds"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/offline"
 	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/ping"
-	"github.com/propolis-im/propolis/presence"
 	"github.com/propolis-im/propolis/private"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/roster"
@@ -37,7 +37,6 @@ import (
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/server"
 	"github.com/propolis-im/propolis/smacks"
-	"github.com/propolis-im/propolis/vcard"
 	"github.com/propolis-im/propolis/version"
 )
 
@@ -58,7 +57,8 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	pool := scram.NewPool(0, 0)
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
-	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, log)
+	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast.ByToken, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
@@ -81,15 +81,16 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		limits.FailuresPerStream = 5
 	}
 	blocks := blocking.New(st.blocked, &blocking.Options{Logger: log})
-	events := pep.New(st.nodes, &pep.Options{Subscription: contacts.Subscription, Contacts: contacts.Contacts, Groups: contacts.Groups,
+	rooms := newUnified()
+	personal := private.New(st.private, &private.Options{Elsewhere: rooms.keeperOf, Logger: log})
+	events := pep.New(st.nodes, &pep.Options{Elsewhere: rooms.keeper, Loaded: rooms.loaded, Subscription: contacts.Subscription, Contacts: contacts.Contacts, Groups: contacts.Groups,
 		Blocked: blocks.Blocked, Blockers: st.blocked.Blockers, Logger: log,
 		Waits: func(e *mux.Event) bool { return waits(e) || !blocks.Cached(e) }})
 	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
 		return maySee(ctx, e, account, from) || events.Visible(ctx, e, from)
 	}
-	present := presence.New(contacts, &presence.Options{Logger: log})
+	present, cards, avatars := withAvatars(st, contacts, events, log)
 	states := csi.New(&csi.Options{Logger: log})
-	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
@@ -105,6 +106,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		present,
 		caps.New(st.caps, &caps.Options{Subscription: contacts.Subscription, Waits: waits, Changed: events.Wants, Restored: events.Known, Logger: log}),
 		offline.New(st.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages, Logger: log}),
+		mds.New(events, &mds.Options{Logger: log}), // before all that store or copy
 		archives,
 		carbons.New(&carbons.Options{StanzaID: archive.StanzaID, Occupant: present.Occupant}),
 		events,
@@ -113,8 +115,10 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		ping.New(),
 		version.New("Propolis", programVersion(), nil),
 		entitytime.New(nil),
-		private.New(st.private, &private.Options{Logger: log}),
-		vcard.New(st.vcards, &vcard.Options{Logger: log}),
+		personal,
+		rooms.join(events, personal, log),
+		cards,
+		avatars,
 		gateways,
 		states,
 	)

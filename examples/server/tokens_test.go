@@ -21,6 +21,8 @@ func as(t *testing.T, addr, user string) (p *peer, features string) {
 	return p, features
 }
 
+func encode(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
 const agent = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>"
 
 // sasl2Login makes an attempt and returns the condition or success, and a token that was
@@ -28,7 +30,7 @@ const agent = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>"
 func (p *peer) sasl2Login(mechanism, initial, children string) (answer, token string) {
 	p.t.Helper()
 	p.send("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='" + mechanism + "'><initial-response>" +
-		base64.StdEncoding.EncodeToString([]byte(initial)) + "</initial-response>" + agent + children + "</authenticate>")
+		encode(initial) + "</initial-response>" + agent + children + "</authenticate>")
 	answer = p.until("</failure>", "</success>")
 	if m := regexp.MustCompile(` token='([^']*)'`).FindStringSubmatch(answer); m != nil {
 		token = m[1]

@@ -28,15 +28,23 @@ var (
 type Field struct {
 	Var, Type, Label string
 	Values           []string
+	Options          []Option
 	Required         bool
 	Extra            string // elements behind the values, such as media
 }
+
+// Option is what may be chosen in a field of a list type.
+type Option struct{ Label, Value string }
 
 // Form is a form to be written. Types are form and result.
 type Form struct {
 	Type, Title, Instructions string
 	FormType                  string // XEP-0068; empty for none
 	Fields                    []Field
+	// Reported are the columns of a result with several items (§3.4), and each of
+	// Items has a value for each of them.
+	Reported []Field
+	Items    [][]string
 }
 
 // Hidden is a hidden field with one value.
@@ -58,7 +66,27 @@ func (f *Form) Append(b []byte) []byte {
 	for i := range f.Fields {
 		b = f.Fields[i].append(b)
 	}
-	return append(b, "</x>"...)
+	return append(f.appendItems(b), "</x>"...)
+}
+
+func (f *Form) appendItems(b []byte) []byte {
+	if len(f.Reported) == 0 {
+		return b
+	}
+	b = append(b, "<reported>"...)
+	for i := range f.Reported {
+		b = f.Reported[i].append(b)
+	}
+	b = append(b, "</reported>"...)
+	for _, item := range f.Items {
+		b = append(b, "<item>"...)
+		for i, v := range item {
+			value := Field{Var: f.Reported[i].Var, Values: []string{v}}
+			b = value.append(b)
+		}
+		b = append(b, "</item>"...)
+	}
+	return b
 }
 
 func (f *Field) append(b []byte) []byte {
@@ -78,6 +106,13 @@ func (f *Field) append(b []byte) []byte {
 		b = append(b, "<value>"...)
 		b = xmlwrite.AppendText(b, v)
 		b = append(b, "</value>"...)
+	}
+	for _, o := range f.Options {
+		b = append(b, "<option label='"...)
+		b = xmlwrite.AppendAttrValue(b, o.Label)
+		b = append(b, "'><value>"...)
+		b = xmlwrite.AppendText(b, o.Value)
+		b = append(b, "</value></option>"...)
 	}
 	return append(append(b, f.Extra...), "</field>"...)
 }

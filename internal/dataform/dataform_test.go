@@ -33,6 +33,24 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+// TestAppendItems: a choice, and a table (§3.3, §3.4).
+func TestAppendItems(t *testing.T) {
+	t.Parallel()
+	f := Form{Type: "form", Fields: []Field{{Var: "v", Type: "list-multi", Options: []Option{{"o<ne", "1"}, {"two", "&2"}}}}}
+	want := "<x xmlns='jabber:x:data' type='form'><field type='list-multi' var='v'><option label='o&lt;ne'><value>1</value></option>" +
+		"<option label='two'><value>&amp;2</value></option></field></x>"
+	if got := string(f.Append(nil)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	f = Form{Type: "result", Reported: []Field{{Var: "a", Label: "A"}, {Var: "b"}}, Items: [][]string{{"1", "<"}, {"3", "4"}}}
+	want = "<x xmlns='jabber:x:data' type='result'><reported><field var='a' label='A'></field><field var='b'></field></reported>" +
+		"<item><field var='a'><value>1</value></field><field var='b'><value>&lt;</value></field></item>" +
+		"<item><field var='a'><value>3</value></field><field var='b'><value>4</value></field></item></x>"
+	if got := string(f.Append(nil)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestRead(t *testing.T) {
 	t.Parallel()
 	many := strings.Repeat("<field var='a'/>", 65)

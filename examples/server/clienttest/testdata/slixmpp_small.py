@@ -60,7 +60,8 @@ async def run_vcard(first, second):
     for x in (a, b):
         x.register_plugin("xep_0054")
         await x.login()
-    await refused(a["xep_0054"].get_vcard(local=False, cached=False, timeout=WAIT), "item-not-found")
+    got = await a["xep_0054"].get_vcard(local=False, cached=False, timeout=WAIT)
+    demand(not list(got["vcard_temp"].xml), "a card where there is none")
     await refused(b["xep_0054"].get_vcard(first, local=False, cached=False, timeout=WAIT), "service-unavailable")
     await refused(b["xep_0054"].get_vcard("nobody@" + a.requested_jid.domain, local=False, cached=False, timeout=WAIT), "service-unavailable")
 

@@ -37,7 +37,8 @@ type InviteInfo struct {
 	Domain  string    `json:"domain"`
 	Name    string    `json:"name,omitempty"`
 	Inviter string    `json:"inviter,omitempty"`
-	Uses    int       `json:"uses"`
+	Uses    int       `json:"uses"` // that are left
+	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
 	Note    string    `json:"note,omitempty"`
 	URI     string    `json:"uri,omitempty"` // of a new one

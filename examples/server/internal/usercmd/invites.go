@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 //
 //	invite [create] [NAME@DOMAIN | DOMAIN] [uses=N] [days=N] [note=TEXT]
 //	invite list
+//	invite show ID
 //	invite revoke ID
 //	invite reset NAME@DOMAIN
 func (c *Command) RunInvite(ctx context.Context, args []string) int {
@@ -29,7 +31,7 @@ func (c *Command) prepareInvite(args []string) (work, error) {
 	verb := "create"
 	if len(args) > 0 {
 		switch args[0] {
-		case "create", "list", "revoke", "reset":
+		case "create", "list", "show", "revoke", "reset":
 			verb, args = args[0], args[1:]
 		}
 	}
@@ -38,17 +40,14 @@ func (c *Command) prepareInvite(args []string) (work, error) {
 		return c.listInvites, nil
 	case verb == "list":
 		return nil, &usageError{"list wants no argument"}
-	case verb == "revoke" && len(args) == 1 && args[0] != "":
-		id := args[0]
-		return func(ctx context.Context, a control.Accounts) error {
-			err := a.RevokeInvite(ctx, id)
-			if errors.Is(err, register.ErrNoInvite) {
-				return fmt.Errorf("there is no invitation %s", strconv.QuoteToGraphic(id))
-			}
-			return c.say(err, "%s is void", id)
-		}, nil
-	case verb == "revoke":
-		return nil, &usageError{"revoke wants an invitation as list names it"}
+	case verb == "show", verb == "revoke":
+		if len(args) != 1 || args[0] == "" {
+			return nil, &usageError{verb + " wants an invitation as list names it"}
+		}
+		if verb == "show" {
+			return c.showInvite(args[0]), nil
+		}
+		return c.revokeInvite(args[0]), nil
 	case verb == "reset":
 		if len(args) != 1 {
 			return nil, &usageError{"reset wants one account, NAME@DOMAIN"}
@@ -128,6 +127,51 @@ func (c *Command) invite(n control.NewInvite) work {
 		}
 		_, err = fmt.Fprintf(c.Stderr, "%s, valid until %s\n", made.ID, made.Expires.UTC().Format(time.RFC3339))
 		return err
+	}
+}
+
+// noInvite is the error for an invitation that there is not.
+func noInvite(id string) error {
+	return fmt.Errorf("there is no invitation %s", strconv.QuoteToGraphic(id))
+}
+
+func (c *Command) revokeInvite(id string) work {
+	return func(ctx context.Context, a control.Accounts) error {
+		err := a.RevokeInvite(ctx, id)
+		if errors.Is(err, register.ErrNoInvite) {
+			return noInvite(id)
+		}
+		return c.say(err, "%s is void", id)
+	}
+}
+
+// showInvite tells what is known of one, without its link, which nobody can ask for
+// again.
+func (c *Command) showInvite(id string) work {
+	return func(ctx context.Context, a control.Accounts) error {
+		list, err := a.Invites(ctx)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(list, func(i control.InviteInfo) bool { return i.ID == id })
+		if at < 0 {
+			return noInvite(id)
+		}
+		i := list[at]
+		lines := [][2]string{{"kind", i.Kind}, {"domain", i.Domain}, {"for", i.Name}, {"by", i.Inviter}, {"left", strconv.Itoa(i.Uses)},
+			{"made", i.Created.UTC().Format(time.RFC3339)}, {"until", i.Expires.UTC().Format(time.RFC3339)}}
+		if i.Note != "" {
+			lines = append(lines, [2]string{"note", strconv.QuoteToGraphic(i.Note)})
+		}
+		for _, l := range lines {
+			if l[1] == "" {
+				continue
+			}
+			if err := c.say(nil, "%-7s %s", l[0], l[1]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }
 

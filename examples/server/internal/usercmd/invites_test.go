@@ -32,6 +32,10 @@ func TestRunInvite(t *testing.T) {
 		{"list", result{0, "1234, account, example.org, 2 left, until 2023-11-14T22:13:20Z, \"\\x1b[2J\"\n" +
 			"5678, contact, carol@example.org, by alice@example.org, 1 left, until 2023-11-14T22:13:20Z\n", ""}},
 		{"list x", result{2, "", "invite: list wants no argument\n"}},
+		{"show 1234", result{0, "kind    account\ndomain  example.org\nleft    2\nmade    2023-11-14T21:13:20Z\nuntil   2023-11-14T22:13:20Z\nnote    \"\\x1b[2J\"\n", ""}},
+		{"show 5678", result{0, "kind    contact\ndomain  example.org\nfor     carol\nby      alice@example.org\nleft    1\nmade    2023-11-14T21:13:20Z\nuntil   2023-11-14T22:13:20Z\n", ""}},
+		{"show 9", result{1, "", "invite: there is no invitation \"9\"\n"}},
+		{"show", result{2, "", "invite: show wants an invitation as list names it\n"}},
 		{"revoke 1234", result{0, "1234 is void\n", ""}},
 		{"revoke 9", result{1, "", "invite: there is no invitation \"9\"\n"}},
 		{"revoke", result{2, "", "invite: revoke wants an invitation as list names it\n"}},

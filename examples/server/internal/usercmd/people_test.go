@@ -27,8 +27,8 @@ func (p *people) Invite(_ context.Context, n control.NewInvite) (control.InviteI
 
 func (p *people) Invites(context.Context) ([]control.InviteInfo, error) {
 	return []control.InviteInfo{
-		{ID: "1234", Kind: "account", Domain: "example.org", Uses: 2, Expires: until, Note: "\x1b[2J"},
-		{ID: "5678", Kind: "contact", Domain: "example.org", Name: "carol", Inviter: "alice@example.org", Uses: 1, Expires: until},
+		{ID: "1234", Kind: "account", Domain: "example.org", Uses: 2, Created: until.Add(-time.Hour), Expires: until, Note: "\x1b[2J"},
+		{ID: "5678", Kind: "contact", Domain: "example.org", Name: "carol", Inviter: "alice@example.org", Uses: 1, Created: until.Add(-time.Hour), Expires: until},
 	}, nil
 }
 
