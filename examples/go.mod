@@ -5,12 +5,14 @@ go 1.26.0
 require (
 	github.com/propolis-im/propolis v0.0.0
 	github.com/propolis-im/propolis/sqlstore v0.0.0
+	github.com/propolis-im/propolis/web v0.0.0
 	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 	mellium.im/sasl v0.3.2
 	mellium.im/xmlstream v0.15.4
 	mellium.im/xmpp v0.22.0
+	rsc.io/qr v0.2.0
 )
 
 require (
@@ -34,4 +36,5 @@ require (
 replace (
 	github.com/propolis-im/propolis => ../
 	github.com/propolis-im/propolis/sqlstore => ../sqlstore
+	github.com/propolis-im/propolis/web => ../web
 )

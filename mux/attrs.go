@@ -6,19 +6,41 @@ import "strings"
 // written, up to the tag's end. It stops when f returns false.
 func eachAttr(text string, f func(name, value string) bool) {
 	for {
-		text = strings.TrimLeft(text, " \t\r\n")
+		text = skipSpace(text)
 		eq := strings.IndexByte(text, '=')
 		if text == "" || text[0] == '>' || text[0] == '/' || eq < 0 {
 			return
 		}
-		name := strings.TrimRight(text[:eq], " \t\r\n")
-		text = strings.TrimLeft(text[eq+1:], " \t\r\n")
+		name := text[:eq]
+		for name != "" && isSpace(name[len(name)-1]) {
+			name = name[:len(name)-1]
+		}
+		text = skipSpace(text[eq+1:])
 		end := strings.IndexByte(text[1:], text[0]) + 1
 		if !f(name, text[1:end]) {
 			return
 		}
 		text = text[end+1:]
 	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+func skipSpace(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+// tagNameEnd is where the name in start tag text ends, -1 if it does not.
+func tagNameEnd(tag string) int {
+	for i := 0; i < len(tag); i++ {
+		if c := tag[i]; isSpace(c) || c == '/' || c == '>' {
+			return i
+		}
+	}
+	return -1
 }
 
 // rawAttr is the value as written.

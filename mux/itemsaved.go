@@ -3,6 +3,7 @@ package mux
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -13,8 +14,9 @@ const itemVersion = 1
 // extensions whose sessions survive a restart. Origin and Work are not kept; copies
 // of one message have the same Record again after it.
 func (it *Item) AppendSaved(dst []byte) []byte {
+	dst = slices.Grow(dst, it.Stanza.size+len(it.Extra)+len(it.Stanza.from.s)+len(it.To.s)+savedMore)
 	dst = append(dst, itemVersion)
-	dst = appendField(dst, it.Stanza.Append(nil, NSClient))
+	dst = appendStanza(dst, it.Stanza)
 	dst = appendField(dst, it.To.String())
 	dst = appendField(dst, it.ID)
 	dst = appendField(dst, it.Extra)
@@ -24,15 +26,33 @@ func (it *Item) AppendSaved(dst []byte) []byte {
 		at = it.At.UnixMicro()
 	}
 	dst = binary.AppendVarint(dst, at)
-	var inner []byte
-	if it.Inner != nil {
-		inner = it.Inner.Append(nil, NSClient)
+	if it.Inner == nil {
+		dst = appendField(dst, "")
+	} else {
+		dst = appendStanza(dst, it.Inner)
 	}
-	dst = appendField(dst, inner)
 	if it.Record == nil {
 		return appendField(dst, "")
 	}
 	return it.Record.appendSaved(dst)
+}
+
+// savedMore is about what an item takes beside its stanza: the namespace, lengths,
+// the name of the record and one archive.
+const savedMore = 128
+
+// appendStanza appends a stanza in place: its length, which is not known before, takes
+// as many octets as it may need.
+func appendStanza(dst []byte, s *Stanza) []byte {
+	const room = 5 // octets of a length up to 2^35
+	at := len(dst)
+	dst = s.Append(append(dst, make([]byte, room)...), NSClient)
+	n := len(dst) - at - room
+	for i := range room {
+		dst[at+i] = byte(n>>(7*i))&0x7f | 0x80
+	}
+	dst[at+room-1] &^= 0x80
+	return dst
 }
 
 func appendField[T string | []byte](dst []byte, v T) []byte {

@@ -291,6 +291,10 @@ func (m *Mux) Features() []Feature { return m.features }
 // Inlines are the registered members of SASL2 and Bind 2, in order.
 func (m *Mux) Inlines() []Inline { return m.inlines }
 
+// Durable reports whether there is a committer, so that changes survive a crash, and
+// what they lead to waits for them.
+func (m *Mux) Durable() bool { return m.committer != nil }
+
 // Host is the host of the mux.
 func (m *Mux) Host() Host { return m.host }
 

@@ -42,7 +42,7 @@ func Parse(raw []byte) (*Stanza, error) {
 func Written(text string) *Stanza {
 	s := &Stanza{kind: Nonza, size: len(text)}
 	end := startTagEnd(text)
-	name := text[1 : 1+strings.IndexAny(text[1:end], " \t\r\n/>")]
+	name := text[1 : 1+tagNameEnd(text[1:end])]
 	tag := text[1+len(name) : end]
 	s.name.Local = name
 	if prefix, local, ok := strings.Cut(name, ":"); ok {

@@ -162,11 +162,14 @@ func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 		return ErrClosed
 	}
 	r := st.runner()
-	e := Event{Account: sess.acct.addr, Session: sess, Stanza: s, m: st.m, r: r, Item: &Item{Stanza: s, Origin: st}}
+	r.item = Item{Stanza: s, Origin: st}
+	e := &r.ev
+	*e = Event{Account: sess.acct.addr, Session: sess, Stanza: s, m: st.m, r: r, Item: &r.item}
 	err := st.protected(func() error {
-		_, err := x.h(ctx, &e)
+		_, err := x.h(ctx, e)
 		return err
 	})
+	*e = Event{}
 	r.touch(sess)
 	var se stream.Error
 	switch {

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"crypto/rand"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -107,9 +108,24 @@ func (r *Record) Tag() string {
 // name is the tag; the lock is held.
 func (m *recordMore) name() string {
 	if m.tag == "" {
-		m.tag = rand.Text()
+		m.tag = newTag()
 	}
 	return m.tag
+}
+
+// newTag makes a name that no process has given before: of 128 random bits for the
+// process, and a number.
+func newTag() string {
+	tags.once.Do(func() { tags.process = rand.Text() + "." })
+	b := make([]byte, 0, 40)
+	b = append(b, tags.process...)
+	return string(strconv.AppendUint(b, tags.n.Add(1), 36))
+}
+
+var tags struct {
+	once    sync.Once
+	process string
+	n       atomic.Uint64
 }
 
 func (r *Record) extra() *recordMore {

@@ -153,6 +153,21 @@ func (s *Session) locked(f func()) {
 	f()
 }
 
+// Sync is [Session.Sync] for the session of the event, in handlers of nonzas: what f
+// put into it is written with what else the input leads to.
+func (e *Event) Sync(f func()) {
+	s := e.Session
+	over := false
+	s.locked(func() {
+		f()
+		over, s.over = s.over, false
+	})
+	if over {
+		s.overflowed(false)
+	}
+	e.r.touch(s)
+}
+
 // flushNow writes what is ready, outside of a turn.
 func (s *Session) flushNow() {
 	r := s.m.newRunner()
@@ -191,6 +206,14 @@ func (s *Session) Ask() (asked bool) {
 // Wire is the end of the outbound chain: for elements that must not pass the
 // sinks, such as acknowledgements. It is for use in Sync, by sinks and Attached.
 func (s *Session) Wire() Sink { return (*wireSink)(s) }
+
+// Say puts an element behind all that is to be written already. It must not be
+// counted or answered for by a sink, such as an acknowledgement, and it is for use
+// where [Session.Wire] is.
+func (s *Session) Say(el *Stanza) error {
+	it := Item{Stanza: el, Flags: Service}
+	return (*wireSink)(s).Put(&it)
+}
 
 // KeepApart has what the session leaves when it ends go to no other session of the
 // account: its peer may have had it, and nobody can know.

@@ -3,6 +3,7 @@ package mux
 import (
 	"context"
 	"math"
+	"sync"
 )
 
 // Sink is one step of a session's chain. Put runs under the session's lock: it
@@ -71,6 +72,9 @@ func (q *outQueue) push(it *Item, limit int, loose bool) error {
 	if q.bytes+n > limit && q.bytes > 0 {
 		return ErrOverflow
 	}
+	if q.items == nil {
+		q.items = queueSlots.Get().(*[keepItems]Item)[:0]
+	}
 	if q.head > 32 && 2*q.head >= len(q.items) || q.head > 0 && q.head == len(q.items) {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
@@ -102,14 +106,17 @@ func (q *outQueue) takeOpen(dst []Item, limit int) []Item {
 	return dst
 }
 
-// keepItems is how many slots an empty queue keeps for the next items.
-const keepItems = 8
+// queueSlots are for queues that have become empty, which keep none: a session with
+// nothing to write holds nothing.
+var queueSlots = sync.Pool{New: func() any { return new([keepItems]Item) }}
+
+const keepItems = 16
 
 func (q *outQueue) reset() {
-	if cap(q.items) > keepItems {
-		q.items = nil
+	if cap(q.items) == keepItems {
+		queueSlots.Put((*[keepItems]Item)(q.items[:keepItems])) // all are zero
 	}
-	q.items, q.head, q.bytes = q.items[:0], 0, 0
+	q.items, q.head, q.bytes = nil, 0, 0
 }
 
 // all removes and returns everything.

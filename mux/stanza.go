@@ -290,7 +290,7 @@ func (c Child) Decode(v any) error { return xml.NewTokenDecoder(c.TokenReader())
 
 // Attr is the value of an attribute without a namespace, empty if absent.
 func (c Child) Attr(local string) string {
-	i := strings.IndexAny(c.raw, " \t\r\n/>")
+	i := tagNameEnd(c.raw)
 	if i < 0 {
 		return ""
 	}
@@ -335,7 +335,7 @@ func (c Child) appendSelfContained(b []byte) []byte {
 	if c.decl == "" {
 		return append(b, c.raw...)
 	}
-	i := strings.IndexAny(c.raw, " \t\r\n/>")
+	i := tagNameEnd(c.raw)
 	b = append(b, c.raw[:i]...)
 	own := c.raw[i : i+startTagEnd(c.raw[i:])]
 	eachAttr(c.decl, func(name, value string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -162,6 +163,70 @@ func TestInviteExpires(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 	})
+}
+
+// TestShow: a page is shown invitations to all domains, and those to a contact list; no
+// account is made with the latter, nor without a challenge where one is set.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	juliet := mux.MustParseAddress("juliet@" + domain)
+	for _, policy := range []register.Policy{register.Closed, register.ByInvite, register.Open} {
+		s := newSite(t, register.Options{Policy: policy, Limiter: register.Unlimited{}, Challenger: &register.ProofOfWork{}})
+		if s.people.Policy() != policy {
+			t.Errorf("policy %d, want %d", s.people.Policy(), policy)
+		}
+		c, err := s.people.Challenge(t.Context(), domain)
+		if err != nil || c == nil || len(c.Fields()) != 1 {
+			t.Errorf("challenge %v, error %v", c, err)
+		}
+		ask := register.Request{Path: register.Web, Domain: domain, Name: "bill", Password: password}
+		for _, tt := range []struct {
+			name  string
+			i     register.Invite
+			shown bool
+			err   error // of making an account with it
+		}{
+			{"account", register.Invite{}, policy != register.Closed, nil},
+			{"contact", register.Invite{Kind: register.ForContact, Inviter: juliet}, true, register.ErrUninvited},
+			{"contact and account", register.Invite{Kind: register.ForContact, Inviter: juliet, MayRegister: true}, true, nil},
+			{"reset", register.Invite{Kind: register.ForReset, Name: "nobody"}, true, register.ErrOtherName},
+		} {
+			g, err := s.people.Show(t.Context(), netip.Addr{}, s.invite(t, tt.i))
+			if (err == nil) != tt.shown || err != nil && !errors.Is(err, register.ErrToken) {
+				t.Errorf("policy %d, %s: %v, want shown %t", policy, tt.name, err, tt.shown)
+				continue
+			}
+			if err != nil {
+				continue
+			}
+			if i := g.Invite(); i.Domain != domain || i.Inviter != tt.i.Inviter {
+				t.Errorf("%s: %+v", tt.name, i)
+			}
+			want := tt.err
+			if policy == register.Closed && tt.i.Kind == register.ForContact {
+				want = register.ErrClosed
+			}
+			ask.Grant = g
+			ask.Name = strings.ReplaceAll(tt.name, " ", "")
+			if _, err := s.people.SignUp(t.Context(), ask); !errors.Is(err, want) {
+				t.Errorf("policy %d, %s: %v, want %v", policy, tt.name, err, want)
+			}
+		}
+		ask.Grant, ask.Name = nil, "bill"
+		if _, err := s.people.SignUp(t.Context(), ask); policy == register.Open && !errors.Is(err, register.ErrChallenge) {
+			t.Errorf("without an answer: %v", err)
+		}
+		if _, err := s.people.Show(t.Context(), netip.Addr{}, "wrong"); !errors.Is(err, register.ErrToken) {
+			t.Errorf("wrong token: %v", err)
+		}
+	}
+	s := newSite(t, register.Options{})
+	if c, err := s.people.Challenge(t.Context(), domain); c != nil || err != nil {
+		t.Errorf("challenge %v, error %v, want none", c, err)
+	}
+	if _, err := s.people.Show(t.Context(), netip.Addr{}, "wrong"); !errors.Is(err, register.ErrLimited) {
+		t.Errorf("from nowhere: %v", err)
+	}
 }
 
 // TestInviteGuessed: IV-6: the fifth wrong token ends the stream, and they count for the

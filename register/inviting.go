@@ -25,10 +25,28 @@ type Invited struct {
 	Landing string // the page for it, see [Options.Landing]; empty for none
 }
 
-// Present looks at an invitation that somebody shows. Whether it has expired is
-// looked at here and nowhere else (XEP-0445 §4). It waits for the store and must not
-// be called in a turn. The error is [ErrToken] whatever is wrong with the token.
+// Present looks at an invitation that somebody shows who wants an account at domain, or
+// a new password. Whether it has expired is looked at here and in [Extension.Show], and
+// nowhere else (XEP-0445 §4). It waits for the store and must not be called in a turn.
+// The error is [ErrToken] whatever is wrong with the token.
 func (x *Extension) Present(ctx context.Context, source netip.Addr, domain, token string) (*Grant, error) {
+	return x.present(ctx, source, domain, token, func(i *Invite) bool {
+		return i.Domain == domain && (i.Kind == ForReset || i.Registers() && x.opt.Policy != Closed)
+	})
+}
+
+// Show is Present for a page that has to find out from the token where and to what
+// somebody is invited: it takes invitations to all domains, and those to a contact list
+// that no account can be made with.
+func (x *Extension) Show(ctx context.Context, source netip.Addr, token string) (*Grant, error) {
+	return x.present(ctx, source, "", token, func(i *Invite) bool {
+		return i.Kind == ForReset || i.Kind == ForContact || x.opt.Policy != Closed
+	})
+}
+
+// present looks at an invitation. The limits of a domain that is not known yet are
+// those of the empty name.
+func (x *Extension) present(ctx context.Context, source netip.Addr, domain, token string, fits func(*Invite) bool) (*Grant, error) {
 	end, err := x.begin(ctx, source, domain)
 	if err != nil {
 		return nil, err
@@ -44,7 +62,7 @@ func (x *Extension) Present(ctx context.Context, source netip.Addr, domain, toke
 		return nil, ErrToken
 	case err != nil:
 		return nil, err
-	case !i.Valid(time.Now()), i.Domain != domain, i.Kind != ForReset && (!i.Registers() || x.opt.Policy == Closed):
+	case !i.Valid(time.Now()), !fits(&i):
 		return nil, ErrToken
 	}
 	if !i.Inviter.IsZero() && x.opt.Active != nil {

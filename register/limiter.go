@@ -10,10 +10,10 @@ import (
 // and must be safe for concurrent use.
 type Limiter interface {
 	// Begin asks whether source, which is invalid if it is not known, may try to
-	// register at a served domain now, or show an invitation. If so, end must be
-	// called once with how that went; until then the try counts as made and as
-	// failed. Otherwise end is nil, and retry is about how long to wait. A limiter
-	// that cannot tell refuses.
+	// register at a served domain now, or show an invitation; domain is empty where
+	// that alone can tell it. If so, end must be called once with how that went; until
+	// then the try counts as made and as failed. Otherwise end is nil, and retry is
+	// about how long to wait. A limiter that cannot tell refuses.
 	Begin(source netip.Addr, domain string) (end func(Ending), retry time.Duration)
 }
 

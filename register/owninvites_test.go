@@ -71,9 +71,9 @@ func TestOwnInvites(t *testing.T) {
 						row = append(row, v)
 					}
 				}
-				rows += strings.TrimRight(strings.Join(row, " "), " ") + "\n"
+				rows += strings.TrimSpace(strings.Join(row, " ")) + "\n"
 			}
-			return strings.TrimRight(rows, "\n")
+			return strings.TrimSpace(rows)
 		}
 		got := list()
 		for _, row := range []string{"used   2000-01-01T00:00:00Z",

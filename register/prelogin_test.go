@@ -149,10 +149,15 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// counting counts accounts.
+// counting counts accounts, and looks at any.
 type counting struct {
 	scram.Memory
-	made int
+	made, looked int
+}
+
+func (c *counting) Credentials(ctx context.Context, account string) (scram.Credentials, error) {
+	c.looked++
+	return c.Memory.Credentials(ctx, account)
 }
 
 func (c *counting) Create(ctx context.Context, account string, cr scram.Credentials, also ...scram.Also) (int64, error) {

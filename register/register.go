@@ -21,7 +21,7 @@
 // are made by [Extension.Invite], or by users with the functions RunInvite and
 // RunCreateAccount, which are commands for package adhoc, as are RunListInvites and
 // RunRevokeInvites for what they have handed out. Whatever makes accounts in another
-// way, such as a web page, calls [Extension.SignUp].
+// way, such as the pages of package web/signup, calls [Extension.SignUp].
 //
 // Mux.Start must be called: it finishes what a crash has interrupted. A removed account
 // is marked in the store first, then its sessions end and every extension removes what
@@ -177,8 +177,8 @@ type Options struct {
 	// Apply makes changes durable where no mux runs, such as in a tool; nil has the
 	// mux do it.
 	Apply func(ctx context.Context, writes ...mux.Write) error
-	// Logger gets failures of Accounts (Error) and refusals by the limiter (Warn);
-	// nil discards.
+	// Logger gets failures of Accounts (Error) and, once a second, how much the
+	// limiter has refused (Warn); nil discards.
 	Logger *slog.Logger
 }
 
@@ -196,8 +196,10 @@ type Extension struct {
 	streams mux.StreamKey[streamState]
 	fails   mux.Key[int] // wrong passwords in a session
 	quiet   sync.Map     // mux.Address: removed without a tombstone
-	working sync.WaitGroup
-	stop    context.CancelFunc // of sweeping
+
+	refusals refusals
+	working  sync.WaitGroup
+	stop     context.CancelFunc // of sweeping
 }
 
 // New returns the extension. The accounts must not be nil; o may be, and is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"mellium.im/xmpp/jid"
@@ -57,6 +58,9 @@ type Result struct {
 
 // Grant is an invitation that was shown, and was valid then.
 type Grant struct{ invite Invite }
+
+// Invite returns the invitation.
+func (g *Grant) Invite() Invite { return g.invite }
 
 // Name is the one that the account has to have; empty for a free choice.
 func (g *Grant) Name() string { return g.invite.Name }
@@ -112,6 +116,8 @@ func (x *Extension) admits(r *Request) error {
 		return nil
 	case x.opt.Policy == Closed:
 		return ErrClosed
+	case r.Grant != nil && !r.Grant.invite.Registers():
+		return ErrUninvited // to a contact list only
 	case r.Grant != nil:
 		return nil
 	case x.opt.Policy == ByInvite:
@@ -120,15 +126,50 @@ func (x *Extension) admits(r *Request) error {
 	return nil
 }
 
+// Policy says who may make an account.
+func (x *Extension) Policy() Policy { return x.opt.Policy }
+
+// Challenge makes a challenge for somebody without an invitation, who will ask for an
+// account in another way than in-band and say in [Request.Solved] how that went; nil if
+// none is set.
+func (x *Extension) Challenge(ctx context.Context, domain string) (Challenge, error) {
+	if x.opt.Challenger == nil {
+		return nil, nil
+	}
+	return x.opt.Challenger.Challenge(ctx, domain)
+}
+
 // begin asks the limiter.
 func (x *Extension) begin(ctx context.Context, source netip.Addr, domain string) (end func(Ending), err error) {
 	end, retry := x.opt.Limiter.Begin(source, domain)
 	if end == nil {
-		x.opt.Logger.LogAttrs(ctx, slog.LevelWarn, "registration refused by the limiter",
-			slog.String("source", source.String()), slog.Duration("retry", retry))
+		if n, ok := x.refusals.note(time.Now()); ok {
+			x.opt.Logger.LogAttrs(ctx, slog.LevelWarn, "registration refused by the limiter",
+				slog.String("source", source.String()), slog.Duration("retry", retry), slog.Int("refused", n))
+		}
 		return nil, ErrLimited
 	}
 	return end, nil
+}
+
+// refusals counts what the limiter has refused, to tell of it once a second: who floods
+// the server should not flood its log.
+type refusals struct {
+	mu   sync.Mutex
+	told time.Time
+	n    int // since then
+}
+
+// note counts one, and returns how many there were if it is time to tell.
+func (r *refusals) note(now time.Time) (n int, tell bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n++
+	if now.Sub(r.told) < time.Second {
+		return 0, false
+	}
+	n, r.n, r.told = r.n, 0, now
+	return n, true
 }
 
 // signUp does it and has it noted.

@@ -15,15 +15,31 @@ import (
 // list is the stream feature (XEP-0388 §2.1).
 func (x *Extension) list(ctx context.Context, st *mux.Stream) xmlstream.Marshaler {
 	state := x.state.Of(st)
-	names := x.auth.Mechanisms(st)
-	state.offered = names
-	if len(names) == 0 {
+	state.offered = x.auth.Mechanisms(st)
+	if len(state.offered) == 0 {
 		return nil
 	}
-	b := append(make([]byte, 0, 1<<10), "<authentication xmlns='"+NS+"'>"...)
-	b = appendNames(b, "mechanism", names)
+	return &listing{ctx, x, st, state.offered}
+}
+
+// listing is the feature where it is written, which is at once.
+type listing struct {
+	ctx   context.Context
+	x     *Extension
+	st    *mux.Stream
+	names []string
+}
+
+// TokenReader implements [xmlstream.Marshaler].
+func (l *listing) TokenReader() xml.TokenReader { return mux.Raw(l.AppendXML(nil)).TokenReader() }
+
+// AppendXML appends the feature.
+func (l *listing) AppendXML(b []byte) []byte {
+	x, st := l.x, l.st
+	b = append(b, "<authentication xmlns='"+NS+"'>"...)
+	b = appendNames(b, "mechanism", l.names)
 	b = append(b, "<inline>"...)
-	b = x.inline(ctx, b, st)
+	b = x.inline(l.ctx, b, st)
 	if tokens := x.usable(st); len(tokens) > 0 {
 		b = append(b, "<fast xmlns='"+NSFast+"'>"...)
 		for _, m := range tokens {
@@ -32,11 +48,11 @@ func (x *Extension) list(ctx context.Context, st *mux.Stream) xmlstream.Marshale
 		b = append(b, "</fast>"...)
 	}
 	b = append(b, "</inline>"...)
-	for _, task := range x.tasksFor(ctx, st.From()) {
+	for _, task := range x.tasksFor(l.ctx, st.From()) {
 		b = append(b, "<upgrade xmlns='"+NSUpgrade+"'>"...)
 		b = append(xmlwrite.AppendText(b, task), "</upgrade>"...)
 	}
-	return octets(append(b, "</authentication>"...))
+	return append(b, "</authentication>"...)
 }
 
 // octets are a [mux.Raw] that is written soon.
@@ -65,50 +81,52 @@ func appendName(b []byte, element, name string) []byte {
 // inline offers the members: in authenticate as they are, in bind as features
 // (XEP-0386 §3.1).
 func (x *Extension) inline(ctx context.Context, b []byte, st *mux.Stream) []byte {
-	var features []byte
-	for _, in := range st.Mux().Inlines() {
-		switch {
-		case in.At == mux.InBind:
-			features = appendOnce(features, x.offered(ctx, st, in, "<feature var='", in.Name.Space))
-		case in.Offer == nil:
-			b = appendOnce(b, x.offered(ctx, st, in, "<"+in.Name.Local+" xmlns='", in.Name.Space))
-		default:
-			b = appendOnce(b, x.offered(ctx, st, in, "", ""))
-		}
+	b = x.offers(ctx, b, st, mux.InAuthenticate)
+	b = append(b, "<bind xmlns='"+NSBind+"'><inline>"...)
+	from := len(b)
+	if b = x.offers(ctx, b, st, mux.InBind); len(b) == from {
+		return append(b[:from-len("<inline>")], "</bind>"...)
 	}
-	b = append(b, "<bind xmlns='"+NSBind+"'>"...)
-	if len(features) > 0 {
-		b = append(append(append(b, "<inline>"...), features...), "</inline>"...)
-	}
-	return append(b, "</bind>"...)
+	return append(b, "</inline></bind>"...)
 }
 
-// offered is what one member offers, by default an element that begins and has the
-// value that are given.
-func (x *Extension) offered(ctx context.Context, st *mux.Stream, in mux.Inline, begin, value string) []byte {
-	if in.Offer == nil {
-		if in.Name.Local == "" {
-			return nil // stepped with every Bind 2
+// offers are those of the members in one place, each once: two members may be of one
+// feature.
+func (x *Extension) offers(ctx context.Context, b []byte, st *mux.Stream, at mux.InlineAt) []byte {
+	from := len(b)
+	for _, in := range st.Mux().Inlines() {
+		if in.At != at {
+			continue
 		}
-		return append(xmlwrite.AppendAttrValue([]byte(begin), value), "'/>"...)
+		one := len(b)
+		if b = x.offered(ctx, b, st, in); bytes.Contains(b[from:one], b[one:]) {
+			b = b[:one]
+		}
+	}
+	return b
+}
+
+// offered is what one member offers: by default an element for its name.
+func (x *Extension) offered(ctx context.Context, b []byte, st *mux.Stream, in mux.Inline) []byte {
+	switch {
+	case in.Offer != nil:
+	case in.At == mux.InBind && in.Name.Local == "":
+		return b // stepped with every Bind 2
+	case in.At == mux.InBind:
+		return append(xmlwrite.AppendAttrValue(append(b, "<feature var='"...), in.Name.Space), "'/>"...)
+	default:
+		b = append(append(append(b, '<'), in.Name.Local...), " xmlns='"...)
+		return append(xmlwrite.AppendAttrValue(b, in.Name.Space), "'/>"...)
 	}
 	p := in.Offer(ctx, st)
 	if p == nil {
-		return nil
+		return b
 	}
 	ns := NS
 	if in.At == mux.InBind {
 		ns = NSBind
 	}
-	return x.appendPayload(nil, p, ns)
-}
-
-// appendOnce leaves out what is there already: two members may be of one feature.
-func appendOnce(b, el []byte) []byte {
-	if bytes.Contains(b, el) {
-		return b
-	}
-	return append(b, el...)
+	return x.appendPayload(b, p, ns)
 }
 
 // appendPayload writes a payload where the default namespace is ns; one that cannot
@@ -185,5 +203,6 @@ func (x *Extension) version(_ context.Context, st *mux.Stream, others []byte) xm
 		return nil
 	}
 	state.version = x.keys.versionOf(st.Domain(), st.From().String(), others)
-	return mux.Raw("<config-version xmlns='" + NSPipeline + "' scheme='opaque' value='" + state.version + "'/>")
+	b := append(make([]byte, 0, 128), "<config-version xmlns='"+NSPipeline+"' scheme='opaque' value='"...)
+	return octets(append(append(b, state.version...), "'/>"...))
 }

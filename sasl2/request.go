@@ -159,11 +159,11 @@ func parseAgent(c mux.Child) (a agent) {
 	if id := strings.ToLower(c.Attr("id")); uuid4(id) {
 		a.id = id
 	}
-	el, err := c.Element()
+	children, err := c.Children()
 	if err != nil {
 		return a
 	}
-	for _, x := range el.Children() {
+	for _, x := range children {
 		switch x.Name {
 		case xml.Name{Space: NS, Local: "software"}:
 			a.software = label(x.Text())
@@ -212,11 +212,11 @@ func label(s string) string {
 
 func parseBind(c mux.Child) *bindRequest {
 	b := &bindRequest{}
-	el, err := c.Element()
+	children, err := c.Children()
 	if err != nil {
 		return b
 	}
-	for _, x := range el.Children() {
+	for _, x := range children {
 		if x.Name == (xml.Name{Space: NSBind, Local: "tag"}) {
 			b.tag = x.Text()
 			continue

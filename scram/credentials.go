@@ -52,9 +52,20 @@ func (c Credentials) Refuses() bool { return c.Disabled || !c.Closing.IsZero() }
 
 // Clone returns a copy that shares nothing with c.
 func (c Credentials) Clone() Credentials {
+	n := 0
+	for _, k := range c.Keys {
+		n += len(k.Salt) + len(k.StoredKey) + len(k.ServerKey)
+	}
+	all := make([]byte, 0, n) // one piece of memory for all octets
+	part := func(b []byte) []byte {
+		from := len(all)
+		all = append(all, b...)
+		return all[from:len(all):len(all)]
+	}
 	c.Keys = slices.Clone(c.Keys)
 	for i, k := range c.Keys {
-		c.Keys[i] = k.clone()
+		k.Salt, k.StoredKey, k.ServerKey = part(k.Salt), part(k.StoredKey), part(k.ServerKey)
+		c.Keys[i] = k
 	}
 	return c
 }

@@ -2,7 +2,6 @@ package scram
 
 import (
 	"encoding/base64"
-	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -44,4 +43,7 @@ func (l *listHashes) of(h Hash, mechanisms, bindings []string) string {
 
 // TLSVersionText is a TLS version as in the attribute t (XEP-0515 §4.1): four
 // hexadecimal digits.
-func TLSVersionText(version uint16) string { return fmt.Sprintf("%04x", version) }
+func TLSVersionText(version uint16) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[version>>12], digits[version>>8&15], digits[version>>4&15], digits[version&15]})
+}

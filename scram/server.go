@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"slices"
 	"strconv"
 )
 
@@ -167,15 +166,17 @@ func (s *Server) Challenge(k Key) ([]byte, error) {
 	}
 	s.key = k.clone()
 	s.nonce = s.first.Nonce + part
-	s.reply = "r=" + s.nonce + ",s=" + base64.StdEncoding.EncodeToString(k.Salt) + ",i=" + strconv.Itoa(k.Iterations)
+	out := append(append(make([]byte, 0, 256), "r="...), s.nonce...)
+	out = base64.StdEncoding.AppendEncode(append(out, ",s="...), k.Salt)
+	out = strconv.AppendInt(append(out, ",i="...), int64(k.Iterations), 10)
 	if s.config.ListHash != "" { // XEP-0474 §6.1, XEP-0515 §4.1
-		s.reply += ",h=" + s.config.ListHash
+		out = append(append(out, ",h="...), s.config.ListHash...)
 		if s.config.TLSVersion != "" {
-			s.reply += ",t=" + s.config.TLSVersion
+			out = append(append(out, ",t="...), s.config.TLSVersion...)
 		}
 	}
-	s.state = awaitFinal
-	return []byte(s.reply), nil
+	s.reply, s.state = string(out), awaitFinal
+	return out, nil
 }
 
 // Final verifies the client-final-message and returns the
@@ -192,12 +193,13 @@ func (s *Server) Final(in []byte) ([]byte, error) {
 	}
 	// RFC 5802 §3: the octets on the wire are signed, escapes and unknown
 	// attributes included.
-	signed := slices.Concat([]byte(s.first.bare), []byte{','}, []byte(s.reply), []byte{','}, []byte(m.withoutProof))
+	signed := make([]byte, 0, len(s.first.bare)+len(s.reply)+len(m.withoutProof)+2)
+	signed = append(append(append(append(append(signed, s.first.bare...), ','), s.reply...), ','), m.withoutProof...)
 	// All is computed whatever fails, so that the time tells nothing.
 	proven := s.key.verify(signed, m.proof)
 	signature := s.key.serverSignature(signed)
 	switch {
-	case !equal(m.binding, slices.Concat([]byte(s.first.header), s.bound)):
+	case !equal(m.binding, append([]byte(s.first.header), s.bound...)):
 		return nil, s.end(NotAuthorized, errBadBinding) // RFC 5802 §6
 	case !equal([]byte(m.nonce), []byte(s.nonce)):
 		return nil, s.end(NotAuthorized, errBadNonce) // RFC 5802 §5.1

@@ -43,7 +43,7 @@ func child() bool {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	var exts []mux.Extension
+	sessions, exts := managed()
 	if os.Getenv(scramEnv) != "" {
 		for i := range batch {
 			if err := b.add(context.Background(), person(i)); err != nil {
@@ -57,6 +57,7 @@ func child() bool {
 	s, err := launch(context.Background(), func(o *server.Options) {
 		o.Limits = server.NoLimits()
 		o.Limits.WriteStall = stall
+		o.Mux.Sessions = sessions
 		if os.Getenv(scramEnv) != "" {
 			o.SASL = b
 		}

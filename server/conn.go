@@ -129,11 +129,26 @@ const closeTag = "</stream:stream>"
 // farewell writes the last bytes; the lock is held. What cannot be written any
 // more is not missed.
 func (c *conn) farewell(text string) {
-	if c.write([]byte(text)) != nil {
+	if c.tls == nil {
+		_ = c.write([]byte(text))
 		return
 	}
-	if c.tls != nil {
+	q := c.tls.NetConn().(*quiet)
+	q.hold = true
+	if c.write([]byte(text)) == nil {
 		_ = c.tls.CloseWrite()
+	}
+	q.hold = false
+	_ = q.release()
+}
+
+// collect has what is written from here to the end of the stream go out in one
+// piece, which is soon.
+func (c *conn) collect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tls != nil && !c.closed {
+		c.tls.NetConn().(*quiet).hold = true
 	}
 }
 

@@ -122,7 +122,9 @@ func (m *meter) run(open func(i int) *client) (c cost) {
 		if cl.jid != "" {
 			cl.send(closing)
 			for got := ""; got != closing; {
-				got = cl.next()
+				if got = cl.next(); got == end {
+					m.b.Fatal("the server has not closed its stream")
+				}
 			}
 		}
 		must(m.b, cl.tcp.Close())

@@ -39,7 +39,8 @@ func (c counted) Read(p []byte) (int, error) {
 }
 
 // TestOnePiece: what answers a flight goes out in one piece, with the session
-// tickets of TLS 1.3 before it, which nobody has waited for.
+// tickets of TLS 1.3 before it, which nobody has waited for; so do the end of the
+// stream and that of TLS.
 func TestOnePiece(t *testing.T) {
 	t.Parallel()
 	s := open(t, nil)
@@ -73,6 +74,12 @@ func TestOnePiece(t *testing.T) {
 				t.Errorf("the session came in %d pieces, want 1", n)
 			}
 			c.alive()
+			before = g.n.Load()
+			c.send(closing)
+			c.expect(closing, end)
+			if n := g.n.Load() - before; n != 1 {
+				t.Errorf("the end came in %d pieces, want 1", n)
+			}
 		})
 	}
 }

@@ -140,6 +140,7 @@ func (c *conn) end(err error) {
 	case clean:
 		// The peer has closed its stream: what it is owed goes out, then ours is
 		// closed too (RFC 6120 §4.4).
+		c.collect()
 		c.st.Gone(true)
 		c.st.Close(nil)
 		c.Close(nil)

@@ -314,17 +314,21 @@ func (c *conn) setDeadline(t time.Time) error {
 	return c.nc.SetReadDeadline(t)
 }
 
+// maxHeld bounds what is held back.
+const maxHeld = 16 << 10
+
 // quiet is what TLS reads from and writes to. Before it asks the network for more,
 // what was caused so far goes out: a record need not be there as a whole, nor have
 // anything for us in it.
 //
 // In the handshake it sends only when it waits. What is left at the end on TLS 1.3,
 // session tickets that nobody waits for, goes out with the first thing that is
-// written: a client speaks first.
+// written: a client speaks first. When the peer has closed its stream, what it is
+// still to get goes out together.
 type quiet struct {
 	*netio.Conn
 	c    *conn
-	hold bool   // in the handshake
+	hold bool   // in the handshake, later guarded by the lock of c
 	held []byte // to be sent, nil for nothing
 	mem  *[]byte
 }
@@ -354,11 +358,15 @@ func (q *quiet) Write(p []byte) (int, error) {
 		return q.Conn.Write(p)
 	}
 	q.held = append(q.held, p...)
-	if q.hold {
+	if q.hold && len(q.held) <= maxHeld {
 		return len(p), nil
 	}
 	return len(p), q.release()
 }
+
+// SetWriteDeadline implements net.Conn. Writing never waits; TLS forbids it behind
+// its close_notify, which may be held still.
+func (q *quiet) SetWriteDeadline(time.Time) error { return nil }
 
 // release sends what was held.
 func (q *quiet) release() error {

@@ -27,16 +27,40 @@ func (k *sink) askLater() {
 	if !st.live {
 		return
 	}
-	st.since++
+	if st.since++; st.asked {
+		return
+	}
 	after, within := k.patience()
+	ago := time.Since(st.last)
 	switch {
-	case st.asked:
-	case st.since >= after, st.queue.len() == 1, k.high():
+	case k.high(), st.since >= farBehind*after, st.since >= after && ago >= askPause, ago >= k.x.opt.AskWithin:
 		k.ask()
 	case st.since == 1:
 		k.arm(within)
 	}
 }
+
+// answered decides when the client is asked again. Mostly the next stanza takes the
+// question with it. The lock is held.
+func (k *sink) answered() {
+	st := k.st
+	after, within := k.patience()
+	switch {
+	case st.queue.len() == 0:
+		st.since, st.due = 0, time.Time{}
+	case st.since >= farBehind*after, k.high():
+		k.ask()
+	default:
+		k.arm(within)
+	}
+}
+
+// A client that gets more in askPause than it is asked after is asked later, but before
+// farBehind times as many have gone to it.
+const (
+	askPause  = 50 * time.Millisecond
+	farBehind = 4
+)
 
 // patience is after how many stanzas the client is asked, and after how long. The
 // question would wake a client that nobody looks at (XEP-0198 §8.2), so there it mostly
@@ -68,9 +92,9 @@ func (k *sink) Ask() {
 // ask asks now.
 func (k *sink) ask() {
 	st := k.st
-	st.asked, st.since = true, 0
+	st.asked, st.since, st.last = true, 0, time.Now()
 	st.overdue = k.x.opt.Notify == nil || k.x.opt.OverdueAfter >= k.x.opt.AckTimeout
-	if k.s.Wire().Put(&mux.Item{Stanza: request}) == nil {
+	if k.s.Say(request) == nil {
 		if st.overdue {
 			k.arm(k.x.opt.AckTimeout)
 		} else {
@@ -79,10 +103,15 @@ func (k *sink) ask() {
 	}
 }
 
-// arm sets the session's one timer: to ask, or for an answer that does not come.
+// arm sets the session's one timer: to ask, or for an answer that does not come. To
+// set one is dear, so one that fires before is left alone, and set anew when it does.
 func (k *sink) arm(d time.Duration) {
 	st := k.st
 	st.due = time.Now().Add(d)
+	if !st.fires.IsZero() && !st.fires.After(st.due) {
+		return
+	}
+	st.fires = st.due
 	if st.timer != nil {
 		st.timer.Reset(d)
 		return
@@ -92,7 +121,7 @@ func (k *sink) arm(d time.Duration) {
 
 // disarm stops it.
 func (st *state) disarm() {
-	st.due = time.Time{}
+	st.due, st.fires = time.Time{}, time.Time{}
 	if st.timer != nil {
 		st.timer.Stop()
 	}
@@ -103,8 +132,14 @@ func (k *sink) due() {
 	var lost *mux.Stream
 	k.s.Sync(func() {
 		st := k.st
-		if st.phase != on || !st.live || st.due.IsZero() || time.Now().Before(st.due) {
-			return // it fired while it was set anew
+		st.fires = time.Time{}
+		if st.phase != on || !st.live || st.due.IsZero() {
+			return
+		}
+		if rest := time.Until(st.due); rest > 0 {
+			st.fires = st.due
+			st.timer.Reset(rest)
+			return
 		}
 		if !st.asked {
 			if st.queue.len() > 0 {

@@ -97,7 +97,7 @@ func (x *Extension) closed(_ context.Context, e *mux.Event) {
 		}
 	}
 	if kept {
-		e.Work.Write(x.store.End(s.ID().String(), last))
+		e.Work.Write(x.store.End(st.id, last))
 	}
 }
 

@@ -28,24 +28,24 @@ func early(context.Context, *mux.Stream, *mux.Stanza) (mux.Outcome, error) {
 	return mux.Outcome{Reply: failed(unexpected)}, nil
 }
 
-// say sends an element that is not counted, now.
-func say(s *mux.Session, raw mux.Raw) error {
+// say sends an element that is not counted.
+func say(e *mux.Event, raw mux.Raw) error {
 	el, err := mux.Parse([]byte(raw))
 	if err != nil {
 		return err
 	}
-	s.Sync(func() { err = s.Wire().Put(&mux.Item{Stanza: el, Flags: mux.Service}) })
+	e.Sync(func() { err = e.Session.Say(el) })
 	return err
 }
 
 // misplaced answers a resume on a stream that has a session (smacks SM-70).
 func (x *Extension) misplaced(_ context.Context, e *mux.Event) (mux.Verdict, error) {
-	return mux.Done, say(e.Session, failed(unexpected))
+	return mux.Done, say(e, failed(unexpected))
 }
 
 // unknown answers elements that are none (smacks SM-46).
 func (x *Extension) unknown(_ context.Context, e *mux.Event) (mux.Verdict, error) {
-	return mux.Done, say(e.Session, failed(badRequest))
+	return mux.Done, say(e, failed(badRequest))
 }
 
 // enable turns it on (XEP-0198 §3). What the client has sent behind it counts; the
@@ -53,7 +53,7 @@ func (x *Extension) unknown(_ context.Context, e *mux.Event) (mux.Verdict, error
 func (x *Extension) enable(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s, el := e.Session, e.Stanza
 	was := off
-	s.Sync(func() {
+	e.Sync(func() {
 		st := x.key.Of(s)
 		switch was = st.phase; was {
 		case off:
@@ -64,7 +64,7 @@ func (x *Extension) enable(_ context.Context, e *mux.Event) (mux.Verdict, error)
 	})
 	switch was {
 	case on:
-		return mux.Done, say(s, failed(unexpected)) // smacks SM-11
+		return mux.Done, say(e, failed(unexpected)) // smacks SM-11
 	case enabling:
 		return mux.Done, nil
 	}
@@ -90,7 +90,14 @@ func (x *Extension) prepare(s *mux.Session, origin *mux.Stream, resume, seconds 
 		return
 	}
 	st.resume = true
+	st.stored(x, s)
+}
+
+// stored notes whether and how the store has the session; the lock is held.
+func (st *state) stored(x *Extension, s *mux.Session) {
+	st.id = s.ID().String()
 	st.durable.Store(x.store != nil)
+	st.follows.Store(x.store != nil && s.Mux().Durable())
 }
 
 // resumable reports whether the connection is of a kind that can be replaced.
@@ -152,7 +159,7 @@ func (x *Extension) enableInline(_ context.Context, e *mux.InlineEvent) (xmlstre
 func (x *Extension) request(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s, received := e.Session, e.Session.Received()
 	wait, early := false, false
-	s.Sync(func() {
+	e.Sync(func() {
 		st := x.key.Of(s)
 		switch {
 		case st.phase == off:
@@ -164,7 +171,7 @@ func (x *Extension) request(_ context.Context, e *mux.Event) (mux.Verdict, error
 		}
 	})
 	if early {
-		return mux.Done, say(s, failed(unexpected)) // smacks SM-46
+		return mux.Done, say(e, failed(unexpected)) // smacks SM-46
 	}
 	if !wait {
 		return mux.Done, nil
@@ -187,11 +194,7 @@ func (x *Extension) request(_ context.Context, e *mux.Event) (mux.Verdict, error
 // tell sends an acknowledgement, and returns up to which stanza; the lock is held.
 func (x *Extension) tell(s *mux.Session, st *state) (handled uint32) {
 	handled = s.Handled()
-	el := "<a xmlns='" + NS + "' h='" + utoa(st.h(handled)) + "'/>"
-	ack, err := mux.Parse([]byte(el))
-	if err == nil {
-		_ = s.Wire().Put(&mux.Item{Stanza: ack, Flags: mux.Service}) // a broken stream is noticed elsewhere
-	}
+	_ = s.Say(mux.Written("<a xmlns='" + NS + "' h='" + utoa(st.h(handled)) + "'/>")) // a broken stream is noticed elsewhere
 	return handled
 }
 
@@ -214,7 +217,7 @@ func (x *Extension) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s := e.Session
 	h, number := parseH(e.Stanza.Attr("h"))
 	p, out, ok := off, uint32(0), true
-	s.Sync(func() {
+	e.Sync(func() {
 		st := x.key.Of(s)
 		p, out = st.phase, st.queue.out()
 		if s.Stream() != e.Origin() {
@@ -226,7 +229,7 @@ func (x *Extension) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	})
 	switch {
 	case p == off:
-		return mux.Done, say(s, failed(unexpected)) // smacks SM-46
+		return mux.Done, say(e, failed(unexpected)) // smacks SM-46
 	case ok:
 		return mux.Done, nil
 	case !number:
@@ -253,16 +256,7 @@ func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
 	}
 	st.asked = false
 	k := &sink{x: x, s: s, st: st}
-	after, within := k.patience()
-	switch {
-	case st.queue.len() == 0:
-		st.since = 0
-		st.disarm()
-	case st.since >= after || k.high():
-		k.ask()
-	default:
-		k.arm(within)
-	}
+	k.answered()
 	return true
 }
 

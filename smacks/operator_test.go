@@ -35,11 +35,56 @@ func TestInactive(t *testing.T) {
 		if n := asked(); n != 0 {
 			t.Errorf("asked %d times", n)
 		}
+		time.Sleep(50 * time.Millisecond) // else it would be more still
 		romeo.Send(chat("81"))
 		if n := asked(); n != 1 {
 			t.Errorf("asked %d times after 80 stanzas", n)
 		}
 	})
+}
+
+// How often a client is asked: with the first stanza after a silence, with each tenth,
+// and with each fortieth if they come faster than it could matter (smacks SM-39, SM-40).
+func TestAskedSeldom(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		pause time.Duration // between two messages
+		want  string        // which of 50 take the question along
+	}{
+		{0, "1 41"}, {time.Millisecond, "1 41"}, {6 * time.Millisecond, "1 11 21 31 41"}, {time.Second, "1 6 11 16 21 26 31 36 41 46"}, {5 * time.Second, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, smacks.Options{})
+			romeo := s.Connect(t, romeoFull)
+			juliet, _ := enabled(t, s.Host)
+			asked, n := []string(nil), 0
+			for i := range 50 {
+				romeo.Send(chat(fmt.Sprint(i + 1)))
+				synctest.Wait()
+				for _, el := range juliet.Arrived() {
+					switch {
+					case el == ask:
+						asked = append(asked, fmt.Sprint(n))
+					case strings.HasPrefix(el, "<message "):
+						n++
+					}
+				}
+				juliet.Clear()
+				if len(asked) > 0 && asked[len(asked)-1] == fmt.Sprint(n) {
+					juliet.Send(ack(fmt.Sprint(n)))
+				}
+				time.Sleep(c.pause)
+			}
+			got := strings.Join(asked, " ")
+			if c.want == "" { // each
+				if len(asked) != 50 {
+					t.Errorf("asked with %s; want each", got)
+				}
+			} else if got != c.want {
+				t.Errorf("%v between two: asked with %s, want %s", c.pause, got, c.want)
+			}
+		})
+	}
 }
 
 // Who can wake a client learns what there is to wake it for (smacks SM-45, SM-61).

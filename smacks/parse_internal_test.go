@@ -180,20 +180,26 @@ func TestWindow(t *testing.T) {
 	rows := uint64(0)
 	for i := range 1000 {
 		rows++
-		w.push(entry{item: mux.Item{Stanza: s}, row: rows})
+		w.push(&mux.Item{Stanza: s, Row: rows})
 		if i%3 == 2 {
 			w.drop(2)
 		}
 		if got := w.out(); got != uint32(1<<32-10+i+1) {
 			t.Fatalf("out is %d after %d", got, i+1)
 		}
-		if w.len() > 0 && w.all()[0].row != w.through+1 {
-			t.Fatalf("row %d behind %d", w.all()[0].row, w.through)
+		row := w.through
+		for n, e := range w.all() {
+			if row++; e.row != row || n != int(row-w.through-1) {
+				t.Fatalf("row %d in place %d behind %d", e.row, n, w.through)
+			}
+		}
+		if row != rows {
+			t.Fatalf("the last row is %d, want %d", row, rows)
 		}
 	}
 	w.drop(w.len())
-	if w.bytes != 0 || w.len() != 0 || w.through != rows || w.entries != nil {
-		t.Errorf("left: %d bytes, %d entries, through %d, cap %d", w.bytes, w.len(), w.through, cap(w.entries))
+	if w.bytes != 0 || w.len() != 0 || w.through != rows || w.first != nil || w.last != nil {
+		t.Errorf("left: %d bytes, %d entries, through %d", w.bytes, w.len(), w.through)
 	}
 }
 

@@ -20,8 +20,8 @@ func (x *Extension) handles(_ context.Context, e *mux.Event) (mux.Verdict, error
 	}
 	st := x.key.Of(s)
 	st.begins.Store(n)
-	if st.durable.Load() && lasting(e.Stanza) {
-		e.Work.Write(x.store.Note(s.ID().String(), Counters{Handled: n, Acked: st.noted.Load()}))
+	if st.follows.Load() && lasting(e.Stanza) {
+		e.Work.Write(x.store.Note(st.id, Counters{Handled: n, Acked: st.noted.Load()}))
 	}
 	return mux.Pass, nil
 }
@@ -40,22 +40,34 @@ func lasting(s *mux.Stanza) bool {
 // noteLater has the store know soon what is acknowledged: with the next stanza that
 // is kept, or by itself; the lock is held.
 func (x *Extension) noteLater(s *mux.Session, st *state) {
-	if !st.durable.Load() || st.noteDue {
+	if !st.follows.Load() {
 		return
 	}
 	st.noteDue = true
+	if st.noting {
+		return
+	}
+	st.noting = true
 	time.AfterFunc(x.opt.NoteWithin, func() {
-		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
-			s.Sync(func() {
-				if st.noteDue && s.State() <= mux.Hibernating {
-					st.noteDue = false
-					e.Work.Write(x.store.Note(s.ID().String(), st.counters(s)))
-					if tags := x.arrivals.take(); len(tags) > 0 {
-						e.Work.Write(x.store.Arrived(tags))
-					}
-				}
-			})
-		})
+		due := false
+		s.Sync(func() { st.noting, due = false, st.noteDue })
+		if due { // it did not go with a stanza meanwhile
+			s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) { x.note(e.Work, s, st) })
+		}
+	})
+}
+
+// note has the store know what is acknowledged.
+func (x *Extension) note(w *mux.Work, s *mux.Session, st *state) {
+	s.Sync(func() {
+		if !st.noteDue || s.State() > mux.Hibernating {
+			return
+		}
+		st.noteDue = false
+		w.Write(x.store.Note(st.id, st.counters(s)))
+		if tags := x.arrivals.take(); len(tags) > 0 {
+			w.Write(x.store.Arrived(tags))
+		}
 	})
 }
 
@@ -66,13 +78,12 @@ func (x *Extension) saving(s *mux.Session, w *mux.Work) {
 	if !st.durable.Load() || st.phase != on {
 		return
 	}
-	id := s.ID().String()
 	if st.unsaved {
 		st.unsaved = false
-		x.saveEntries(st, id, w)
+		x.saveEntries(st, w)
 	}
 	st.noteDue = false
-	w.Write(x.store.Note(id, st.counters(s)))
+	w.Write(x.store.Note(st.id, st.counters(s)))
 	if tags := x.arrivals.take(); len(tags) > 0 {
 		w.Write(x.store.Arrived(tags))
 	}
@@ -81,11 +92,10 @@ func (x *Extension) saving(s *mux.Session, w *mux.Work) {
 // saveEntries writes the entries that have no place in the store yet, or an old
 // number in it. Rows are in the order of entries, so all behind one without a place
 // get new ones.
-func (x *Extension) saveEntries(st *state, id string, w *mux.Work) {
+func (x *Extension) saveEntries(st *state, w *mux.Work) {
 	q := &st.queue
 	moved := false
-	for i := range q.all() {
-		e := &q.all()[i]
+	for i, e := range q.all() {
 		moved = moved || !e.placed()
 		if !moved && !e.stale {
 			continue
@@ -100,7 +110,7 @@ func (x *Extension) saveEntries(st *state, id string, w *mux.Work) {
 			kept.Number, kept.Sent = e.number, e.sent
 		}
 		e.row, e.stale = kept.Row, false
-		w.Write(x.store.Append(id, kept))
+		w.Write(x.store.Append(st.id, kept))
 	}
 }
 
@@ -168,7 +178,7 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 		st.queue.acked, st.queue.through = saved.Counters.Acked, saved.Counters.Through
 		st.noted.Store(saved.Counters.Acked)
 		st.lastRow = saved.Counters.Through
-		st.durable.Store(true)
+		st.stored(x, s)
 		for _, e := range saved.Entries {
 			if e.Row < waiting {
 				st.lastRow = max(st.lastRow, e.Row)
@@ -194,7 +204,8 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 				st.queue.through, st.noteDue = max(st.queue.through, e.Row), true
 				continue
 			}
-			st.queue.push(entry{item: it, row: e.Row, number: e.Number, sent: e.Sent})
+			kept := st.queue.push(&it)
+			kept.row, kept.number, kept.sent = e.Row, e.Number, e.Sent
 		}
 		s.SetTracked(true)
 		x.waiting.count(st)

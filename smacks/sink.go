@@ -54,9 +54,7 @@ func (k *sink) Put(it *mux.Item) error {
 		k.x.stats.overflowed.Add(1)
 		return mux.ErrOverflow
 	}
-	e := entry{item: *it, row: it.Row}
-	k.keep(&e)
-	st.queue.push(e)
+	k.keep(st.queue.push(it))
 	if st.counted {
 		k.x.waiting.add(st, size(it))
 		k.x.notify(k.s, Notice{Kind: NoticeQueued, Stanzas: []*mux.Stanza{it.Stanza}})
@@ -76,7 +74,7 @@ func (k *sink) begin() {
 		k.x.tell(k.s, st)
 	}
 	for ; st.refuses > 0; st.refuses-- {
-		_ = k.s.Wire().Put(&mux.Item{Stanza: enabledAlready, Flags: mux.Service}) // a broken stream is noticed elsewhere
+		_ = k.s.Say(enabledAlready) // a broken stream is noticed elsewhere
 	}
 }
 
@@ -103,25 +101,27 @@ func (k *sink) Pause() bool {
 	return k.st.phase == on && k.st.live && (q.len() > k.x.opt.MaxQueue/2 || q.bytes > k.x.opt.MaxBytes/2)
 }
 
-// keep gives the store an entry, with what else it has to know.
+// keep gives the store an entry, the last one, with what else it has to know.
 func (k *sink) keep(e *entry) {
 	st := k.st
-	if !st.durable.Load() {
+	if !st.follows.Load() {
+		st.unsaved = true
 		return
 	}
-	// While it is not known what was sent before, nothing has a number.
-	kept := saved(&e.item)
-	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out()+1, !st.floating
-	if !k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
+	if !k.s.Durable(nil) {
 		st.unsaved = true
 		if e.item.Flags&mux.Offline != 0 {
 			k.saveSoon()
 		}
 		return
 	}
+	// While it is not known what was sent before, nothing has a number.
+	kept := saved(&e.item)
+	kept.Row, kept.Old, kept.Number, kept.Sent = st.lastRow+1, e.row, st.queue.out(), !st.floating
+	k.s.Durable(k.x.store.Append(st.id, kept))
 	st.lastRow, e.row = kept.Row, kept.Row
 	if st.noteDue {
-		k.s.Durable(k.x.store.Note(k.s.ID().String(), st.counters(k.s)))
+		k.s.Durable(k.x.store.Note(st.id, st.counters(k.s)))
 		st.noteDue = false
 		// With what is forgotten here goes that it was a copy which has arrived.
 		if tags := k.x.arrivals.take(); len(tags) > 0 {
@@ -158,16 +158,14 @@ func (st *state) counters(s *mux.Session) Counters {
 // has a number it is kept behind all that have one.
 func (k *sink) Wait(it *mux.Item) {
 	st := k.st
-	if st.phase != on || !st.durable.Load() || it.Stanza.Kind() == mux.Nonza {
+	if st.phase != on || !st.follows.Load() || it.Stanza.Kind() == mux.Nonza || !k.s.Durable(nil) {
 		return
 	}
-	row := waiting + st.lastWait + 1
 	kept := saved(it)
-	kept.Row = row
-	if k.s.Durable(k.x.store.Append(k.s.ID().String(), kept)) {
-		st.lastWait++
-		it.Row = row
-	}
+	kept.Row = waiting + st.lastWait + 1
+	k.s.Durable(k.x.store.Append(st.id, kept))
+	st.lastWait++
+	it.Row = kept.Row
 }
 
 // Replay sends all that is not acknowledged once more, with the numbers it had
@@ -176,8 +174,8 @@ func (k *sink) Replay() error {
 	if k.st.phase != on {
 		return nil
 	}
-	for i := range k.st.queue.all() {
-		it := k.st.queue.all()[i].item
+	for _, e := range k.st.queue.all() {
+		it := e.item
 		if it.Stanza.Kind() != mux.IQ {
 			it.StampDelay()
 		}
@@ -190,12 +188,11 @@ func (k *sink) Replay() error {
 
 // Unacked implements [mux.Keeper].
 func (k *sink) Unacked() []mux.Item {
-	all := k.st.queue.all()
-	items := make([]mux.Item, len(all))
-	for i := range all {
-		items[i] = all[i].item
+	q := &k.st.queue
+	items := make([]mux.Item, 0, q.len())
+	for q.len() > 0 {
+		items = append(items, q.take().item)
+		q.taken()
 	}
-	k.st.queue.entries = nil
-	k.st.queue.reset()
 	return items
 }

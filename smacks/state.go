@@ -3,11 +3,8 @@ package smacks
 import (
 	"encoding/binary"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/propolis-im/propolis/mux"
 )
 
 // phase is how far Stream Management has come in a session.
@@ -35,133 +32,48 @@ type state struct {
 
 	queue window
 
-	asked   bool // the client owes an acknowledgement
-	overdue bool // those who want to know are told that it is
-	counted bool // among all that wait
-	share   int  // of their octets
-	since   int  // stanzas since it was asked
+	asked   bool      // the client owes an acknowledgement
+	last    time.Time // when it was asked last
+	overdue bool      // those who want to know are told that it is
+	counted bool      // among all that wait
+	share   int       // of their octets
+	since   int       // stanzas since it was asked
 	timer   *time.Timer
-	due     time.Time // when the timer means something; before it was set anew
+	fires   time.Time // when the timer does, zero if it is not running
+	due     time.Time // when that means something, zero for never
 	live    bool      // has a connection
 	dead    bool      // must not wait for its client any more
 	stalled int       // times it was resumed without progress
 	waits   time.Time
 
-	durable  atomic.Bool   // the store follows
+	durable  atomic.Bool   // the store has it
+	follows  atomic.Bool   // with all that changes, not just when the session is saved
+	id       string        // what the store calls it
 	begins   atomic.Uint32 // of the client's stanzas, the last that was not too late
 	noted    atomic.Uint32 // of ours, how many the client has acknowledged
 	noteDue  bool          // the store is behind with acknowledgements
-	saves    bool          // it will be soon
+	noting   bool          // and will be told soon
+	saves    bool          // the session will be saved soon
 	unsaved  bool          // some entries have no row, or an old one
 	lastRow  uint64
 	lastWait uint64 // likewise of those that wait, see waiting
 	floating bool   // restored after a crash: what was sent last is not known
 }
 
-// entry is a stanza that was sent, or will be when there is a connection.
-type entry struct {
-	item   mux.Item
-	row    uint64 // where the store has it, 0 for nowhere
-	number uint32 // while floating: its number, if sent
-	sent   bool
-	stale  bool // the store has it under an old number
-}
-
-// waiting begins the rows of entries that have no number yet.
-const waiting = 1 << 40
-
-// placed reports whether the store has the entry in its place.
-func (e *entry) placed() bool { return e.row != 0 && e.row < waiting }
-
-// window is what was sent and not acknowledged: stanzas acked+1 to acked+len.
-type window struct {
-	acked   uint32
-	entries []entry
-	head    int
-	bytes   int
-	through uint64 // rows up to this one are done with
-}
-
-func (w *window) len() int { return len(w.entries) - w.head }
-
-// out is how many stanzas were sent.
-func (w *window) out() uint32 { return w.acked + uint32(w.len()) }
-
-func (w *window) push(e entry) {
-	if w.head > 32 && 2*w.head >= len(w.entries) {
-		n := copy(w.entries, w.entries[w.head:])
-		clear(w.entries[n:])
-		w.entries, w.head = w.entries[:n], 0
-	}
-	if w.entries == nil {
-		w.entries = spare.Get().(*[spareEntries]entry)[:0]
-	}
-	w.entries = append(w.entries, e)
-	w.bytes += size(&e.item)
-}
-
-// drop takes the first n out, which have arrived.
-func (w *window) drop(n int) {
-	for range n {
-		e := &w.entries[w.head]
-		e.item.Record.Arrived()
-		w.bytes -= size(&e.item)
-		if e.placed() {
-			w.through = max(w.through, e.row)
-		}
-		*e = entry{}
-		w.head++
-		w.acked++
-	}
-	if w.head == len(w.entries) {
-		w.reset()
-	}
-}
-
-// spare are slots of windows that have become empty: an idle session has none.
-var spare = sync.Pool{New: func() any { return new([spareEntries]entry) }}
-
-const spareEntries = 16
-
-func (w *window) reset() {
-	if cap(w.entries) == spareEntries {
-		spare.Put((*[spareEntries]entry)(w.entries[:spareEntries])) // all are zero
-	}
-	w.entries, w.head, w.bytes = nil, 0, 0
-}
-
-// stanzas are what is in it.
-func (w *window) stanzas() []*mux.Stanza {
-	list := make([]*mux.Stanza, 0, w.len())
-	for i := range w.all() {
-		list = append(list, w.all()[i].item.Stanza)
-	}
-	return list
-}
-
-func (w *window) all() []entry { return w.entries[w.head:] }
-
-// size is about how many octets an item has.
-func size(it *mux.Item) int { return it.Stanza.Size() + len(it.Extra) + 32 }
-
 // settle decides, for a session that was restored after a crash, what a client that
 // has handled h stanzas has got: all that were sent with a number up to h. What was
 // sent beyond without a trace has no number any more; the rest gets new ones.
 func (st *state) settle(h uint32) {
 	w := &st.queue
-	n := 0
-	for _, e := range w.all() {
-		if e.sent && !after(e.number, h) {
-			n++
-			continue
+	for w.len() > 0 {
+		if e := w.take(); !e.sent || after(e.number, h) {
+			break
 		}
-		break
+		w.drop(1)
 	}
-	w.drop(n)
 	w.acked = h
 	st.noted.Store(h)
-	for i := range w.all() {
-		e := &w.all()[i]
+	for _, e := range w.all() {
 		e.stale = e.row != 0
 	}
 	st.unsaved, st.noteDue, st.floating = true, true, false

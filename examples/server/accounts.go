@@ -137,7 +137,7 @@ func openAccounts(ctx context.Context, cfg *config.Config) (control.Accounts, io
 		s.committer.Submit(writes) // closing the store waits for it
 		return nil
 	}
-	people := registration(cfg, s, scram.NewService(s.accounts, nil), apply, nil, slog.New(slog.DiscardHandler))
+	people := registration(cfg, s, cfg.WebURL(""), scram.NewService(s.accounts, nil), apply, nil, slog.New(slog.DiscardHandler))
 	a := &operatorAccounts{store: s.accounts, clients: s.clients, committer: s.committer, register: people, expire: s.expire}
 	return control.Serving(a, func() []string { return cfg.Domains }), closer(s.close), nil
 }

@@ -40,7 +40,7 @@ func startComponents(t *testing.T) string {
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, _, err := config.Load([]string{"-data", filepath.Join(t.TempDir(), "data"), "-store", "memory", "-c2s", "off", "-c2s-tls", "off",
+	cfg, _, err := config.Load([]string{"-data", filepath.Join(t.TempDir(), "data"), "-store", "memory", "-c2s", "off", "-c2s-tls", "off", "-http", "off",
 		"-component", "127.0.0.1:0", "-component-secret", chat + "=" + file, "-component-secret", gateway + "=" + file}, nil)
 	if err != nil {
 		t.Fatal(err)

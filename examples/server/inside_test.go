@@ -60,7 +60,7 @@ func startInside(ctx context.Context, data string, meddle func(*stores), args ..
 	if meddle != nil {
 		meddle(st)
 	}
-	srv, fast, reg, err := assemble(ctx, cfg, st, cert, nil, slog.New(slog.DiscardHandler))
+	srv, fast, reg, err := assemble(ctx, cfg, st, cert, "", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

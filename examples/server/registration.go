@@ -12,6 +12,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/web/signup"
 )
 
 // policies are what the setting -registration means.
@@ -19,9 +20,10 @@ var policies = map[config.Registration]register.Policy{
 	config.Open: register.Open, config.Approve: register.ByApproval, config.Invite: register.ByInvite, config.Closed: register.Closed,
 }
 
-// registration puts package register together. Without a server that runs, apply makes
-// its changes durable; askPassword says who has to give the password once more.
-func registration(cfg *config.Config, st *stores, people *scram.Service, apply func(context.Context, ...mux.Write) error,
+// registration puts package register together; pages is the address of those for people,
+// if there are any. Without a server that runs, apply makes its changes durable;
+// askPassword says who has to give the password once more.
+func registration(cfg *config.Config, st *stores, pages string, people *scram.Service, apply func(context.Context, ...mux.Write) error,
 	askPassword func(*mux.Event) bool, log *slog.Logger) *register.Extension {
 	limiter := register.Limiter(nil)
 	if !cfg.Limits {
@@ -29,6 +31,7 @@ func registration(cfg *config.Config, st *stores, people *scram.Service, apply f
 	}
 	return register.New(people, &register.Options{
 		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, AskPassword: askPassword, Logger: log,
+		Landing: signup.Landing(pages),
 		Active: func(ctx context.Context, account mux.Address) (bool, error) {
 			return people.Active(ctx, account.String())
 		},

@@ -90,7 +90,7 @@ func launch(t *testing.T, data string, args ...string) *running {
 		}
 	})
 	t.Cleanup(r.stop)
-	_, r.addr, _ = strings.Cut(strings.TrimSpace(r.log.await(t, 0, "ready ")), "c2s-tls=")
+	r.addr = strings.Fields(between(r.log.await(t, 0, "ready "), "c2s-tls=", "\n"))[0]
 	return r
 }
 

@@ -44,8 +44,8 @@ import (
 const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
-// which they take part.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, *register.Extension, error) {
+// which they take part; pages is the address of those for people.
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, pages string, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, *register.Extension, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
 		return nil, nil, nil, err
@@ -58,7 +58,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
-	people := registration(cfg, st, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast.ByToken, log)
+	people := registration(cfg, st, pages, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast.ByToken, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
@@ -154,8 +154,13 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	if err := st.check(ctx, log); err != nil {
 		return err
 	}
+	site, err := openWebsite(cfg, cert, log)
+	if err != nil {
+		return err
+	}
+	defer site.close()
 	var act activity
-	srv, fast, reg, err := assemble(ctx, cfg, st, cert, &act, log)
+	srv, fast, reg, err := assemble(ctx, cfg, st, cert, site.address(), &act, log)
 	if err != nil {
 		return err
 	}
@@ -175,10 +180,13 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	again := &reloader{load: load, cfg: cfg, cert: cert, srv: srv, log: log}
 	go again.on(ctx, hup)
 
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	ready, listenErr := listen(cfg, srv, failed)
 	if listenErr == nil {
-		fmt.Fprintln(stderr, "ready "+ready)
+		listenErr = site.serve(cfg, reg, srv.Domains, log, failed)
+	}
+	if listenErr == nil {
+		fmt.Fprintln(stderr, "ready "+ready+site.ready())
 		select {
 		case <-ctx.Done():
 		case listenErr = <-failed:
@@ -186,7 +194,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	return errors.Join(listenErr, srv.Shutdown(stop))
+	return errors.Join(listenErr, site.shutdown(stop), srv.Shutdown(stop))
 }
 
 // listen opens the listeners and returns what the ready line tells of them.

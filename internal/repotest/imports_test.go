@@ -14,7 +14,7 @@ const (
 	extensionLayer
 	negotiateLayer
 	serverLayer
-	assemblyLayer // modules of their own: sqlstore, examples
+	assemblyLayer // modules of their own: sqlstore, web, examples
 )
 
 // family is the part of a folder's path that tells packages of a layer apart:
@@ -35,7 +35,7 @@ func layerOf(dir string) layer {
 		return negotiateLayer
 	case "server":
 		return serverLayer
-	case "sqlstore", "examples":
+	case "sqlstore", "web", "examples":
 		return assemblyLayer
 	default:
 		return extensionLayer
@@ -45,8 +45,8 @@ func layerOf(dir string) layer {
 // allowed decides whether the package in folder from may import the one in
 // folder to:
 //
-//	examples → sqlstore, server → negotiate → mux → internal
-//	extensions → mux
+//	examples → sqlstore, web, server → negotiate → mux → internal
+//	sqlstore, web → extensions → mux
 //
 // A package may reach over a step of the chain and use its own family, never
 // go against an arrow. What a package needs from a neighbour that it cannot
@@ -68,7 +68,7 @@ func allowed(from, to string) bool {
 	case serverLayer:
 		return b == internalLayer || b == muxLayer || b == negotiateLayer
 	default:
-		return family(from) == "examples" || family(to) != "examples"
+		return family(from) == "examples" || b != assemblyLayer
 	}
 }
 
@@ -112,6 +112,11 @@ func TestAllowed(t *testing.T) {
 		{"server", "examples/server", false},
 		{"sqlstore", "roster", true},
 		{"sqlstore", "examples/server", false},
+		{"sqlstore", "web/signup", false},
+		{"web/signup", "register", true},
+		{"web/signup", "sqlstore", false},
+		{"register", "web/signup", false},
+		{"examples/server", "web/signup", true},
 		{"examples/server", "sqlstore", true},
 		{"examples/server", "carbons", true},
 	}

@@ -4,14 +4,17 @@
 // XEP-0386, XEP-0484). Some of them also drive the server of examples/embed, which is
 // somebody else's but for two extensions.
 //
+// A headless Chromium makes accounts on the web pages, with which clients log in.
+//
 // The tests are behind the build tag clients, because they need programs that
 // Go does not bring:
 //
-//	apt-get install --no-install-recommends python3-slixmpp profanity tmux go-sendxmpp
+//	apt-get install --no-install-recommends python3-slixmpp profanity tmux go-sendxmpp chromium
 //	npm install --no-audit --no-fund --ignore-scripts @xmpp/client@0.14.0 ws@8.18.0
 //	CLIENTTEST_NODE_MODULES=$PWD/node_modules go test -tags clients ./examples/server/clienttest
 //
-// With the tag a program that is missing fails the test that needs it.
+// With the tag a program that is missing fails the test that needs it. Chromium leaves
+// pictures of all pages in the folder CLIENTTEST_SHOTS, if that is set.
 //
 // To see whether a script asks for more than XMPP does, run it against another
 // server: with CLIENTTEST_ADDR="c2s=HOST:PORT c2s-tls=HOST:PORT cert=FILE" the tests

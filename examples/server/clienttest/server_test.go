@@ -54,6 +54,7 @@ type server struct {
 	*console
 	data            string
 	c2s, c2sTLS     string
+	http            string // empty if it is off
 	certificate     string
 	stopped, remote bool
 }
@@ -117,6 +118,8 @@ func (s *server) readAddresses(ready string) {
 			s.c2s = value
 		case "c2s-tls":
 			s.c2sTLS = value
+		case "http":
+			s.http = value
 		case "cert":
 			s.certificate = value
 		}

@@ -85,7 +85,7 @@ func TestWarnings(t *testing.T) {
 		{"reachable", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "abuse=mailto:a@example.org", "-contact", "admin=mailto:a@example.org"}, nil},
 		{"only one to reach", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "admin=mailto:a@example.org"}, []string{"-contact"}},
 		{"federation", []string{"-s2s", "localhost:5269"}, []string{"-s2s"}},
-		{"web", []string{"-http", "localhost:8080", "-registration", "closed"}, []string{"-http"}},
+		{"web", []string{"-http", "localhost:8080", "-registration", "closed"}, nil},
 		{"components", []string{"-component", "localhost:5347", "-component-secret", "chat.example.net=x"}, nil},
 		{"components from outside", []string{"-component", ":5347", "-component-secret", "chat.example.net=x", "-registration", "closed"}, []string{"-component", "-contact"}},
 		{"readable data", []string{"-data", readable}, []string{"mode 0755"}},
@@ -131,15 +131,15 @@ func TestWriteHelp(t *testing.T) {
 	}
 	text := b.String()
 	for _, name := range []string{
-		"domain", "data", "store", "c2s", "c2s-tls", "http", "s2s", "tls-cert", "tls-key",
+		"domain", "data", "store", "c2s", "c2s-tls", "http", "http-url", "http-trusted-proxies", "s2s", "tls-cert", "tls-key",
 		"component", "component-secret", "registration", "contact", "sasl-plain", "sasl-y-lenient", "limits", "config", "log-level",
 	} {
 		if !strings.Contains(text, "  -"+name+" ") {
 			t.Errorf("-%s is missing in\n%s", name, text)
 		}
 	}
-	if n := strings.Count(text, "no function yet"); n != 3 { // -store, -http, -s2s
-		t.Errorf("%d settings without function yet, want 3", n)
+	if n := strings.Count(text, "no function yet"); n != 2 { // -store, -s2s
+		t.Errorf("%d settings without function yet, want 2", n)
 	}
 	for line := range strings.Lines(text) {
 		if len(line) > 81 {

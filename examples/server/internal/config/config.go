@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
 
@@ -46,6 +47,9 @@ type Config struct {
 	Store string
 
 	C2S, C2STLS, HTTP, S2S string // addresses, host:port
+
+	HTTPURL     string         // the public address of the web pages; empty if it is not known
+	HTTPProxies []netip.Prefix // reverse proxies that are believed
 
 	Component  string      // the address that external components connect to
 	Components []Component // those that may
@@ -153,9 +157,6 @@ func (c *Config) Warnings() []string {
 	var w []string
 	if c.S2S != "" {
 		w = append(w, "-s2s has no function yet: messages to other servers are refused")
-	}
-	if c.HTTP != "" && c.HTTP != defaultHTTP {
-		w = append(w, "-http has no function yet: the address is not listened on")
 	}
 	if c.Component != "" && !IsLoopback(c.Component) {
 		w = append(w, "-component can be reached from outside and is not encrypted: use the loopback interface or a tunnel")

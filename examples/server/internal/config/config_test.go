@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -104,6 +105,12 @@ func TestValues(t *testing.T) {
 			c.Registration = config.Invite
 		}},
 		{"components taken back", []string{"-component", "off", "-component-secret", ""}, nil, "component = :5347\ncomponent-secret = a.example=x", func(*config.Config) {}},
+		{"web pages", []string{"-http-url", "https://example.org/chat/", "-http-trusted-proxies", "127.0.0.1, 2001:db8::1/32,::ffff:192.0.2.1"}, nil, "", func(c *config.Config) {
+			c.HTTPURL = "https://example.org/chat"
+			c.HTTPProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.1/32")}
+		}},
+		{"web pages on this machine", []string{"-http-url", "http://[::1]:5280"}, nil, "", func(c *config.Config) { c.HTTPURL = "http://[::1]:5280" }},
+		{"web pages taken back", []string{"-http-url", "", "-http-trusted-proxies", ""}, nil, "http-url = https://example.org\nhttp-trusted-proxies = ::1", func(*config.Config) {}},
 		{"certificate taken back", []string{"-tls-cert", "", "-tls-key="}, nil, "tls-cert = c.pem\ntls-key = k.pem", func(*config.Config) {}},
 		{"certificate from two sources", []string{"-tls-key", "k.pem"}, nil, "tls-cert = c.pem", func(c *config.Config) {
 			c.TLSCert, c.TLSKey = "c.pem", "k.pem"
@@ -199,6 +206,10 @@ func TestErrors(t *testing.T) {
 		{"contact without kind", []string{"-contact", "mailto:a@b"}, nil, "", `-contact: "mailto:a@b": want KIND=URI, where KIND is abuse, admin, feedback, sales, security, status or support`},
 		{"contact that is no URI", nil, nil, "contact = abuse=a@example.org", `FILE:1: contact: "abuse=a@example.org": want an absolute URI such as mailto:abuse@example.org`},
 		{"certificate alone", []string{"-tls-cert", "c.pem"}, nil, "", "-tls-cert and -tls-key go together: give both or none"},
+		{"web pages without TLS", []string{"-http-url", "http://example.org"}, nil, "", `-http-url: "http://example.org": want https, since passwords are typed there`},
+		{"web pages nowhere", []string{"-http-url", "example.org"}, nil, "", `-http-url: "example.org": want the address of web pages, such as https://example.org`},
+		{"web pages with a fragment", []string{"-http-url", "https://example.org/#"}, nil, "", `-http-url: "https://example.org/#": want the address of web pages, such as https://example.org`},
+		{"proxies", []string{"-http-trusted-proxies", "localhost"}, nil, "", `-http-trusted-proxies: "localhost": want an address such as 192.0.2.1, or a network such as 2001:db8::/32`},
 		{"key alone", nil, nil, "tls-key = k.pem", "-tls-cert and -tls-key go together: give both or none"},
 	}
 	for _, tt := range tests {

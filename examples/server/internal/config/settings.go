@@ -13,9 +13,6 @@ import (
 	"github.com/propolis-im/propolis/disco"
 )
 
-// defaultHTTP is what -http is unless it is given.
-const defaultHTTP = "localhost:5280"
-
 // setting is one thing that can be set, by flag, environment and file.
 type setting struct {
 	name     string
@@ -35,8 +32,10 @@ var settings = []setting{
 		listener(func(c *Config) *string { return &c.C2S })},
 	{"c2s-tls", "ADDRESS", "localhost:5223", "clients, direct TLS",
 		listener(func(c *Config) *string { return &c.C2STLS })},
-	{"http", "ADDRESS", defaultHTTP, "WebSocket, BOSH, web chat and invites\n(no function yet: accepted, but not listened on)",
+	{"http", "ADDRESS", "localhost:5280", "web pages of invitations and registration; plain http\non the loopback interface, else https",
 		listener(func(c *Config) *string { return &c.HTTP })},
+	{"http-url", "URL", "", "public address of the web pages, such as\nhttps://example.org; invitations are printed with it", setHTTPURL},
+	{"http-trusted-proxies", "LIST", "", "addresses or networks of reverse\nproxies, comma separated; they say who asks, in\nX-Forwarded-For and X-Forwarded-Proto", setHTTPProxies},
 	{"s2s", "ADDRESS", off, "other servers\n(no function yet: accepted, but not listened on)",
 		listener(func(c *Config) *string { return &c.S2S })},
 	{"component", "ADDRESS", off, "external components, XEP-0114; not encrypted",

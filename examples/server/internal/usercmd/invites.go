@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,7 +107,7 @@ func parseInvite(args []string) (n control.NewInvite, err error) {
 }
 
 // invite makes an invitation and prints its link alone, for scripts; what there is to
-// know beside it goes to Stderr.
+// know beside it goes to Stderr. People at a terminal get a QR code of it, too.
 func (c *Command) invite(n control.NewInvite) work {
 	return func(ctx context.Context, a control.Accounts) error {
 		made, err := a.Invite(ctx, n)
@@ -124,6 +125,11 @@ func (c *Command) invite(n control.NewInvite) work {
 		}
 		if _, err := fmt.Fprintln(c.Stdout, link); err != nil {
 			return err
+		}
+		if isTerminal(c.Stdout) {
+			if _, err := io.WriteString(c.Stdout, qrText(link)); err != nil {
+				return err
+			}
 		}
 		_, err = fmt.Fprintf(c.Stderr, "%s, valid until %s\n", made.ID, made.Expires.UTC().Format(time.RFC3339))
 		return err

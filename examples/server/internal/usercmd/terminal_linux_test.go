@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/propolis-im/propolis/examples/server/internal/control"
 )
 
 // terminal returns both ends of a new terminal: that of the person and that of
@@ -96,6 +100,26 @@ func TestInterrupted(t *testing.T) {
 	}
 	if _, err := person.WriteString("\n"); err != nil { // ends the read that was left behind
 		t.Error(err)
+	}
+}
+
+// TestInviteTerminal: at a terminal the link is shown as a QR code as well.
+func TestInviteTerminal(t *testing.T) {
+	t.Parallel()
+	person, program := terminal(t)
+	s := &store{accounts: map[string]string{}}
+	accounts := control.Serving(s, func() []string { return []string{"example.org"} })
+	data := filepath.Join(t.TempDir(), "data")
+	serve(t, data, accounts)
+	var stderr bytes.Buffer
+	c := &Command{Data: data, Stdout: program, Stderr: &stderr}
+	if status := c.RunInvite(t.Context(), nil); status != Success {
+		t.Fatalf("status %d, %s", status, &stderr)
+	}
+	want := strings.ReplaceAll("xmpp:example.org?register;preauth=x\n"+qrText("xmpp:example.org?register;preauth=x"), "\n", "\r\n")
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(person, got); err != nil || string(got) != want {
+		t.Errorf("%v, shown is %q", err, got)
 	}
 }
 

@@ -1,0 +1,137 @@
+package signup
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"rsc.io/qr"
+)
+
+// TestPending: challenges that wait are bounded, and old ones make room.
+func TestPending(t *testing.T) {
+	t.Parallel()
+	var c challenges
+	now := time.Now()
+	of := func(n int) netip.Prefix { return network(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})) }
+	for n := range maxWaiting {
+		if _, err := c.put(waiting{of: of(n / maxOfNetwork)}, now); err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+	}
+	if _, err := c.put(waiting{of: of(9999)}, now); err == nil {
+		t.Error("one more")
+	}
+	if _, err := c.put(waiting{of: of(0)}, now); err != nil {
+		t.Errorf("in place of an own one: %v", err)
+	}
+	if _, err := c.put(waiting{of: of(9999)}, now.Add(time.Hour)); err != nil || len(c.all) != 1 || len(c.of) != 1 {
+		t.Errorf("%d challenges of %d networks, error %v, want one", len(c.all), len(c.of), err)
+	}
+}
+
+// TestNetwork: what counts as one source.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "2001:db8::1": "2001:db8::/64"} {
+		if got := network(netip.MustParseAddr(addr)).String(); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+	if network(netip.Addr{}).IsValid() {
+		t.Error("no address is in a network")
+	}
+}
+
+// TestQR: the picture has the modules of the code, and a margin.
+func TestQR(t *testing.T) {
+	t.Parallel()
+	const text = "xmpp:example.org?register;preauth=abcdefghijklmnopqrstuvwxyz"
+	c, err := qr.Encode(text, qr.M)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := qrOf(text)
+	if got.Size != c.Size+8 {
+		t.Fatalf("size %d of a code of %d", got.Size, c.Size)
+	}
+	black := make(map[[2]int]bool)
+	for path := got.Path; path != ""; {
+		var x, y, w, back int
+		if _, err := fmt.Sscanf(path, "M%d %dh%dv1h-%dz", &x, &y, &w, &back); err != nil || w != back || w < 1 {
+			t.Fatalf("%q: %v", path, err)
+		}
+		for i := range w {
+			black[[2]int{x + i, y}] = true
+		}
+		path = path[len(fmt.Sprintf("M%d %dh%dv1h-%dz", x, y, w, back)):]
+	}
+	for y := range got.Size {
+		for x := range got.Size {
+			if want := c.Black(x-4, y-4); black[[2]int{x, y}] != want {
+				t.Fatalf("module %d, %d is %t, want %t", x, y, !want, want)
+			}
+		}
+	}
+	if qrOf(string(make([]byte, 5000))) != nil {
+		t.Error("a code for too much")
+	}
+}
+
+// TestFormKey: values are for one cookie and one purpose.
+func TestFormKey(t *testing.T) {
+	t.Parallel()
+	var k, other formKey
+	other[0] = 1
+	now := time.Now()
+	v := k.make("cookie", "about", now)
+	for _, tt := range []struct {
+		name          string
+		key           *formKey
+		value, cookie string
+		about         string
+		at            time.Duration
+		want          bool
+	}{
+		{"good", &k, v, "cookie", "about", 0, true},
+		{"late", &k, v, "cookie", "about", formLifetime, true},
+		{"too late", &k, v, "cookie", "about", formLifetime + 2*time.Second, false},
+		{"before it was made", &k, v, "cookie", "about", -time.Minute, false},
+		{"other key", &other, v, "cookie", "about", 0, false},
+		{"other cookie", &k, v, "cookieabout", "", 0, false},
+		{"no cookie", &k, k.make("", "about", now), "", "about", 0, false},
+		{"other purpose", &k, v, "cookie", "abou", 0, false},
+		{"empty", &k, "", "cookie", "about", 0, false},
+		{"short", &k, v[:20], "cookie", "about", 0, false},
+		{"no base64", &k, "*" + v[1:], "cookie", "about", 0, false},
+	} {
+		if got := tt.key.check(tt.value, tt.cookie, tt.about, now.Add(tt.at)); got != tt.want {
+			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestURLs: Options.URL and what is made of it.
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"https://example.org": "", "https://example.org/": "", "https://example.org:8443/a/b/": "/a/b", "http://localhost:5280": "", "": "",
+	} {
+		h, err := New(nil, nil, &Options{URL: url})
+		if err != nil || h.prefix != want {
+			t.Errorf("%q: prefix %q, error %v, want %q", url, h.prefix, err, want)
+		}
+	}
+	for _, url := range []string{"example.org", "ftp://example.org", "https://", "https://u@example.org", "https://example.org/?a", "https://example.org/#a", "https://example.org/%2F", ":"} {
+		if _, err := New(nil, nil, &Options{URL: url}); err == nil {
+			t.Errorf("%q: no error", url)
+		}
+	}
+	if Landing("") != nil {
+		t.Error("a page nowhere")
+	}
+	if got, want := Landing("https://example.org/a/")("token"), "https://example.org/a/invite/#token"; got != want {
+		t.Errorf("landing page %s, want %s", got, want)
+	}
+}
