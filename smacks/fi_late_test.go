@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/smacks"
 )
 
@@ -145,23 +144,6 @@ func TestFI25ClosedProperly(t *testing.T) {
 		romeo.Expect("<message from='"+julietFull+"' to='"+romeoFull+"' id='a'/>", "<message from='"+julietFull+"' to='"+romeoFull+"' id='b'/>", lost("1"))
 		c := resume(t, s.Host, token, "0")
 		c.Expect(known("2"))
-	})
-}
-
-func TestFI29StoreFailsDuringDisposition(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{Window: time.Minute})
-		romeo := s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		romeo.Send(chats(1, 3)...)
-		juliet.Drop()
-		s.commits.Fail(errors.New("disk full"))
-		time.Sleep(time.Minute)
-		s.Settle()
-		if n := len(s.Mux().Sessions(mux.MustParseAddress("juliet@example.net"))); n != 0 {
-			t.Errorf("%d sessions are left", n)
-		}
 	})
 }
 

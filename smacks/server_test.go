@@ -1,6 +1,7 @@
 package smacks_test
 
 import (
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,7 @@ type site struct {
 	x        *smacks.Extension
 	more     []mux.Extension
 	ahead    time.Duration // the clock on the wall
+	log      *slog.Logger
 }
 
 // wall is a clock that can be set.
@@ -42,7 +44,7 @@ func (s *site) open(t *testing.T) {
 	s.Host, s.commits = muxtest.NewHost(t), new(muxtest.Committer)
 	s.AddAccount("romeo@example.net", "juliet@example.net")
 	s.x = smacks.New(&s.store, &s.opt)
-	s.Open(&mux.Options{Sessions: &s.sessions, Committer: s.commits, Wall: s.wall}, append([]mux.Extension{s.x}, s.more...)...)
+	s.Open(&mux.Options{Sessions: &s.sessions, Committer: s.commits, Wall: s.wall, Logger: s.log}, append([]mux.Extension{s.x}, s.more...)...)
 }
 
 // enabled is juliet with a session that can be resumed, and its token.
