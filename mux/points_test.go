@@ -61,7 +61,9 @@ func TestHandlerErrors(t *testing.T) {
 			[]string{"<message type='error' from='" + julietFull + "' to='" + romeoFull + "' id='1'><y xmlns='urn:y'/><error type='cancel'>" +
 				"<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><why xmlns='urn:why'/></error></message>"}, ""},
 		{"stream error", "<message to='" + julietFull + "'/>", stream.PolicyViolation, mux.Pass, nil, "policy-violation"},
-		{"other error, message", "<message to='" + julietFull + "' id='1'/>", errors.New("broken"), mux.Pass, nil, ""},
+		{"other error, message", "<message to='" + julietFull + "' id='1'/>", errors.New("broken"), mux.Pass,
+			[]string{refused("message", julietFull, romeoFull, "1", "wait", "internal-server-error")}, ""},
+		{"other error, presence", "<presence/>", errors.New("broken"), mux.Pass, nil, ""},
 		{"other error, request", "<iq type='get' id='1'><x xmlns='urn:x'/></iq>", errors.New("broken"), mux.Pass,
 			[]string{refused("iq", "romeo@example.net", romeoFull, "1", "wait", "internal-server-error")}, ""},
 		{"dropped message", "<message to='" + julietFull + "' id='1'/>", nil, mux.Done, nil, ""},
