@@ -116,7 +116,6 @@ func (*Extension) Name() string { return "vcard" }
 var (
 	errNoStore       = errors.New("no store")
 	errForbidden     = stanza.Error{Type: stanza.Auth, Condition: stanza.Forbidden}
-	errNotFound      = stanza.Error{Type: stanza.Cancel, Condition: stanza.ItemNotFound}
 	errNotAcceptable = stanza.Error{Type: stanza.Modify, Condition: stanza.NotAcceptable}
 	errUnavailable   = stanza.Error{Type: stanza.Cancel, Condition: stanza.ServiceUnavailable}
 	errTooMany       = stanza.Error{Type: stanza.Wait, Condition: stanza.ResourceConstraint}
