@@ -27,7 +27,7 @@ func TestAccount(t *testing.T) {
 	token := s.invite(t, register.Invite{})
 	b := s.at(t, "192.0.2.7:4711")
 	p := b.get("/invite/" + token)
-	b.signUp(p, " Bill", password).want(t, 422, "This name is not possible")
+	b.signUp(p, "Bi ll", password).want(t, 422, "This name is not possible")
 	done := b.signUp(p, "Bill", password)
 	done.want(t, 200, "Your account is ready", "bill@"+domain)
 	if !s.has(t, "bill@"+domain, password) {
@@ -37,6 +37,38 @@ func TestAccount(t *testing.T) {
 	b.get("/invite/"+token).want(t, 404, "This invitation cannot be used")
 	if a := audits[len(audits)-1]; a.Path != register.Web || a.Source.String() != "192.0.2.7" || a.Account.String() != "bill@"+domain || a.Invite != register.IDOf(token) || a.Err != nil {
 		t.Errorf("audit %+v", a)
+	}
+}
+
+// TestTyped: keyboards add spaces, and some people type their whole address.
+func TestTyped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.Open, Limiter: register.Unlimited{}}, signup.Options{})
+	b := s.browser(t)
+	for text, want := range map[string]string{" Bill ": "bill@", "bob@" + domain: "bob@", "Carol@" + strings.ToUpper(domain) + " ": "carol@"} {
+		b.signUp(b.get("/register"), text, password).want(t, 200, want+domain)
+	}
+	for _, text := range []string{"dave@elsewhere.example", "@" + domain, "e@" + domain + "@" + domain, "f@" + domain + "/x"} {
+		if p := b.signUp(b.get("/register"), text, password); p.StatusCode != 422 {
+			t.Errorf("%q: %d %s", text, p.StatusCode, p.text)
+		}
+	}
+}
+
+// TestDomainGone: nobody gets an account at a domain that is not served any more, not
+// even by a page that was open before.
+func TestDomainGone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{})
+	token := s.invite(t, register.Invite{Domain: "other.example"})
+	b := s.browser(t)
+	p := b.get("/invite/" + token)
+	p.want(t, 200, "@other.example")
+	s.served.Store(&[]string{domain})
+	b.get("/invite/"+token).want(t, 404, "This invitation cannot be used")
+	b.signUp(p, "bill", password).want(t, 404, "This invitation cannot be used")
+	if s.has(t, "bill@other.example", password) {
+		t.Error("an account was made")
 	}
 }
 
