@@ -86,6 +86,10 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 		ask.Solved = h.solved(p, ask.Domain, f.Get("challenge"), func(name string) string { return f.Get("answer-" + name) })
 	}
 	res, err := h.people.SignUp(ctx, ask)
+	if errors.Is(err, register.ErrTaken) && ask.Grant != nil && ask.Grant.Name() != "" {
+		h.problem(w, r, badToken) // there is no other name to choose
+		return
+	}
 	if err != nil {
 		for i := range complaints {
 			if errors.Is(err, complaints[i].err) {

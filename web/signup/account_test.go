@@ -40,6 +40,32 @@ func TestAccount(t *testing.T) {
 	}
 }
 
+// TestGone: phones forget pages and open them again; whoever has used an invitation is
+// not told to need one.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	for policy, more := range map[register.Policy]string{register.Open: "Create an account", register.ByApproval: "Create an account", register.ByInvite: "!Create", register.Closed: "!Create"} {
+		s := newSite(t, register.Options{Policy: policy}, signup.Options{URL: "https://example.org/chat"})
+		p := s.browser(t).get("/chat/account")
+		p.want(t, 404, "log in with it in an app", "open your link again", more)
+		if more[0] != '!' && !strings.Contains(p.raw, `href="/chat/register"`) {
+			t.Errorf("page %s", p.raw)
+		}
+	}
+}
+
+// TestFixedNameTaken: who cannot choose another name is not asked to.
+func TestFixedNameTaken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{})
+	b := s.browser(t)
+	p := b.get("/invite/" + s.invite(t, register.Invite{Name: "bill"}))
+	if err := s.service.Create(t.Context(), "bill@"+domain, "something else"); err != nil {
+		t.Fatal(err)
+	}
+	b.signUp(p, "", password).want(t, 404, "This invitation cannot be used", "!another")
+}
+
 // TestTyped: keyboards add spaces, and some people type their whole address.
 func TestTyped(t *testing.T) {
 	t.Parallel()
@@ -156,7 +182,9 @@ func TestForms(t *testing.T) {
 		{"from another site", nil, map[string]string{"Sec-Fetch-Site": "cross-site"}, 403, "another site"},
 		{"from a neighbour", nil, map[string]string{"Sec-Fetch-Site": "same-site"}, 403, "another site"},
 		{"other origin, older browser", nil, map[string]string{"Origin": "https://evil.example"}, 403, "another site"},
-		{"no origin to be told", nil, map[string]string{"Origin": "null"}, 403, "another site"},
+		{"no origin, newer browser", nil, map[string]string{"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403, "another site"},
+		{"no origin, and a value of somebody else", nil, map[string]string{"Origin": "null", "Cookie": "signup=AAAAAAAAAAAAAAAAAAAAAAAAAA"}, 403, "send the form again"},
+		{"no origin, and no cookie", nil, map[string]string{"Origin": "null", "Cookie": ""}, 403, "send the form again"},
 		{"no cookie", nil, map[string]string{"Cookie": ""}, 403, "send the form again"},
 		{"another cookie", nil, map[string]string{"Cookie": "signup=AAAAAAAAAAAAAAAAAAAAAAAAAA"}, 403, "send the form again"},
 		{"no value", func(f url.Values) { f.Del("form") }, nil, 403, "send the form again"},
@@ -202,6 +230,10 @@ func TestForms(t *testing.T) {
 	if s.has(t, "bill@"+domain, password) {
 		t.Error("an account was made")
 	}
+	// Older browsers hide the origin of pages that tell no referrer.
+	c := s.browser(t)
+	c.header.Set("Origin", "null")
+	c.signUp(c.get("/register"), "older", password).want(t, 200, "older@"+domain)
 	// What comes through a proxy is from another host by name.
 	b.header.Set("Origin", "https://pages.example")
 	b.post("/account", good()).want(t, 200, "bill@"+domain)
