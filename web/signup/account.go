@@ -60,6 +60,26 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
 	defer cancel()
 	p := h.peer(r)
+	if !h.genuine(r, p) {
+		h.make(ctx, w, r, p, new(attempt))
+		return
+	}
+	c, _ := r.Cookie(cookieName(p)) // is there
+	m := h.forms.mark(c.Value, r.PostForm)
+	a, first, err := h.sent.begin(ctx, m)
+	switch {
+	case err != nil:
+		h.problem(w, r, busy)
+	case first:
+		defer h.sent.end(m, a)
+		h.make(ctx, w, r, p, a)
+	default:
+		h.done(w, r, &a.ask, &a.res)
+	}
+}
+
+// make does what a form asks for, and notes success in a.
+func (h *Handler) make(ctx context.Context, w http.ResponseWriter, r *http.Request, p peer, a *attempt) {
 	f := r.PostForm
 	token := f.Get("token")
 	ask := register.Request{Path: register.Web, Source: p.source, Domain: f.Get("domain"), Password: f.Get("password"), Reason: f.Get("reason")}
@@ -100,6 +120,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	a.succeeded(ask, res)
 	h.done(w, r, &ask, &res)
 }
 

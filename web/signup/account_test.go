@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +40,46 @@ func TestAccount(t *testing.T) {
 	if a := audits[len(audits)-1]; a.Path != register.Web || a.Source.String() != "192.0.2.7" || a.Account.String() != "bill@"+domain || a.Invite != register.IDOf(token) || a.Err != nil {
 		t.Errorf("audit %+v", a)
 	}
+}
+
+// TestTwice: the same form once more, at the same time or later, is no second try; what
+// differs in anything is (a double click, a page that is loaded again).
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	var made, tries atomic.Int32
+	s := newSite(t, register.Options{Policy: register.ByInvite, Limiter: register.Unlimited{},
+		Before:  func(context.Context, *register.Request, mux.Address) error { tries.Add(1); return nil },
+		Created: func(context.Context, mux.Address, netip.Addr) { made.Add(1) }}, signup.Options{})
+	b := s.browser(t)
+	p := b.get("/invite/" + s.invite(t, register.Invite{Kind: register.ForContact, Inviter: mux.MustParseAddress(inviter), MayRegister: true}))
+	var wg sync.WaitGroup
+	for range 10 {
+		c := s.browser(t)
+		for name, value := range b.cookies {
+			c.cookies[name] = value
+		}
+		wg.Go(func() { c.signUp(p, "bill", password).want(t, 200, "Your account is ready", "bill@"+domain, inviter) })
+	}
+	wg.Wait()
+	b.signUp(p, "bill", password).want(t, 200, "bill@"+domain)
+	if made.Load() != 1 || tries.Load() != 1 {
+		t.Errorf("%d accounts, %d tries", made.Load(), tries.Load())
+	}
+	b.signUp(p, "bill", password+"!").want(t, 404, "cannot be used")
+	b.signUp(p, "Bill", password).want(t, 404, "cannot be used")
+	c := s.browser(t) // without the cookie
+	c.signUp(p, "bill", password).want(t, 404, "cannot be used")
+
+	// What has failed can be tried again as it is.
+	if err := s.service.Create(t.Context(), "bob@"+domain, "something else"); err != nil {
+		t.Fatal(err)
+	}
+	p = b.get("/invite/" + s.invite(t, register.Invite{}))
+	b.signUp(p, "bob", password).want(t, 409, "taken")
+	if err := s.service.Remove(t.Context(), "bob@"+domain); err != nil {
+		t.Fatal(err)
+	}
+	b.signUp(p, "bob", password).want(t, 200, "bob@"+domain)
 }
 
 // TestGone: phones forget pages and open them again; whoever has used an invitation is
