@@ -173,3 +173,35 @@ func TestSentBounded(t *testing.T) {
 		t.Error("waits for ever")
 	}
 }
+
+// TestPendingOfSite: who has many networks does not fill what all share.
+func TestPendingOfSite(t *testing.T) {
+	t.Parallel()
+	var c challenges
+	now := time.Now()
+	of := func(n int) netip.Prefix {
+		return network(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, byte(n >> 8), byte(n)}))
+	}
+	other := network(netip.MustParseAddr("2001:db8:2::1"))
+	theirs, err := c.put(waiting{of: other}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for n := range 2 * maxWaiting {
+		if last, err = c.put(waiting{of: of(n)}, now); err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+	}
+	if len(c.all) != maxOfSite+1 || len(c.of) != maxOfSite+3 {
+		t.Errorf("%d challenges of %d networks", len(c.all), len(c.of))
+	}
+	for id, n := range map[string]netip.Prefix{theirs: other, last: of(2*maxWaiting - 1)} {
+		if _, ok := c.take(id, "", n, now); !ok {
+			t.Errorf("that of %v is gone", n)
+		}
+	}
+	if len(c.all) != maxOfSite-1 || len(c.of) != maxOfSite {
+		t.Errorf("at last %d challenges of %d networks", len(c.all), len(c.of))
+	}
+}
