@@ -38,7 +38,7 @@ var (
 		"Please check the address."}
 	// gone is for those who open the page after a form again, such as phones that have
 	// forgotten it.
-	gone = &trouble{http.StatusNotFound, "This page was shown once",
+	gone = &trouble{http.StatusNotFound, "This page cannot be shown again",
 		"If it said that your account is ready, log in with it in an app. If not, please open your link again."}
 	wrongMethod = &trouble{http.StatusMethodNotAllowed, "That is not possible here",
 		"Please go back and try again."}
