@@ -417,6 +417,48 @@ func TestReset(t *testing.T) {
 	})
 }
 
+// TestResetDisabled: no new password by a link for an account that cannot be logged in to,
+// also if the link was shown before; nor where that cannot be told.
+func TestResetDisabled(t *testing.T) {
+	t.Parallel()
+	active, down := true, error(nil)
+	s := newSite(t, register.Options{Limiter: register.Unlimited{}, Active: func(_ context.Context, a mux.Address) (bool, error) {
+		if a.String() != romeo {
+			t.Errorf("asked about %s", a)
+		}
+		return active, down
+	}})
+	if err := service(s.store).Create(t.Context(), romeo, password); err != nil {
+		t.Fatal(err)
+	}
+	token := s.invite(t, register.Invite{Kind: register.ForReset, Name: "romeo"})
+	a := s.stranger(t, 1)
+	if got := a.preauth(token); got != "" {
+		t.Fatal(got)
+	}
+	active = false
+	if got := a.create("romeo", secret); got != notAllowed {
+		t.Errorf("disabled after it was shown: %q", got)
+	}
+	if got := s.stranger(t, 2).preauth(token); got != noToken {
+		t.Errorf("disabled: %q", got)
+	}
+	down = errors.New("down")
+	if got := a.create("romeo", secret); got != internal {
+		t.Errorf("store down after it was shown: %q", got)
+	}
+	if got := s.stranger(t, 2).preauth(token); got != internal {
+		t.Errorf("store down: %q", got)
+	}
+	if !matches(t, s.store, romeo, password) {
+		t.Error("the password is another one")
+	}
+	active, down = true, nil
+	if got := a.create("romeo", secret); got != "" || !matches(t, s.store, romeo, secret) {
+		t.Errorf("enabled again: %q", got)
+	}
+}
+
 // TestInviteStores: what cannot be looked up lets nobody in (scenario 38).
 func TestInviteStores(t *testing.T) {
 	t.Parallel()

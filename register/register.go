@@ -175,7 +175,7 @@ type Options struct {
 	// fragment (XEP-0401 §5.1); nil for none.
 	Landing func(token string) string
 	// Active reports whether an account can be logged in to: invitations of one that
-	// cannot are void. Exists reports whether there is one; no name is reserved that
+	// cannot are void, as are links for a new password of it. Exists reports whether there is one; no name is reserved that
 	// has one. nil takes it for so, and for not so. Both may wait.
 	Active, Exists func(ctx context.Context, account mux.Address) (bool, error)
 	// Apply makes changes durable where no mux runs, such as in a tool; nil has the

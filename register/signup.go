@@ -288,6 +288,12 @@ func (x *Extension) create(ctx context.Context, r *Request, res *Result) error {
 // reset sets a new password by an operator's link (auth-register IV-9): what follows
 // is as after a change by the account itself.
 func (x *Extension) reset(ctx context.Context, r *Request, account mux.Address) error {
+	switch stands, err := x.stands(ctx, &r.Grant.invite); {
+	case err != nil:
+		return err
+	case !stands:
+		return ErrInviteGone
+	}
 	err := x.accounts.SetPasswordWith(ctx, account.String(), r.Password, x.opt.Store.Use(r.Grant.invite.ID))
 	if err != nil {
 		return refused(err, ErrPassword)

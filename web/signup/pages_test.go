@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -295,6 +296,26 @@ func TestPlatform(t *testing.T) {
 	}
 	s = newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{Clients: []signup.Client{{Name: "Ours", URL: "https://example.org/app", Platforms: []string{"Linux"}}}})
 	s.browser(t).get("/invite/"+s.invite(t, register.Invite{})).want(t, 200, "Ours", "!Dino")
+}
+
+// TestHome: without a word about it a page is about the domain that it was asked for at,
+// if that is served, and never about one that somebody made up.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.Open}, signup.Options{})
+	s.served.Store(&[]string{domain, "other.example", "b\u00fccher.example"})
+	for host, want := range map[string]string{
+		"other.example": "other.example", "OTHER.example:8443": "other.example", "xn--bcher-kva.example:443": "b\u00fccher.example",
+		"evil.example": domain, "": domain, "[::1]:5280": domain, "a@other.example": domain, "other.example/x": domain, "\"><b>": domain,
+	} {
+		r := httptest.NewRequest("GET", "https://x/register", nil)
+		r.Host, r.RemoteAddr = host, "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		s.pages.ServeHTTP(w, r)
+		if body := w.Body.String(); !strings.Contains(body, "<span>@"+want+"</span>") || strings.Contains(body, "evil") {
+			t.Errorf("%q: want %s in %s", host, want, body)
+		}
+	}
 }
 
 // TestPolicies: the page for those without an invitation.
