@@ -468,6 +468,70 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// brokenStore is one that may fail.
+type brokenStore struct {
+	register.Memory
+	down atomic.Bool
+}
+
+var errDown = errors.New("disk on fire")
+
+func (s *brokenStore) Invite(ctx context.Context, id register.InviteID) (register.Invite, error) {
+	if s.down.Load() {
+		return register.Invite{}, errDown
+	}
+	return s.Memory.Invite(ctx, id)
+}
+
+func (s *brokenStore) Admit(a register.Admission) register.Also {
+	if s.down.Load() {
+		return func(context.Context, any) (refusal, err error) { return nil, errDown }
+	}
+	return s.Memory.Admit(a)
+}
+
+// TestStoreDown: what cannot be looked up or written is no account, by none of the ways to
+// one, no different for tokens that are none; a limiter that cannot tell refuses (scenario
+// 38).
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	store := new(brokenStore)
+	s := newSite(t, register.Options{Policy: register.Open, Store: store, Limiter: register.Unlimited{}}, signup.Options{})
+	token := s.invite(t, register.Invite{})
+	b := s.browser(t)
+	invited, stranger := b.get("/invite/"+token), b.get("/register")
+	store.down.Store(true)
+	var text string
+	for _, p := range []*page{b.get("/invite/" + token), b.get("/invite/none"), b.post("/invite/", url.Values{"code": {token}}),
+		b.signUp(invited, "bill", password), b.signUp(stranger, "bill", password)} {
+		p.want(t, 500, "Something went wrong", "!disk")
+		if text == "" {
+			text = p.text
+		}
+		if p.text != text {
+			t.Errorf("%s differs from %s", p.text, text)
+		}
+	}
+	if s.has(t, "bill@"+domain, password) {
+		t.Error("an account was made")
+	}
+	store.down.Store(false)
+	b.signUp(invited, "bill", password).want(t, 200, "bill@"+domain) // the same form, which had failed
+
+	s = newSite(t, register.Options{Policy: register.Open, Limiter: blind{}}, signup.Options{})
+	b = s.browser(t)
+	b.get("/invite/x").want(t, 429)
+	b.signUp(b.get("/register"), "bill", password).want(t, 429)
+	if s.has(t, "bill@"+domain, password) {
+		t.Error("an account was made without a limit")
+	}
+}
+
+// blind is a limiter that cannot tell.
+type blind struct{}
+
+func (blind) Begin(netip.Addr, string) (func(register.Ending), time.Duration) { return nil, 0 }
+
 // TestEntry: what people type or paste where the token of a fragment is to be.
 func TestEntry(t *testing.T) {
 	t.Parallel()

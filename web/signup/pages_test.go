@@ -56,7 +56,7 @@ func TestPages(t *testing.T) {
 		{"invite", 200, []string{"You are invited to chat", "This is a server for chat", "Create your account here", "This name was chosen for you",
 			"At least 8 characters", "I have an app: open the invitation", "there is no such app on this device yet", "Conversations", "Monal", "Dino", "Gajim", "This invitation is valid until"}},
 		{"contact", 200, []string{inviter + " invites you to chat", inviter + " will be in your contacts", "Create your account here", "cannot be changed later"}},
-		{"contact only", 200, []string{inviter + " invites you to chat", "Open it in your app", "!Create", "!Password"}},
+		{"contact only", 200, []string{inviter + " invites you to chat", "Open it in your app", "If you have no account yet", "!Create", "!Password"}},
 		{"reset", 200, []string{"Choose a new password", "Account @" + domain, "Set the password", "!app: open", "works once"}},
 		{"register", 200, []string{"Create an account", "@" + domain, "an account at other.example", "Black & <white>?", "your browser shows that it is not a robot", "!agree"}},
 		{"apply", 200, []string{"have to agree", "Why would you like", "Ask for an account"}},
