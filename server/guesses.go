@@ -94,7 +94,7 @@ func (g *guesses) turn(t target, failed bool, now time.Time) time.Duration {
 	if c.next.After(now) {
 		at = c.next
 	}
-	at = at.Add(backOff(before-free, 2*g.lim.FailureDelay))
+	at = at.Add(backOff(before-free, g.lim.FailureDelay))
 	if at.Sub(now) > g.lim.Negotiation {
 		return never
 	}

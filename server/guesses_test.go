@@ -22,13 +22,13 @@ func TestGuesses(t *testing.T) {
 	t.Parallel()
 	for _, account := range []mux.Address{romeoGuessed, nobodyGuessed} {
 		g, now := guessing(), time.Now()
-		for i, want := range []time.Duration{0, 0, 0, 0, 0, 500, 1000, 2000, 4000, 8000, 10000, 10000} {
+		for i, want := range []time.Duration{0, 0, 0, 0, 0, 500, 1000, 2000, 4000, 5000, 5000} {
 			if got := g.attempt(network(1), account, true, now); got != want*time.Millisecond {
 				t.Errorf("failure %d of %s waits %v, want %v", i+1, account, got, want*time.Millisecond)
 			}
 			now = now.Add(15 * time.Second)
 		}
-		if got := g.attempt(network(1), account, false, now); got != 10*time.Second {
+		if got := g.attempt(network(1), account, false, now); got != 5*time.Second {
 			t.Errorf("success waits %v", got)
 		}
 		// Another name from there: only for what the address has done.
@@ -60,11 +60,11 @@ func TestGuessesAtOnce(t *testing.T) {
 			answered++
 		}
 	}
-	// 5 for nothing, then 0.5, 1.5, 3.5, 7.5, 15.5, 25.5, 35.5, 45.5, 55.5 s.
-	if answered != 14 {
+	// 5 for nothing, then after 0.5, 1.5, 3.5, 7.5 s, and every five seconds.
+	if answered != 19 {
 		t.Errorf("%d guesses of a thousand are answered within a minute", answered)
 	}
-	if got := g.attempt(network(1), romeoGuessed, true, now.Add(time.Minute)); got != 10*time.Second {
+	if got := g.attempt(network(1), romeoGuessed, true, now.Add(time.Minute)); got != 5*time.Second {
 		t.Errorf("a minute later the next waits %v", got)
 	}
 }

@@ -55,8 +55,8 @@ type Limits struct {
 	// minutes, 5, FailuresPerAccount how many all of them may try on one account, 30.
 	// After that every attempt of the address, or on the account, waits for half a
 	// second, then twice as long each time up to FailureDelay; those of one address on
-	// one account wait for each other, too, up to twice FailureDelay each. Nobody is
-	// locked out: failures of others cost no more than FailureDelay.
+	// one account wait for each other, too. Nobody is locked out: failures elsewhere
+	// cost no more than FailureDelay.
 	FailuresPerLogin, FailuresPerAccount int
 	// FailuresPerStream is how many attempts to log in may fail before the stream
 	// ends, 3; from 2 to 5 (RFC 6120 §6.4.5).
