@@ -41,6 +41,8 @@ const (
 	guessTime = 10 * time.Minute // that failures count
 	maxGuess  = 100_000          // bounds the table
 	firstWait = 500 * time.Millisecond
+	// siteShare is how many more failures a /48 has than a /64 of it.
+	siteShare = 4
 	// never is longer than any time for negotiation.
 	never = 24 * time.Hour
 )
@@ -57,13 +59,31 @@ func (g *guesses) attempt(from netip.Prefix, account mux.Address, failed bool, n
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	wait := g.one(target{from: from}, g.lim.FailuresPerLogin, failed, now)
+	free := g.lim.FailuresPerLogin
+	site := siteOf(from)
+	wait := g.one(target{from: from}, free, failed, now)
+	if site.IsValid() {
+		wait = max(wait, g.one(target{from: site}, siteShare*free, failed, now))
+	}
 	if account.IsZero() {
 		return wait
 	}
 	name := maphash.String(g.seed, account.String())
 	wait = max(wait, g.one(target{account: name}, g.lim.FailuresPerAccount, failed, now))
-	return max(wait, g.turn(target{from, name}, failed, now))
+	if site.IsValid() {
+		wait = max(wait, g.turn(target{site, name}, siteShare*free, failed, now))
+	}
+	return max(wait, g.turn(target{from, name}, free, failed, now))
+}
+
+// siteOf is the IPv6 /48 that an address is of, since many have all networks of one;
+// invalid for others.
+func siteOf(from netip.Prefix) netip.Prefix {
+	if !from.Addr().Is6() {
+		return netip.Prefix{}
+	}
+	p, _ := from.Addr().Prefix(48) // an address of IPv6 has one
+	return p
 }
 
 // one counts an attempt on a target, and returns how long it waits: after as many
@@ -84,8 +104,7 @@ func (g *guesses) one(t target, free int, failed bool, now time.Time) time.Durat
 // turn does the same to attempts on an account from one address, which also wait for
 // each other: to try on many connections at once must not help. If too many wait
 // already, it waits for longer than there is time.
-func (g *guesses) turn(t target, failed bool, now time.Time) time.Duration {
-	free := g.lim.FailuresPerLogin
+func (g *guesses) turn(t target, free int, failed bool, now time.Time) time.Duration {
 	c, before := g.count(t, failed, now)
 	if c == nil || free < 0 || before < free {
 		return 0

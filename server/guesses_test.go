@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -66,6 +67,32 @@ func TestGuessesAtOnce(t *testing.T) {
 	}
 	if got := g.attempt(network(1), romeoGuessed, true, now.Add(time.Minute)); got != 5*time.Second {
 		t.Errorf("a minute later the next waits %v", got)
+	}
+}
+
+// TestGuessesFromSite: who has an IPv6 /48 has many networks, and not as many guesses.
+func TestGuessesFromSite(t *testing.T) {
+	t.Parallel()
+	g, now := guessing(), time.Now()
+	of := func(site, n int) netip.Prefix {
+		a := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, byte(site), byte(n >> 8), byte(n)})
+		return netip.PrefixFrom(a, 64)
+	}
+	answered := 0
+	for n := range 1000 {
+		got := g.attempt(of(1, n), romeoGuessed, true, now)
+		if n < 20 && got != 0 {
+			t.Errorf("guess %d waits %v", n+1, got)
+		}
+		if got <= time.Minute {
+			answered++
+		}
+	}
+	if answered != 34 {
+		t.Errorf("%d guesses of a thousand are answered within a minute", answered)
+	}
+	if got := g.attempt(of(2, 0), romeoGuessed, false, now); got > 5*time.Second {
+		t.Errorf("success from elsewhere waits %v", got)
 	}
 }
 

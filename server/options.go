@@ -52,7 +52,7 @@ type Limits struct {
 	FailuresPerAddress int
 	FailureDelay       time.Duration
 	// FailuresPerLogin is how many wrong passwords or tokens one address may try in 10
-	// minutes, 5, FailuresPerAccount how many all of them may try on one account, 30.
+	// minutes, 5, and four times that an IPv6 /48, FailuresPerAccount how many all of them may try on one account, 30.
 	// After that every attempt of the address, or on the account, waits for half a
 	// second, then twice as long each time up to FailureDelay; those of one address on
 	// one account wait for each other, too. Nobody is locked out: failures elsewhere
