@@ -21,7 +21,7 @@ import (
 	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/pep/nick"
 	"github.com/propolis-im/propolis/pep/omemo"
-	"github.com/propolis-im/propolis/pep/vcard4"
+	"github.com/propolis-im/propolis/pep/card"
 )
 
 // eventing is a mellium session with a client of personal eventing, which announces what it
@@ -213,8 +213,8 @@ func TestPEPClient(t *testing.T) {
 	if ev := stranger.expect(alice, public, pep.ItemPublished, "secret"); ev.Item.ID != "3" || ev.Own {
 		t.Errorf("told %+v", ev)
 	}
-	must(vcard4.Update(ctx, phone.Client, nil, func(c *vcard4.Card) error { return c.Set("fn", "text", "Alice") }))
-	if c, err := vcard4.Get(ctx, stranger.Client, jid.MustParse(alice)); err != nil || c.Get("fn", "text") != "Alice" {
+	must(card.Update(ctx, phone.Client, nil, func(c *card.Card) error { return c.Set("fn", "text", "Alice") }))
+	if c, err := card.Get(ctx, stranger.Client, jid.MustParse(alice)); err != nil || c.Get("fn", "text") != "Alice" {
 		t.Errorf("card %+v, error %v", c, err)
 	}
 
