@@ -82,7 +82,9 @@ func metaOf(id, payload string) *meta {
 
 // Waits reports whether Keep or Show would have to wait for a store. It may be asked by
 // [mux.BlocksIf].
-func (x *Extension) Waits(e *mux.Event) bool { return !x.ready(e) || !x.opt.Nodes.Cached(e) }
+func (x *Extension) Waits(e *mux.Event) bool {
+	return !x.ready(e) || !x.opt.Nodes.Ready(e, NSData) || !x.opt.Nodes.Ready(e, NSMetadata)
+}
 
 // ready reports whether it is known what presence says.
 func (x *Extension) ready(e *mux.Event) bool {

@@ -62,10 +62,11 @@ const (
 )
 
 // Nodes are the nodes of accounts, as an Extension reads them. Methods may wait unless
-// Cached says otherwise, but for functions that are returned.
+// Ready says otherwise, but for functions that are returned.
 type Nodes interface {
-	// Cached reports whether what is asked of nodes is at hand, but for what items say.
-	Cached(e *mux.Event) bool
+	// Ready reports whether nothing of a node has to be waited for but what its items say.
+	// It is asked by [mux.BlocksIf].
+	Ready(e *mux.Event, node string) bool
 	// Readable reports whether somebody may read a node of e's account.
 	Readable(ctx context.Context, e *mux.Event, node string, who mux.Address) bool
 	// Last is the newest item of a node of e's account; id is empty if there is none. An
@@ -91,7 +92,7 @@ type Options struct {
 	CardCached func(e *mux.Event) bool
 	// Resend tells everybody who sees it the presence of a session of e's account again,
 	// as Current has it. It is called in the account's turn, also when something is
-	// published, and may not wait then for more than Nodes.Cached speaks of. nil: changes
+	// published, and may not wait then for more than Nodes.Ready speaks of. nil: changes
 	// are told with the next presence only.
 	Resend func(ctx context.Context, e *mux.Event, s *mux.Session)
 	// Every is how often at most a session's presence is told again; 0 or less for 10 s.
@@ -100,13 +101,17 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-var _ mux.Extension = (*Extension)(nil)
+var (
+	_ mux.Extension = (*Extension)(nil)
+	_ mux.Stopper   = (*Extension)(nil)
+)
 
 // Extension converts avatars. Make one with New; it belongs to one mux.
 type Extension struct {
 	opt      Options
 	accounts mux.AccountKey[account]
 	sessions mux.Key[session]
+	later    timers
 }
 
 // New returns the extension. o is copied.

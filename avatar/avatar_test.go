@@ -219,6 +219,21 @@ func TestEvery(t *testing.T) {
 		s.sleep(time.Minute)
 		s.expect("")
 	})
+	// Nor is anything left to be done after the end of a session, or of the server.
+	for _, end := range []func(s *stage){func(s *stage) { s.juliet.Close() }, func(s *stage) { s.h.Restart(s.extensions()...) }} {
+		play(t, nil, func(s *stage) {
+			s.juliet.Send("<presence/>", data(id1, png1, ""), metadata(id1, ""), metadata("", ""))
+			if s.photos(s.juliet) != "none "+id1 || s.made.Waiting() != 1 {
+				t.Error("nothing is left to be told")
+			}
+			made := s.made
+			end(s)
+			if made.Waiting() != 0 {
+				t.Error("something waits for the end")
+			}
+			s.sleep(time.Minute)
+		})
+	}
 }
 
 // TestReadLater: metadata of an image that was published long before is told when the

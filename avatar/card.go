@@ -101,14 +101,10 @@ func withPicture(card mux.Raw, typ string, image []byte) (mux.Raw, error) {
 
 // Show is package vcard's Options.Show: it gives the card of e's account the PHOTO of the
 // avatar, if the sender of e.Stanza may see that (XEP-0398 §3.1, §5.2, §7).
-func (x *Extension) Show(ctx context.Context, e *mux.Event, card mux.Raw) func(context.Context) (mux.Raw, error) {
+func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Context, card mux.Raw) (mux.Raw, error) {
 	m, err := x.metadata(ctx, e)
 	if err == nil && !m.there {
 		return nil
-	}
-	plain := func(context.Context) (mux.Raw, error) { return withPicture(card, "", nil) }
-	if card == "" {
-		plain = nil
 	}
 	who := e.Stanza.From()
 	if err != nil || m.id == "" || !x.opt.Nodes.Readable(ctx, e, NSData, who) || !x.opt.Nodes.Readable(ctx, e, NSMetadata, who) {
@@ -119,15 +115,15 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event, card mux.Raw) func(c
 		return plain
 	}
 	account, id, typ := e.Account, m.id, m.typ
-	return func(ctx context.Context) (mux.Raw, error) {
+	return func(ctx context.Context, card mux.Raw) (mux.Raw, error) {
 		payload, err := read(ctx)
 		if err != nil {
 			x.failed(ctx, account, err)
-			return withPicture(card, "", nil)
+			return plain(ctx, card)
 		}
 		image, _, ok := matches(id, payload)
 		if !ok {
-			return withPicture(card, "", nil)
+			return plain(ctx, card)
 		}
 		if typ == "" {
 			typ = mediaType("image/png", image) // XEP-0084 §4.1
@@ -135,6 +131,9 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event, card mux.Raw) func(c
 		return withPicture(card, typ, image)
 	}
 }
+
+// plain is a card without PHOTO.
+func plain(_ context.Context, card mux.Raw) (mux.Raw, error) { return withPicture(card, "", nil) }
 
 // Keep is package vcard's Options.Keep: it publishes the image of a card that is set, or
 // switches the avatar off if there is none (XEP-0398 §3.2).

@@ -21,8 +21,7 @@ type session struct {
 	last, now *mux.Stanza
 	with      photo // that is in now
 
-	at    time.Time   // when it was last told again
-	timer *time.Timer // until it may be told again; nil if nothing is to be told
+	at time.Time // when it was last told again
 }
 
 // presence adds the avatar's hash to what a client says (XEP-0398 §4).
@@ -97,53 +96,93 @@ func (x *Extension) tellAll(ctx context.Context, e *mux.Event) {
 
 func (x *Extension) tell(ctx context.Context, e *mux.Event, s *mux.Session) {
 	a := x.accounts.Of(e)
-	if !s.Available() || !a.ready || !x.sessions.Of(s).due(a.photo, x.opt.Every, func() { x.again(s) }) {
+	if !s.Available() || !a.ready {
 		return
 	}
-	x.opt.Resend(ctx, e, s)
-	e.Work.Save(s)
+	now, wait := x.sessions.Of(s).due(a.photo, x.opt.Every)
+	if wait > 0 {
+		x.later.start(s, wait, func() { s.Mux().Go(s.Account(), func(ctx context.Context, e *mux.Event) { x.again(ctx, e, s) }) })
+	}
+	if now {
+		x.opt.Resend(ctx, e, s)
+		e.Work.Save(s)
+	}
 }
 
-// due reports whether presence is to be told again now; if it is to be later, then is
-// called at that time (pep AV-11). What is not known any more is not told.
-func (s *session) due(p photo, every time.Duration, then func()) bool {
+// due reports whether presence is to be told again now, or when it is to be if it was told
+// just now (pep AV-11). What is not known any more is not told.
+func (s *session) due(p photo, every time.Duration) (now bool, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !p.known || s.manner == empty || s.told == p {
-		return false
+		return false, 0
 	}
 	if wait := every - time.Since(s.at); !s.at.IsZero() && wait > 0 {
-		if s.timer == nil {
-			s.timer = time.AfterFunc(wait, then)
-		}
-		return false
+		return false, wait
 	}
 	s.at, s.told = time.Now(), p
-	return true
+	return true, 0
 }
 
 // again is what happens when a session's presence may be told again.
-func (x *Extension) again(s *mux.Session) {
-	s.Mux().Go(s.Account(), func(ctx context.Context, e *mux.Event) {
-		x.sessions.Of(s).stop()
-		if x.load(ctx, e) == nil && s.State() <= mux.Hibernating {
-			x.tell(ctx, e, s)
-		}
-	})
-}
-
-// stop ends the wait for the next time.
-func (s *session) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.timer != nil {
-		s.timer.Stop()
-		s.timer = nil
+func (x *Extension) again(ctx context.Context, e *mux.Event, s *mux.Session) {
+	x.later.stop(s)
+	if s.State() > mux.Hibernating {
+		return
 	}
+	if err := x.load(ctx, e); err != nil {
+		x.failed(ctx, e.Account, err)
+		return
+	}
+	x.tell(ctx, e, s)
 }
 
 // closed is told of the end of a session.
-func (x *Extension) closed(_ context.Context, e *mux.Event) { x.sessions.Of(e.Session).stop() }
+func (x *Extension) closed(_ context.Context, e *mux.Event) { x.later.stop(e.Session) }
+
+// Shutdown implements [mux.Stopper].
+func (x *Extension) Shutdown(context.Context) error {
+	x.later.end()
+	return nil
+}
+
+// timers are those of sessions that wait until they may be told again.
+type timers struct {
+	mu    sync.Mutex // guards what follows
+	by    map[*mux.Session]*time.Timer
+	ended bool
+}
+
+// start has f run after a while, unless the session waits already.
+func (t *timers) start(s *mux.Session, wait time.Duration, f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.by[s] != nil || t.ended {
+		return
+	}
+	if t.by == nil {
+		t.by = make(map[*mux.Session]*time.Timer)
+	}
+	t.by[s] = time.AfterFunc(wait, f)
+}
+
+func (t *timers) stop(s *mux.Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if timer := t.by[s]; timer != nil {
+		timer.Stop()
+		delete(t.by, s)
+	}
+}
+
+func (t *timers) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, timer := range t.by {
+		timer.Stop()
+	}
+	t.by, t.ended = nil, true
+}
 
 // A saved session: a version, the manner, whether a hash was told, and the hash.
 const savedVersion = 1

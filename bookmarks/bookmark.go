@@ -160,38 +160,45 @@ func (b *Bookmark) with(l *Bookmark) (Bookmark, bool) {
 			n.attrs[i] = a
 		}
 	}
-	n.Extensions = slices.Clone(b.Extensions)
-	done := make(map[xml.Name]bool)
-	for _, c := range l.Extensions {
-		if !done[c.Name] {
-			done[c.Name] = true
-			n.Extensions = replace(n.Extensions, named(l.Extensions, c.Name))
-		}
-	}
+	n.Extensions = replace(b.Extensions, l.Extensions)
 	changed := n.Name != b.Name || n.Autojoin != b.Autojoin || n.Nick != b.Nick || n.Password != b.Password ||
 		!slices.Equal(n.attrs, b.attrs) || !same(n.Extensions, b.Extensions)
 	return n, changed
 }
 
-func named(l []mux.Child, name xml.Name) (out []mux.Child) {
+// replace puts elements in the place of those with their names, as far as they do not say
+// the same.
+func replace(l, by []mux.Child) []mux.Child {
+	was, now := byName(l), byName(by)
+	for name, group := range now {
+		if same(was[name], group) {
+			delete(now, name)
+		}
+	}
+	out := make([]mux.Child, 0, len(l)+len(by))
+	done := make(map[xml.Name]bool, len(now))
 	for _, c := range l {
-		if c.Name == name {
+		group, other := now[c.Name]
+		switch {
+		case !other:
+			out = append(out, c)
+		case !done[c.Name]:
+			done[c.Name] = true
+			out = append(out, group...)
+		}
+	}
+	for _, c := range by {
+		if was[c.Name] == nil {
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-// replace puts elements of one name in the place of those that are there.
-func replace(l, by []mux.Child) []mux.Child {
-	name := by[0].Name
-	if same(named(l, name), by) {
-		return l
+func byName(l []mux.Child) map[xml.Name][]mux.Child {
+	m := make(map[xml.Name][]mux.Child)
+	for _, c := range l {
+		m[c.Name] = append(m[c.Name], c)
 	}
-	at := slices.IndexFunc(l, func(c mux.Child) bool { return c.Name == name })
-	if at < 0 {
-		return append(l, by...)
-	}
-	l = slices.DeleteFunc(l, func(c mux.Child) bool { return c.Name == name })
-	return slices.Insert(l, at, by...)
+	return m
 }

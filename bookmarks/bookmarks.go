@@ -58,9 +58,12 @@ const Current = "current"
 // Nodes is what is needed of whoever keeps nodes, for the account of the turn: such as
 // package pep's Extension, where the methods are described.
 type Nodes interface {
-	// EachItem reads items in the order of publication; the payload is empty for those
-	// that Changed has been told of and that are not durable yet.
-	EachItem(ctx context.Context, e *mux.Event, node string, yield func(id string, at time.Time, payload mux.Raw)) error
+	// EachItem reads items in the order of publication, of at most that many octets, 0
+	// for any number; the payload is empty for those that Changed has been told of and
+	// that are not durable yet.
+	EachItem(ctx context.Context, e *mux.Event, node string, most int64, yield func(id string, at time.Time, payload mux.Raw)) error
+	// Exists reports whether there is a node.
+	Exists(ctx context.Context, e *mux.Event, node string) (bool, error)
 	// PublishItem publishes if the node is as options say; counted says that it is part
 	// of a request that was counted.
 	PublishItem(ctx context.Context, e *mux.Event, node, id string, payload mux.Raw, options map[string][]string, counted bool) error
@@ -87,6 +90,13 @@ type Private interface {
 
 // Options refine an Extension. The zero value of each field is its default.
 type Options struct {
+	// MaxBytes bounds the bookmarks of which an old list is made, in octets of items; 0
+	// or less for 512 KiB. With more, old lists can be neither read nor written, and nobody
+	// is told of them: the answer is resource-constraint.
+	MaxBytes int64
+	// MaxRooms bounds the rooms of an old list that is written; 0 or less for 2000. More
+	// are refused, likewise.
+	MaxRooms int
 	// Logger is for what cannot be moved (Warn) or read (Error); nil discards.
 	Logger *slog.Logger
 }
@@ -98,15 +108,24 @@ var _ mux.Extension = (*Extension)(nil)
 type Extension struct {
 	nodes    Nodes
 	private  Private
-	log      *slog.Logger
+	opt      Options
 	accounts mux.AccountKey[account]
 }
 
 // New returns the extension. o may be nil and is copied.
 func New(nodes Nodes, private Private, o *Options) *Extension {
-	x := &Extension{nodes: nodes, private: private, log: slog.New(slog.DiscardHandler)}
-	if o != nil && o.Logger != nil {
-		x.log = o.Logger
+	x := &Extension{nodes: nodes, private: private}
+	if o != nil {
+		x.opt = *o
+	}
+	if x.opt.MaxBytes <= 0 {
+		x.opt.MaxBytes = 512 << 10
+	}
+	if x.opt.MaxRooms <= 0 {
+		x.opt.MaxRooms = 2000
+	}
+	if x.opt.Logger == nil {
+		x.opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	return x
 }
@@ -117,6 +136,7 @@ func (*Extension) Name() string { return "bookmarks" }
 var (
 	errNothing = errors.New("no nodes or no private XML")
 	errBadList = stanza.Error{Type: stanza.Modify, Condition: stanza.BadRequest, Text: map[string]string{"en": "That is no list of bookmarks"}}
+	errTooMany = stanza.Error{Type: stanza.Wait, Condition: stanza.ResourceConstraint}
 	errOld     = stanza.Error{Type: stanza.Modify, Condition: stanza.NotAllowed,
 		Text: map[string]string{"en": "Bookmarks are at " + NS + " now"}}
 )
@@ -147,5 +167,5 @@ func (x *Extension) failed(ctx context.Context, e *mux.Event, what string, err e
 	if errors.As(err, &refused) {
 		level = slog.LevelWarn
 	}
-	x.log.LogAttrs(ctx, level, what, slog.String("account", e.Account.String()), slog.Any("err", err))
+	x.opt.Logger.LogAttrs(ctx, level, what, slog.String("account", e.Account.String()), slog.Any("err", err))
 }

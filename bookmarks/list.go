@@ -142,21 +142,22 @@ func Diff(have []Bookmark, rest []mux.Child, l *List) Change {
 // understands reports whether all of the rest of a list is known: web pages (XEP-0048
 // §2.2), or what was there before.
 func understands(before, now []mux.Child) bool {
+	known := said(before)
 	for _, c := range now {
-		if c.Name == (xml.Name{Space: NSLegacy, Local: "url"}) {
-			continue
-		}
-		if !contains(before, c) {
+		if c.Name != (xml.Name{Space: NSLegacy, Local: "url"}) && !known[canonical(c)] {
 			return false
 		}
 	}
 	return true
 }
 
-// contains reports whether l has something that says the same.
-func contains(l []mux.Child, c mux.Child) bool {
-	text := canonical(c)
-	return slices.ContainsFunc(l, func(o mux.Child) bool { return o.Name == c.Name && canonical(o) == text })
+// said is what elements say.
+func said(l []mux.Child) map[string]bool {
+	m := make(map[string]bool, len(l))
+	for _, c := range l {
+		m[canonical(c)] = true
+	}
+	return m
 }
 
 // unique leaves out bookmarks of rooms of which there is a later one, which an old list

@@ -241,3 +241,25 @@ func FuzzParseList(f *testing.F) {
 		}
 	})
 }
+
+// TestLarge: lists as large as stanzas are compared in time that grows with them.
+func TestLarge(t *testing.T) {
+	t.Parallel()
+	var odd, inner strings.Builder
+	for i := range 4_000 {
+		fmt.Fprintf(&odd, "<o%d/>", i)
+		fmt.Fprintf(&inner, "<o%d xmlns='urn:x'/>", i)
+	}
+	l, err := bookmarks.ParseList(mux.Raw(list(odd.String() + "<conference jid='a@x.example'>" + inner.String() + "</conference>")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := []bookmarks.Bookmark{item(t, "a@x.example", "<conference "+ns+"/>"), item(t, "b@x.example", "<conference "+ns+"/>")}
+	c := bookmarks.Diff(have, l.Rest, &l)
+	if len(c.Put) != 1 || len(c.Put[0].Extensions) != 4_000 || len(c.Remove) != 1 {
+		t.Errorf("puts %d, removes %d", len(c.Put), len(c.Remove))
+	}
+	if again := bookmarks.Diff(c.Put, l.Rest, &l); len(again.Put) > 0 {
+		t.Error("it is not the same")
+	}
+}

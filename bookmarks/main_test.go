@@ -34,9 +34,10 @@ func (c capable) Register(r *mux.Registry) error {
 
 // assembly is what tests run on.
 type assembly struct {
-	nodes   *pep.Memory
+	nodes   pep.Store
 	private *private.Memory
 	opt     pep.Options
+	marks   bookmarks.Options
 	events  *pep.Extension
 }
 
@@ -64,7 +65,7 @@ func (a *assembly) extensions() []mux.Extension {
 		}
 		return &private.Keeper{Get: marks.Private, Set: marks.SetPrivate}
 	}})
-	marks = bookmarks.New(x, personal, nil)
+	marks = bookmarks.New(x, personal, &a.marks)
 	x.OnChange(marks.Changed)
 	a.events = x
 	d := disco.New(&disco.Options{

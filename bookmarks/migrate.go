@@ -12,10 +12,6 @@ import (
 // read, before anybody sees anything of them (XEP-0411 §4). Rooms that are there already stay
 // as they are. What cannot be moved stays where it is.
 func (x *Extension) Loaded(ctx context.Context, e *mux.Event) error {
-	have, _, err := x.items(ctx, e)
-	if err != nil {
-		return err
-	}
 	was, old, err := x.old(ctx, e)
 	if err != nil {
 		return err
@@ -24,18 +20,25 @@ func (x *Extension) Loaded(ctx context.Context, e *mux.Event) error {
 	if err != nil {
 		return err
 	}
-	rooms := missing(have, append(left.Rooms, missing(left.Rooms, old.Rooms)...))
-	rest := old.Rest
-	for _, c := range left.Rest {
-		if !contains(rest, c) {
-			rest = append(rest, c)
-		}
-	}
-	if len(rooms) == 0 && len(nodes) == 0 && len(old.Rooms) == 0 {
-		if len(have) > 0 || was != "" {
+	if len(nodes) == 0 && len(old.Rooms) == 0 {
+		some, err := x.nodes.Exists(ctx, e, NS)
+		if err == nil && (some || was != "") {
 			x.refused(ctx, e, x.nodes.Ensure(ctx, e, NSLegacy, whitelist))
 		}
+		return err
+	}
+	have, _, err := x.items(ctx, e)
+	if err != nil {
+		x.refused(ctx, e, err)
 		return nil
+	}
+	rooms := missing(have, append(left.Rooms, missing(left.Rooms, old.Rooms)...))
+	rest, known := old.Rest, said(old.Rest)
+	for _, c := range left.Rest {
+		if text := canonical(c); !known[text] {
+			known[text] = true
+			rest = append(rest, c)
+		}
 	}
 	x.refused(ctx, e, x.move(ctx, e, len(have) > 0, was, &List{rooms, rest}, nodes))
 	return nil
@@ -72,19 +75,20 @@ func (x *Extension) move(ctx context.Context, e *mux.Event, something bool, was 
 
 // left is what is at old nodes, as far as they have anything.
 func (x *Extension) left(ctx context.Context, e *mux.Event) (l List, nodes []string, err error) {
-	err = x.nodes.EachItem(ctx, e, NSOld, func(id string, _ time.Time, payload mux.Raw) {
+	err = x.nodes.EachItem(ctx, e, NSOld, 0, func(id string, _ time.Time, payload mux.Raw) {
 		b, err := parse(id, payload, NSOld)
 		if err != nil || b.Address().IsZero() {
 			return
 		}
-		l.Rooms = append(missing([]Bookmark{b}, l.Rooms), b)
+		l.Rooms = append(l.Rooms, b)
 		nodes = []string{NSOld}
 	})
 	if err != nil {
 		return List{}, nil, err
 	}
+	l.Rooms = unique(l.Rooms)
 	found := false
-	err = x.nodes.EachItem(ctx, e, NSLegacy, func(_ string, _ time.Time, payload mux.Raw) {
+	err = x.nodes.EachItem(ctx, e, NSLegacy, 0, func(_ string, _ time.Time, payload mux.Raw) {
 		o, err := ParseList(payload)
 		if err != nil {
 			return

@@ -2,6 +2,7 @@ package bookmarks
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 // account is what is remembered of an account in use.
 type account struct {
 	fresh map[string]*fresh // items that were published and may not be durable
+	most  int               // when they are looked through next
 	due   bool              // a turn will tell of changes
 }
 
@@ -45,10 +47,13 @@ func (x *Extension) Changed(ctx context.Context, e *mux.Event, node, id string, 
 
 // note remembers an item until it is durable.
 func (a *account) note(e *mux.Event, id string, payload mux.Raw) {
-	for id, f := range a.fresh {
-		if f.payload.Load() == nil {
-			delete(a.fresh, id)
+	if len(a.fresh) >= a.most {
+		for id, f := range a.fresh {
+			if f.payload.Load() == nil {
+				delete(a.fresh, id)
+			}
 		}
+		a.most = 2*len(a.fresh) + 8
 	}
 	if a.fresh == nil {
 		a.fresh = make(map[string]*fresh)
@@ -61,6 +66,17 @@ func (a *account) note(e *mux.Event, id string, payload mux.Raw) {
 			f.payload.Store(nil)
 		}
 	})
+}
+
+// pending are the items that are not durable yet.
+func (a *account) pending() map[string]mux.Raw {
+	m := make(map[string]mux.Raw)
+	for id, f := range a.fresh {
+		if p := f.payload.Load(); p != nil {
+			m[id] = *p
+		}
+	}
+	return m
 }
 
 // changed has the new old list told to whoever wants it, once for all that happens in
@@ -81,7 +97,7 @@ func (x *Extension) changed(ctx context.Context, e *mux.Event) {
 	e.Mux().Go(e.Account, func(ctx context.Context, e *mux.Event) {
 		x.accounts.Of(e).due = false
 		e.Work.Write(func(context.Context, mux.Tx) error { return nil }) // what was written before is durable first
-		if err := x.nodes.Tell(ctx, e, NSLegacy); err != nil {
+		if err := x.nodes.Tell(ctx, e, NSLegacy); err != nil && !errors.Is(err, errTooMany) {
 			x.failed(ctx, e, "the old list cannot be told of", err)
 		}
 	})
@@ -90,15 +106,14 @@ func (x *Extension) changed(ctx context.Context, e *mux.Event) {
 // items are the bookmarks of the account, and when the last was published. Items that
 // are none are left out.
 func (x *Extension) items(ctx context.Context, e *mux.Event) (l []Bookmark, at time.Time, err error) {
-	fresh := x.accounts.Of(e).fresh
-	err = x.nodes.EachItem(ctx, e, NS, func(id string, published time.Time, payload mux.Raw) {
+	// First: what is durable from here on is found in the store.
+	fresh := x.accounts.Of(e).pending()
+	err = x.nodes.EachItem(ctx, e, NS, x.opt.MaxBytes, func(id string, published time.Time, payload mux.Raw) {
 		if published.After(at) {
 			at = published
 		}
-		if f := fresh[id]; payload == "" && f != nil {
-			if p := f.payload.Load(); p != nil {
-				payload = *p
-			}
+		if payload == "" {
+			payload = fresh[id]
 		}
 		if b, err := Parse(id, payload); err == nil {
 			l = append(l, b)
@@ -178,6 +193,9 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
 	l, err := ParseList(raw)
 	if err != nil {
 		return errBadList
+	}
+	if len(l.Rooms) > x.opt.MaxRooms {
+		return errTooMany
 	}
 	have, _, err := x.items(ctx, e)
 	if err != nil {

@@ -157,7 +157,7 @@ func TestMigration(t *testing.T) {
 					want := "a@1.example new, a@2.example , a@3.example , a@4.example "
 					var l []string
 					s.do(func(ctx context.Context, e *mux.Event) {
-						_ = s.events.EachItem(ctx, e, bookmarks.NS, func(id string, _ time.Time, payload mux.Raw) {
+						_ = s.events.EachItem(ctx, e, bookmarks.NS, 0, func(id string, _ time.Time, payload mux.Raw) {
 							b, err := bookmarks.Parse(id, payload)
 							if err != nil {
 								t.Error(err)
@@ -304,6 +304,40 @@ func TestNotDurable(t *testing.T) {
 	})
 }
 
+// hasty is a store in which everything becomes durable just after it was read.
+type hasty struct {
+	pep.Store
+	c **muxtest.Committer
+}
+
+func (s hasty) Items(ctx context.Context, account mux.Address, node string, ids []string) ([]pep.Item, error) {
+	l, err := s.Store.Items(ctx, account, node, ids)
+	(*s.c).Commit()
+	return l, err
+}
+
+// TestDurableMeanwhile: what becomes durable while the old list is put together is in
+// it.
+func TestDurableMeanwhile(t *testing.T) {
+	t.Parallel()
+	var c *muxtest.Committer
+	play(t, func(a *assembly) { a.nodes = hasty{a.nodes, &c} }, func(s *stage) {
+		c = s.c
+		a, b := s.h.Connect(t, phone), s.h.Connect(t, laptop)
+		s.ask(a, "get", xmlPrivate(empty))
+		s.c.Hold()
+		for i := range 3 {
+			a.Send(fmt.Sprintf("<iq type='set' id='%d'>%s</iq>", i, publication(bookmarks.NS, fmt.Sprintf("a@%d.example", i), "<conference xmlns='urn:xmpp:bookmarks:1'/>")))
+		}
+		b.Send("<iq type='get' id='4'>" + xmlPrivate(empty) + "</iq>")
+		s.c.Release()
+		s.h.Settle()
+		if got := rooms(strings.Join(b.Arrived(), "")); !strings.HasSuffix(got, " 0 1 2") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // TestCommitFails: an old list that could not be written has not been.
 func TestCommitFails(t *testing.T) {
 	t.Parallel()
@@ -350,6 +384,38 @@ func TestTogether(t *testing.T) {
 		got := s.ask(b, "get", read(bookmarks.NS))
 		if n := strings.Count(got, "<extensions>"); n != 20 {
 			t.Errorf("%d of 20 bookmarks have extensions: %s", n, got)
+		}
+	})
+}
+
+// TestBounds: with more than that, old lists are neither read nor written, and items are
+// as ever; a list with too many rooms is refused.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	play(t, func(a *assembly) { a.marks = bookmarks.Options{MaxBytes: 200, MaxRooms: 2} }, func(s *stage) {
+		c := s.h.Connect(t, phone)
+		c.Send("<presence><c xmlns='x:caps'>urn:xmpp:bookmarks:1 storage:bookmarks</c></presence>")
+		constrained := func(payload, typ string) {
+			t.Helper()
+			if got := s.ask(c, typ, payload); !strings.Contains(got, "resource-constraint") {
+				t.Errorf("got %s", got)
+			}
+		}
+		constrained(xmlPrivate(list("<conference jid='a@1.example'/><conference jid='a@2.example'/><conference jid='a@3.example'/>")), "set")
+		s.ask(c, "set", xmlPrivate(list("<conference jid='a@1.example'/><conference jid='a@2.example'/>")))
+		if got, want := s.told(c), "urn:xmpp:bookmarks:1+a@1.example urn:xmpp:bookmarks:1+a@2.example storage:bookmarks+current"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		s.ask(c, "set", publication(bookmarks.NS, "a@3.example", "<conference xmlns='urn:xmpp:bookmarks:1' name='"+strings.Repeat("x", 200)+"'/>"))
+		if got, want := s.told(c), "urn:xmpp:bookmarks:1+a@3.example"; got != want {
+			t.Errorf("told %s, want %s", got, want)
+		}
+		constrained(xmlPrivate(empty), "get")
+		constrained(read(bookmarks.NSLegacy), "get")
+		constrained(xmlPrivate(list("")), "set")
+		constrained(publication(bookmarks.NSLegacy, "current", list("")), "set")
+		if got := rooms(s.ask(c, "get", read(bookmarks.NS))); got != "1 2 3" {
+			t.Errorf("items are %s", got)
 		}
 	})
 }

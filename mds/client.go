@@ -36,8 +36,8 @@ type ClientOptions struct {
 	Interval time.Duration
 	// Timeout bounds a publication; 0 for 30 s.
 	Timeout time.Duration
-	// Failed is told, on a goroutine of its own, of a position that could not be
-	// published. It is published with the next one of the chat, and by [Client.Flush].
+	// Failed is told, by the goroutine that publishes, of a position that could not be
+	// published, for several chats at once. It is published with the next one of the chat, and by [Client.Flush].
 	// nil for nobody.
 	Failed func(p Position, err error)
 }

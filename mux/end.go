@@ -253,6 +253,14 @@ func (m *Mux) dispose(ctx context.Context, e *Event, s *Session, it *Item) {
 	if !last || st.typ == "groupchat" || st.typ == "headline" || st.typ == "error" || passing(st) || st.Has(eventName) {
 		return // smacks SM-90
 	}
+	if !m.protect(func() { m.disposeMessage(ctx, e, s, it) }) {
+		inner := m.afterEnd(e, s, it)
+		m.bounce(ctx, &inner, it, errInternal)
+	}
+}
+
+// disposeMessage is dispose for a message that is to reach somebody.
+func (m *Mux) disposeMessage(ctx context.Context, e *Event, s *Session, it *Item) {
 	inner := m.afterEnd(e, s, it)
 	if e.removing { // nobody may find it who has the name next
 		if it.Flags&Offline == 0 {

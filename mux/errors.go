@@ -38,6 +38,9 @@ type Error struct {
 	App Raw
 	// Payload asks for the payload of the refused stanza to be sent back too.
 	Payload bool
+	// Body is sent before the error, such as that part of the payload which was wrong:
+	// well-formed elements that declare their namespaces.
+	Body Raw
 	// Code is the number that old clients know the error by, for protocols that
 	// demand it (XEP-0086; XEP-0077 §9); 0 for none.
 	Code int
@@ -75,15 +78,9 @@ func ErrorReply(s *Stanza, err error) *Stanza {
 	if s.typ == "error" || s.kind == IQ && s.typ == "result" || s.kind == Nonza {
 		return nil
 	}
-	var app Raw
-	var payload bool
-	var code int
-	se := errInternal
-	var full *Error
-	switch {
-	case errors.As(err, &full):
-		se, app, payload, code = full.Stanza, full.App, full.Payload, full.Code
-	case errors.As(err, &se):
+	full := &Error{Stanza: errInternal}
+	if se := (stanza.Error{}); !errors.As(err, &full) && errors.As(err, &se) {
+		full = &Error{Stanza: se}
 	}
 	r := Make(Head{Kind: s.kind, Type: "error", ID: s.id, Lang: "", To: s.from, From: s.to})
 	if s.badTo != "" {
@@ -91,12 +88,12 @@ func ErrorReply(s *Stanza, err error) *Stanza {
 		r.attrs = string(appendAttr(nil, "from", s.badTo))
 	}
 	body := make([]byte, 0, 160)
-	if payload {
+	if full.Payload {
 		for _, c := range s.kids {
 			body = append(body, c.selfContained()...)
 		}
 	}
-	body = appendError(body, se, code, app)
+	body = appendError(append(body, full.Body...), full.Stanza, full.Code, full.App)
 	c := Child{Name: errorName, raw: string(body)}
 	r.setChildren([]Child{c})
 	r.rec = nil

@@ -72,6 +72,9 @@ type Options struct {
 	// MaxQueue bounds what a session may have waiting to be written, in octets; 0
 	// for 4 MiB (core-im LIM-18). Above it the connection counts as dead.
 	MaxQueue int
+	// Wall is the clock on the wall, nil for [time.Now]: just for what is kept across
+	// restarts. Everything else goes by the monotonic clock, whatever this one does.
+	Wall func() time.Time
 	// NoRecover lets a panic in a handler end the program, for tests.
 	NoRecover bool
 }
@@ -93,6 +96,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.TakeOverTimeout <= 0 {
 		d.TakeOverTimeout = 5 * time.Second
+	}
+	if d.Wall == nil {
+		d.Wall = time.Now
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)

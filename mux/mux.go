@@ -135,6 +135,10 @@ func (m *Mux) freezeRegistry() {
 	}
 }
 
+// Wall is the time on the wall, for times that are kept across restarts
+// ([Options.Wall]).
+func (m *Mux) Wall() time.Time { return m.opt.Wall() }
+
 // now is the time, which tests may fake by testing/synctest.
 func (m *Mux) now() time.Time { return time.Now() }
 

@@ -24,7 +24,8 @@ var scanners = sync.Pool{New: func() any { return new(xmlscan.Scanner) }}
 func Parse(raw []byte) (*Stanza, error) {
 	sc := scanners.Get().(*xmlscan.Scanner)
 	defer scanners.Put(sc)
-	sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{})
+	// It is in memory already: streams may allow more octets than the default.
+	sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{Bytes: max(len(raw), xmlscan.DefaultBytes)})
 	k, n, err := sc.Next(raw)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ type savedData struct {
 	Presence string            `json:"presence,omitempty"`
 	At       time.Time         `json:"at,omitzero"`
 	Handled  uint32            `json:"h"`
+	Rest     time.Duration     `json:"rest,omitzero"` // of its window, when it was saved
 	Slots    map[string][]byte `json:"slots,omitempty"`
 }
 
@@ -40,14 +41,16 @@ func (s *Session) saveWrite(w *Work) Write {
 			d.Slots[sl.name] = sl.encode(nil, s.slots[i])
 		}
 	}
+	until := time.Time{}
+	if s.State() != Live {
+		// The clock on the wall may have been set since the window began.
+		d.Rest = s.until.Sub(m.now())
+		until = m.Wall().Add(d.Rest)
+	}
 	data, err := json.Marshal(d)
 	if err != nil {
 		m.log.LogAttrs(m.ctx, slog.LevelError, "session cannot be saved", slog.Any("err", err))
 		return nil
-	}
-	until := s.until
-	if s.State() == Live {
-		until = time.Time{}
 	}
 	s.saved.Store(true)
 	return m.opt.Sessions.Save(SavedSession{ID: s.id.String(), JID: s.jid, Until: until, Data: data})
@@ -138,7 +141,7 @@ func (m *Mux) restoreOne(e *Event, saved SavedSession, exists bool) error {
 	s.saved.Store(true)
 	s.locked(func() {
 		s.state.Store(uint32(Hibernating))
-		s.until = m.now().Add(m.restoredFor(s, saved.Until))
+		s.until = m.now().Add(m.restoredFor(s, saved.Until, d.Rest))
 	})
 	e.acct.addSession(s)
 	m.sessions.Store(s.id, s)
@@ -171,10 +174,14 @@ func (m *Mux) resumeWindows() {
 
 // restoredFor is how long a restored session is kept: the rest of its window,
 // which begins anew for one that was live when the process ended; not above zero
-// if it is over. The lock is held.
-func (m *Mux) restoredFor(s *Session, until time.Time) time.Duration {
+// if it is over. A clock that was set back does not make it longer. The lock is held.
+func (m *Mux) restoredFor(s *Session, until time.Time, rest time.Duration) time.Duration {
 	if !until.IsZero() {
-		return until.Sub(m.now())
+		keep := until.Sub(m.Wall())
+		if rest > 0 {
+			keep = min(keep, rest)
+		}
+		return keep
 	}
 	keep := time.Duration(0)
 	for _, l := range m.lifecycles {

@@ -56,8 +56,14 @@ func TestHandlerErrors(t *testing.T) {
 			&mux.Error{Stanza: unavailable, App: "<why xmlns='urn:why'/>", Payload: true}, mux.Pass,
 			[]string{"<message type='error' from='" + julietFull + "' to='" + romeoFull + "' id='1'><x xmlns='urn:x'/><error type='cancel'>" +
 				"<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><why xmlns='urn:why'/></error></message>"}, ""},
+		{"error with a payload of its own", "<message to='" + julietFull + "' id='1'><x xmlns='urn:x'/></message>",
+			&mux.Error{Stanza: unavailable, App: "<why xmlns='urn:why'/>", Body: "<y xmlns='urn:y'/>"}, mux.Pass,
+			[]string{"<message type='error' from='" + julietFull + "' to='" + romeoFull + "' id='1'><y xmlns='urn:y'/><error type='cancel'>" +
+				"<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><why xmlns='urn:why'/></error></message>"}, ""},
 		{"stream error", "<message to='" + julietFull + "'/>", stream.PolicyViolation, mux.Pass, nil, "policy-violation"},
-		{"other error, message", "<message to='" + julietFull + "' id='1'/>", errors.New("broken"), mux.Pass, nil, ""},
+		{"other error, message", "<message to='" + julietFull + "' id='1'/>", errors.New("broken"), mux.Pass,
+			[]string{refused("message", julietFull, romeoFull, "1", "wait", "internal-server-error")}, ""},
+		{"other error, presence", "<presence/>", errors.New("broken"), mux.Pass, nil, ""},
 		{"other error, request", "<iq type='get' id='1'><x xmlns='urn:x'/></iq>", errors.New("broken"), mux.Pass,
 			[]string{refused("iq", "romeo@example.net", romeoFull, "1", "wait", "internal-server-error")}, ""},
 		{"dropped message", "<message to='" + julietFull + "' id='1'/>", nil, mux.Done, nil, ""},

@@ -34,8 +34,8 @@ type Stopper interface {
 
 // Handler takes part in a turn. An error that is a [stanza.Error] or [*Error]
 // refuses the stanza and is sent back (never for one of type error or result); a
-// [stream.Error] ends the origin stream; any other is logged, and a request is
-// answered with internal-server-error.
+// [stream.Error] ends the origin stream; any other is logged, and a request or message
+// is answered with internal-server-error.
 type Handler func(ctx context.Context, e *Event) (Verdict, error)
 
 // Observer sees a stanza and cannot refuse or change it.

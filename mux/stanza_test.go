@@ -266,3 +266,16 @@ func TestPayload(t *testing.T) {
 		}
 	}
 }
+
+// Streams may allow more than the default, and what came in can be looked into.
+func TestLargeChild(t *testing.T) {
+	t.Parallel()
+	s := parse(t, "<iq xmlns='jabber:client'><x xmlns='urn:x'><y>"+strings.Repeat("z", 300<<10)+"</y></x></iq>")
+	x, err := s.Children()[0].Element()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(x.Children()[0].Text()); n != 300<<10 {
+		t.Errorf("%d octets", n)
+	}
+}

@@ -252,10 +252,10 @@ func (m *Mux) refuse(ctx context.Context, e *Event, ext string, err error) {
 	default:
 		m.log.LogAttrs(ctx, slog.LevelError, "handler failed", slog.String("extension", ext),
 			slog.String("account", e.Account.String()), slog.Any("err", err))
-		if e.reply != replyOwed {
+		if e.reply != replyOwed && e.Stanza.kind != Message {
 			return
 		}
-		err = errInternal
+		err = errInternal // a message must not be lost without a word
 	}
 	if e.Stanza.kind == IQ {
 		if e.reply == replyOwed {

@@ -23,8 +23,9 @@ type account struct {
 type node struct {
 	Node
 	peers map[mux.Address]Peer
-	// items are all items, nil while they are not read.
+	// items are all items, nil while they are not read, or after a while without use.
 	items *itemIndex
+	used  time.Time // when they were
 	// last is the last item, if it is at hand: of transient nodes, and of others as
 	// long as nothing else has happened.
 	last *Item
@@ -76,6 +77,7 @@ func (x *Extension) load(ctx context.Context, e *mux.Event) (*account, error) {
 // index reads what is known of a node's items, unless that is there.
 func (x *Extension) items(ctx context.Context, e *mux.Event, n *node) (*itemIndex, error) {
 	if n.items != nil {
+		x.used(e, n)
 		return n.items, nil
 	}
 	l, err := x.store.Index(ctx, e.Account, n.Name)
@@ -87,6 +89,7 @@ func (x *Extension) items(ctx context.Context, e *mux.Event, n *node) (*itemInde
 	for i := range l {
 		n.items.add(&l[i])
 	}
+	x.used(e, n)
 	return n.items, nil
 }
 

@@ -2,6 +2,7 @@ package pep
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -71,22 +72,35 @@ func setAffiliations(ctx context.Context, q *query) (xmlstream.Marshaler, error)
 		return nil, errAlone
 	}
 	changes := make(map[mux.Address]Affiliation)
+	bad := refused{list: "affiliations", entry: "affiliation", attr: "affiliation"}
 	for _, k := range q.el.Children() {
 		if k.Name.Space != NSOwner || k.Name.Local != "affiliation" {
 			continue
 		}
-		who, err := mux.ParseAddress(k.Attr("jid"))
-		if err != nil || !who.IsBare() || len(changes) >= q.x.opt.MaxSubscriptions {
+		if len(changes) >= q.x.opt.MaxSubscriptions {
 			return nil, errOutOfRange
+		}
+		who, err := mux.ParseAddress(k.Attr("jid"))
+		if err != nil || !who.IsBare() {
+			bad.add(k.Attr("jid"), NoAffiliation.String())
+			continue
 		}
 		if _, twice := changes[who]; twice {
 			return nil, errBadRequest
 		}
 		is, err := q.affiliation(who, k.Attr("affiliation"))
-		if err != nil {
+		switch {
+		case err == errNoAffiliation && who == q.e.Account:
+			bad.add(who.String(), "owner")
+		case err == errNoAffiliation:
+			bad.add(who.String(), n.peers[who].Affiliation.String())
+		case err != nil:
 			return nil, err
 		}
 		changes[who] = is
+	}
+	if err := bad.err(n.Name); err != nil {
+		return nil, err
 	}
 	more := 0
 	for who, is := range changes {
@@ -102,13 +116,16 @@ func setAffiliations(ctx context.Context, q *query) (xmlstream.Marshaler, error)
 	return nil, nil
 }
 
+// errNoAffiliation: somebody cannot be that.
+var errNoAffiliation = errors.New("pep: no affiliation")
+
 // affiliation reads what somebody is to be (pep E-30, E-31).
 func (q *query) affiliation(who mux.Address, s string) (Affiliation, error) {
 	switch {
 	case who == q.e.Account && s == "owner":
 		return NoAffiliation, nil
 	case who == q.e.Account:
-		return 0, errOutOfRange // the last owner
+		return 0, errNoAffiliation // the last owner
 	case s == "owner", s == "publish-only":
 		return 0, unsupported(s + "-affiliation")
 	}
@@ -117,7 +134,7 @@ func (q *query) affiliation(who mux.Address, s string) (Affiliation, error) {
 			return a, nil
 		}
 	}
-	return 0, errOutOfRange
+	return 0, errNoAffiliation
 }
 
 // affiliate makes the changes; who may not see the node any more is subscribed no
@@ -163,6 +180,7 @@ func setSubscriptions(ctx context.Context, q *query) (xmlstream.Marshaler, error
 		return nil, err
 	}
 	changes := make(map[mux.Address]SubState)
+	bad := refused{list: "subscriptions", entry: "subscription", attr: "subscription"}
 	more := 0
 	for _, k := range q.el.Children() {
 		if k.Name.Space != NSOwner || k.Name.Local != "subscription" {
@@ -170,7 +188,8 @@ func setSubscriptions(ctx context.Context, q *query) (xmlstream.Marshaler, error
 		}
 		who, err := mux.ParseAddress(k.Attr("jid"))
 		if err != nil {
-			return nil, errOutOfRange
+			bad.add(k.Attr("jid"), NotSubscribed.String())
+			continue
 		}
 		var is SubState
 		switch k.Attr("subscription") {
@@ -180,7 +199,8 @@ func setSubscriptions(ctx context.Context, q *query) (xmlstream.Marshaler, error
 		case "pending":
 			is = Pending
 		default:
-			return nil, errOutOfRange
+			bad.add(who.String(), n.peers[who].Subscription.String())
+			continue
 		}
 		if _, twice := changes[who]; twice {
 			return nil, errBadRequest
@@ -189,6 +209,9 @@ func setSubscriptions(ctx context.Context, q *query) (xmlstream.Marshaler, error
 			more++
 		}
 		changes[who] = is
+	}
+	if err := bad.err(n.Name); err != nil {
+		return nil, err
 	}
 	if more > 0 && q.a.peers+more > q.x.opt.MaxSubscriptions {
 		return nil, errTooManySubs

@@ -177,7 +177,7 @@ func TestAllocPresence(t *testing.T) {
 }
 
 // asked counts what the roster is asked while something is published.
-func asked(t *testing.T, contacts, online, interested int) int64 {
+func asked(t *testing.T, contacts, online, interested int, options ...string) int64 {
 	t.Helper()
 	var n atomic.Int64
 	rosters := new(roster.Memory)
@@ -212,7 +212,7 @@ func asked(t *testing.T, contacts, online, interested int) int64 {
 		c.connect(t, fmt.Sprintf("c%d@example.net/x", i), nodes, false)
 	}
 	st := c.connect(t, "juliet@example.net/x", "other", false)
-	c.receive(t, st, "<iq type='set' id='1'>"+publication("n", "1")+"</iq>")
+	c.receive(t, st, "<iq type='set' id='1'>"+publication("n", "1", options...)+"</iq>")
 	synctest.Wait()
 	n.Store(0)
 	c.receive(t, st, "<iq type='set' id='2'>"+publication("n", "1")+"</iq>")
@@ -220,15 +220,17 @@ func asked(t *testing.T, contacts, online, interested int) int64 {
 	return n.Load()
 }
 
-// TestPublishCost: a publication asks the roster about those interested, no others.
+// TestPublishCost: a publication asks the roster about those interested, no others, and of
+// a private node about nobody.
 func TestPublishCost(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		contacts, online, interested int
+		access                       string
 		most                         int64
-	}{{1000, 50, 10, 10}, {5000, 50, 10, 10}, {1000, 50, 0, 0}} {
+	}{{1000, 50, 10, "presence", 10}, {5000, 50, 10, "presence", 10}, {1000, 50, 0, "presence", 0}, {1000, 50, 10, "whitelist", 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			if got := asked(t, c.contacts, c.online, c.interested); got > c.most {
+			if got := asked(t, c.contacts, c.online, c.interested, "access_model="+c.access); got > c.most {
 				t.Errorf("%+v: the roster was asked %d times", c, got)
 			}
 		})

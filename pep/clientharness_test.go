@@ -1,6 +1,7 @@
 package pep_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -119,6 +120,14 @@ type played struct {
 
 	mu    sync.Mutex
 	asked []clientIQ
+	wrote bytes.Buffer // what the client has sent, as it is
+}
+
+// Write implements io.Writer for what the client has sent.
+func (p *played) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wrote.Write(b)
 }
 
 // dial makes juliet's session with a server that gives each request the answer that
@@ -132,7 +141,7 @@ func dial(t testing.TB, f func(q clientIQ) string) *played {
 		if _, err := io.WriteString(far, "<stream:stream xmlns='jabber:client' xmlns:stream='"+stream.NS+"' version='1.0'>"); err != nil {
 			return
 		}
-		d := xml.NewDecoder(far)
+		d := xml.NewDecoder(io.TeeReader(far, p))
 		for {
 			t, err := d.Token()
 			start, ok := t.(xml.StartElement)

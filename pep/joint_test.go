@@ -17,21 +17,26 @@ func TestAway(t *testing.T) {
 		j.publish("n", "old", "max_items=max")
 		j.publish("never", "old", "send_last_published_item=never")
 		j.there()
-		r.manage()
-		r.there("n", "never")
-		if got := r.events(); got != "~n:old" {
-			t.Fatalf("at first: %q", got)
+		own := w.connect("juliet@example.net/2")
+		for _, a := range []*actor{r, own} {
+			a.manage()
+			a.there("n", "never")
+			if got := a.events(); got != "~n:old" {
+				t.Fatalf("at first: %q", got)
+			}
+			a.c.Drop()
 		}
-		r.c.Drop()
 		want := []string{}
 		for i := range 5 {
 			j.publish("n", fmt.Sprint(i))
 			want = append(want, fmt.Sprintf(">n:%d", i))
 		}
 		w.sleep(time.Minute)
-		r.resume()
-		if got := r.events(); got != strings.Join(want, " ") {
-			t.Errorf("back: %q, want %q", got, want)
+		for _, a := range []*actor{r, own} {
+			a.resume()
+			if got := a.events(); got != strings.Join(want, " ") {
+				t.Errorf("%s is back: %q, want %q", a.c.Session.JID(), got, want)
+			}
 		}
 		// What it says again changes nothing, and it gets what comes.
 		r.there("n", "never")
@@ -41,6 +46,36 @@ func TestAway(t *testing.T) {
 		}
 		if w.asked != 2 { // juliet's client and romeo's
 			t.Errorf("%d queries", w.asked)
+		}
+	})
+}
+
+// TestAwayOverRestart: so does a client whose server is restarted, and is asked nothing
+// again (S-18, KNOWN-1).
+func TestAwayOverRestart(t *testing.T) {
+	t.Parallel()
+	inWorld(t, nil, func(w *world) {
+		j, r := w.connect("juliet@example.net/1"), w.connect("romeo@example.net/1")
+		j.publish("n", "old")
+		r.manage()
+		r.there("n")
+		if got := r.events(); got != "~n:old" {
+			t.Fatalf("at first: %q", got)
+		}
+		r.c.Drop()
+		j.publish("n", "1")
+		asked := w.asked
+		w.h.Restart(w.extensions()...)
+		j = w.connect("juliet@example.net/1")
+		j.publish("n", "2")
+		r.resume()
+		if got := r.events(); got != ">n:1 >n:2" {
+			t.Errorf("back: %q", got)
+		}
+		r.there("n")
+		j.publish("n", "3")
+		if got := r.events(); got != ">n:3" || w.asked != asked {
+			t.Errorf("then: %q, asked %d times more", got, w.asked-asked)
 		}
 	})
 }
@@ -208,6 +243,35 @@ func TestBlocked(t *testing.T) {
 		come()
 		if here, far := r.events(), strings.Join(w.farAll("n"), " "); here != "~n:2" || far != "benvolio@example.org/1 ~n:2" {
 			t.Errorf("unblocked: %q, %q", here, far)
+		}
+	})
+}
+
+// TestContactBlocks: a contact that has blocked the owner gets neither events nor last
+// items, and there are no errors (R21).
+func TestContactBlocks(t *testing.T) {
+	t.Parallel()
+	inWorld(t, nil, func(w *world) {
+		j, r := w.connect("juliet@example.net/1"), w.connect("romeo@example.net/1")
+		j.publish("n", "1")
+		j.publish("group", "1", "access_model=roster", "roster_groups_allowed=Lovers")
+		j.there()
+		r.send("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='juliet@example.net'/></block></iq>")
+		r.there("n", "group")
+		j.publish("n", "2")
+		j.publish("group", "2")
+		if got := r.events(); got != "" {
+			t.Errorf("romeo got %q", got)
+		}
+		for _, el := range j.pump().arr {
+			if strings.Contains(el, "type='error'") {
+				t.Errorf("juliet got %s", el)
+			}
+		}
+		r.send("<iq type='set' id='u'><unblock xmlns='urn:xmpp:blocking'><item jid='juliet@example.net'/></unblock></iq>")
+		j.publish("n", "3")
+		if got := r.events(); !strings.HasSuffix(got, ">n:3") {
+			t.Errorf("unblocked: %q", got)
 		}
 	})
 }

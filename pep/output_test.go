@@ -4,6 +4,10 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/pep"
 )
 
 // TestOutputIsXML: an independent parser takes what is made of whatever people publish.
@@ -45,6 +49,57 @@ func TestOutputIsXML(t *testing.T) {
 		all = strings.Join(got, "")
 		j.Clear()
 	})
+	lint(t, path, all)
+}
+
+// TestClientOutputIsXML: the same of what clients ask for, whatever names and payloads are.
+func TestClientOutputIsXML(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Fatalf("xmllint is needed (Debian package libxml2-utils): %v", err)
+	}
+	var all string
+	synctest.Test(t, func(t *testing.T) {
+		p := dial(t, emptyNodes)
+		c := p.client(nil)
+		ctx := t.Context()
+		name := "<'\"&\n\tü\U0001f41d]]>"
+		o := &pep.NodeOptions{Access: pep.AccessOpen, Groups: []string{name}, Persist: pep.Yes, MaxItems: pep.Max, Fields: pep.Fields{"title": {name}, name: {name, name}}}
+		for _, payload := range []mux.Raw{
+			"<x xmlns='urn:x'>&lt;a&gt; &amp; ]]&gt; ü</x>", "<x/>", "<x xmlns=''/>", "<body xmlns='jabber:client'>x</body>",
+			"<p:x xmlns:p='urn:p' p:a='&quot;&apos;&#10;' xml:lang='de'>a<y xmlns=''/><body xmlns='jabber:client'/><q:z xmlns:q='urn:p/xml' q:b='1' p:c='2'/></p:x>",
+		} {
+			if _, err := c.Publish(ctx, name, name, payload, o); err != nil {
+				t.Errorf("%s: %v", payload, err)
+			}
+		}
+		_, _ = c.Create(ctx, name, o) // answers are others' affair
+		_ = c.SetConfig(ctx, name, o)
+		_, _ = c.GetConfig(ctx, name)
+		_ = c.Retract(ctx, name, name)
+		_ = c.Purge(ctx, name)
+		_ = c.DeleteNode(ctx, name)
+		_, _ = c.Subscribe(ctx, juliet, name)
+		_ = c.Unsubscribe(ctx, juliet, name)
+		_, _ = c.Subscriptions(ctx, juliet, name)
+		_, _ = c.Affiliates(ctx, name)
+		_, _ = c.NodeInfo(ctx, juliet, name)
+		_, _ = c.Item(ctx, juliet, name, name)
+		for range c.Items(ctx, nobody, name, pep.Query{Backward: true}) {
+		}
+		synctest.Wait()
+		if n := len(p.requests()); n < 18 {
+			t.Errorf("%d requests", n)
+		}
+		all = p.wrote.String()
+	})
+	lint(t, path, all)
+}
+
+// lint has another parser read elements.
+func lint(t *testing.T, path, all string) {
+	t.Helper()
 	cmd := exec.Command(path, "--nonet", "--noout", "-")
 	cmd.Stdin = strings.NewReader("<stream xmlns='jabber:client'>" + all + "</stream>")
 	var stderr strings.Builder

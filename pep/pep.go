@@ -68,6 +68,10 @@ type Options struct {
 	// PerMinute bounds how often an account's nodes are published to, on average; 0 for
 	// 600, negative for no limit.
 	PerMinute int
+	// MaxListed bounds the items that are listed in memory, without what they say, over all
+	// accounts in use; 0 or less for 500000, some 100 MiB. Beyond it the lists go that were
+	// not used for the longest time, of ten minutes at least, and are read again when needed.
+	MaxListed int
 	// MaxResources bounds the resources of others that an account knows to be
 	// interested; 0 or less for 10000.
 	MaxResources int
@@ -90,8 +94,9 @@ type Extension struct {
 	limits   limits
 	accounts mux.AccountKey[account]
 	index    index
-	hooks    []ChangeFunc
 	pending  pending
+	hooks    []ChangeFunc
+	listed   listed
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -146,7 +151,7 @@ func (o *Options) bounds() {
 	for _, b := range []struct {
 		v         *int
 		otherwise int
-	}{{&o.MaxNodes, 1000}, {&o.MaxSubscriptions, 1000}, {&o.MaxItems, 10_000}, {&o.MaxPayload, 248 << 10}, {&o.MaxResources, 10_000}} {
+	}{{&o.MaxNodes, 1000}, {&o.MaxSubscriptions, 1000}, {&o.MaxItems, 10_000}, {&o.MaxPayload, 248 << 10}, {&o.MaxResources, 10_000}, {&o.MaxListed, 500_000}} {
 		if *b.v <= 0 {
 			*b.v = b.otherwise
 		}

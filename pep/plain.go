@@ -18,16 +18,21 @@ func (x *Extension) PublishItem(ctx context.Context, e *mux.Event, node, id stri
 }
 
 // EachItem calls yield for each item of a node in the order of publication, as they are
-// in this turn. Of those that are not durable yet the payload is empty: whoever needs
-// it remembers it from [Extension.OnChange]. It may wait for the store.
-func (x *Extension) EachItem(ctx context.Context, e *mux.Event, node string, yield func(id string, at time.Time, payload mux.Raw)) error {
+// in this turn. Of those that were not durable when it was called the payload may be
+// empty: whoever needs it remembers it from [Extension.OnChange] until it is durable, and
+// looks for that before. A node that has more than most octets, 0 for
+// any number, is not read but an error, resource-constraint. It may wait for the store.
+func (x *Extension) EachItem(ctx context.Context, e *mux.Event, node string, most int64, yield func(id string, at time.Time, payload mux.Raw)) error {
 	a, err := x.load(ctx, e)
 	if err != nil {
 		return err
 	}
 	n := a.nodes[node]
-	if n == nil || !n.Config.keeps() {
+	switch {
+	case n == nil || !n.Config.keeps():
 		return nil
+	case most > 0 && n.Bytes > most:
+		return errFull
 	}
 	if _, err := x.items(ctx, e, n); err != nil {
 		return err
@@ -57,6 +62,12 @@ func (x *Extension) EachItem(ctx context.Context, e *mux.Event, node string, yie
 		yield(entry.ID, entry.At, payload)
 	}
 	return nil
+}
+
+// Exists reports whether there is a node. It may wait for the store.
+func (x *Extension) Exists(ctx context.Context, e *mux.Event, node string) (bool, error) {
+	a, err := x.load(ctx, e)
+	return err == nil && a.nodes[node] != nil, err
 }
 
 // Empty removes what the store has of a node's items without telling anybody, because

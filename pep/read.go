@@ -45,8 +45,9 @@ func (x *Extension) Last(ctx context.Context, e *mux.Event, node string) (id, pa
 	return "", "", nil
 }
 
-// Find looks for an item of a node of e's account, and may wait for the store for that;
-// read is nil if it is not there. read gives the payload, waits for the store, and may be
+// Find looks for an item of a node of e's account, the newest if id is empty, and may
+// wait for the store for that unless the node is [Extension.Ready]; read is nil if it is
+// not there. read gives the payload, waits for the store, and may be
 // called anywhere when what the turn has written is durable. Before that, what was
 // published just now may be an error, as in [Extension.Last].
 func (x *Extension) Find(ctx context.Context, e *mux.Event, node, id string) (read func(context.Context) (payload string, err error), err error) {
@@ -63,10 +64,13 @@ func (x *Extension) Find(ctx context.Context, e *mux.Event, node, id string) (re
 		return nil, err
 	}
 	entry := index.byID[id]
+	if id == "" && len(index.list) > 0 {
+		entry = index.list[len(index.list)-1]
+	}
 	if entry == nil || n.Config.expired(entry.At, now()) {
 		return nil, nil
 	}
-	account, seq := e.Account, entry.Seq
+	account, id, seq := e.Account, entry.ID, entry.Seq
 	return func(ctx context.Context) (string, error) {
 		l, err := x.store.Items(ctx, account, node, []string{id})
 		switch {

@@ -65,6 +65,8 @@ func TestRead(t *testing.T) {
 		s.h.Settle()
 		last("n", fmt.Sprint("1 ", len(large), " false"))
 		find("n", "2", fmt.Sprint(len(large), " false"))
+		find("n", "", fmt.Sprint(len(large), " false"))
+		find("none", "", "false false")
 		put("transient", "1", "<x xmlns='urn:x'/>", "persist_items=0")
 		last("transient", "1 18 false")
 		find("transient", "1", "false false")
@@ -72,6 +74,7 @@ func TestRead(t *testing.T) {
 		s.sleep(time.Second)
 		last("brief", " 0 false")
 		find("brief", "1", "false false")
+		find("brief", "", "false false")
 
 		put("open", "1", "<x xmlns='urn:x'/>", "access_model=open")
 		for _, tt := range []struct{ node, who, want string }{

@@ -96,6 +96,7 @@ func purge(ctx context.Context, q *query) (xmlstream.Marshaler, error) {
 func (q *query) empty(n *node) {
 	q.weigh(n, -n.Bytes)
 	n.items = &itemIndex{byID: make(map[string]*Entry)}
+	q.x.used(q.e, n)
 	q.changed(n, Change{All: true})
 }
 

@@ -210,6 +210,39 @@ func TestElsewhere(t *testing.T) {
 	})
 }
 
+// TestKeepsPart: a keeper may leave a part of what it keeps in the store, within the
+// account's bounds, and reads it back before it is durable.
+func TestKeepsPart(t *testing.T) {
+	t.Parallel()
+	var x *private.Extension
+	name := xml.Name{Space: "storage:bookmarks", Local: "storage"}
+	keeper := &private.Keeper{
+		Get: func(ctx context.Context, e *mux.Event) (mux.Raw, error) { return x.Load(ctx, e, name) },
+		Set: func(ctx context.Context, e *mux.Event, c mux.Child) error { return x.Put(ctx, e, c) },
+	}
+	x = private.New(new(private.Memory), &private.Options{MaxBytes: 128, Elsewhere: func(n xml.Name) *private.Keeper {
+		if n == name {
+			return keeper
+		}
+		return nil
+	}})
+	synctest.Test(t, func(t *testing.T) {
+		c := new(muxtest.Committer)
+		h := muxtest.New(t, &mux.Options{Committer: c, NoRecover: true}, x)
+		hamlet := h.Connect(t, full)
+		hamlet.Send(iq("get", "<storage xmlns='storage:bookmarks'/>"))
+		hamlet.Expect(result("<storage xmlns='storage:bookmarks'/>"))
+		c.Hold()
+		hamlet.Send(iq("set", "<storage xmlns='storage:bookmarks'>part</storage>"), iq("get", "<storage xmlns='storage:bookmarks'/>"))
+		hamlet.ExpectNone()
+		c.Release()
+		h.Settle()
+		hamlet.Expect(result(""), result("<storage xmlns='storage:bookmarks'>part</storage>"))
+		hamlet.Send(iq("set", "<storage xmlns='storage:bookmarks'>"+strings.Repeat("x", 128)+"</storage>"))
+		hamlet.Expect(refused("modify", "not-acceptable"))
+	})
+}
+
 // broken is a store that cannot be read.
 type broken struct{ private.Memory }
 

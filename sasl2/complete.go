@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -92,11 +93,14 @@ func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 		Kept:    func(_ context.Context, e *mux.Event) { owner.Of(e.Session).set(client) },
 	}
 	o.Bound = func(_ context.Context, e *mux.Event) xmlstream.Marshaler {
-		bound := append(make([]byte, 0, 256), "<bound xmlns='"+NSBind+"'>"...)
+		mem := scratch.Get().(*[]byte)
+		defer scratch.Put(mem)
+		bound := append((*mem)[:0], "<bound xmlns='"+NSBind+"'>"...)
 		for _, p := range o.Bind.InlineReply {
 			bound = l.x.appendPayload(bound, p, NSBind)
 		}
-		return l.success(e.Session.JID(), replies, append(bound, "</bound>"...))
+		*mem = append(bound, "</bound>"...)
+		return l.success(e.Session.JID(), replies, *mem)
 	}
 	o.Instead = func(_ context.Context, err error) (outcome, error) {
 		// There is no answer for that in XEP-0386, and a success without bound is
@@ -112,7 +116,9 @@ func (l *login) bind(replies []xmlstream.Marshaler) outcome {
 // success is the end of a login: who the peer is, bare or full (XEP-0388 §2.6,
 // auth-register IN-14), and what its requests have led to.
 func (l *login) success(who mux.Address, replies []xmlstream.Marshaler, bound []byte) xmlstream.Marshaler {
-	b := l.appendData(append(make([]byte, 0, 768), "<success xmlns='"+NS+"'>"...))
+	mem := scratch.Get().(*[]byte)
+	defer scratch.Put(mem)
+	b := l.appendData(append((*mem)[:0], "<success xmlns='"+NS+"'>"...))
 	b = xmlwrite.AppendText(append(b, "<authorization-identifier>"...), who.String())
 	b = append(b, "</authorization-identifier>"...)
 	for _, p := range replies {
@@ -125,8 +131,12 @@ func (l *login) success(who mux.Address, replies []xmlstream.Marshaler, bound []
 		b = append(append(b, "' token='"...), t.secret...)
 		b = append(b, "'/>"...)
 	}
-	return mux.Raw(append(b, "</success>"...))
+	*mem = append(b, "</success>"...)
+	return mux.Raw(*mem)
 }
+
+// scratch is for what is copied when it is complete.
+var scratch = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
 // attached notes whose session it is that was bound or resumed after SASL2, by the
 // older ways, and how it was let in, by any.

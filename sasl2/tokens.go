@@ -165,7 +165,7 @@ func (l *login) enrol(ctx context.Context) (condition string, err error) {
 		if i := indexOf(list, id); i >= 0 {
 			c = list[i]
 		}
-		c.Last = now
+		was := c
 		l.describe(&c)
 		if password(l.req.mechanism) {
 			c.Password = l.generation
@@ -173,6 +173,10 @@ func (l *login) enrol(ctx context.Context) (condition string, err error) {
 		if wants != "" {
 			l.issue(&c, wants, now)
 		}
+		if c == was && now.Sub(c.Last) < seenEvery {
+			return "", nil // nothing that is worth a write
+		}
+		c.Last = now
 		err = x.put(ctx, l.account, c)
 		if errors.Is(err, ErrConflict) {
 			l.token = nil

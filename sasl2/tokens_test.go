@@ -551,6 +551,21 @@ func TestSeen(t *testing.T) {
 		if version() == was {
 			t.Error("the time is not written")
 		}
+		withPassword := func() {
+			p := site.connect()
+			defer p.stop()
+			p.run("C: {romeo}\nC: {plain}{agent}{end}\nS: {ok}{is}</success>{ready}\n")
+		}
+		was = version()
+		withPassword()
+		if version() != was {
+			t.Error("written again with the password")
+		}
+		time.Sleep(time.Hour)
+		withPassword()
+		if version() == was {
+			t.Error("the time is not written with the password")
+		}
 	})
 }
 

@@ -71,8 +71,12 @@ func (d *Decoys) Key(h Hash, account string) Key {
 	}
 }
 
-// draw returns a number below n, the same at every time.
+// draw returns a number below n, the same at every time. What takes no time where
+// there is nothing to draw takes none for anybody.
 func (d *Decoys) draw(label, account string, n int) int {
+	if n == 1 {
+		return 0
+	}
 	return int(binary.BigEndian.Uint64(d.stream(label, 0, account, 8)) % uint64(n))
 }
 

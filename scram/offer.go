@@ -53,19 +53,31 @@ func (a *Authenticator) On(c Connection) *Offer {
 
 // bindingTypes are the types of channel binding whose data can be had, best first.
 func (a *Authenticator) bindingTypes(cs *tls.ConnectionState, leaf *x509.Certificate) []string {
-	types := make([]string, 0, 3)
-	if a.exports12(cs) {
-		if _, err := export(cs); err == nil {
-			types = append(types, TLSExporter)
+	has := 0 // as in typeSets
+	for i, typ := range bindingTypes {
+		ok := Available(typ, cs, leaf)
+		if typ == TLSExporter && a.exports12(cs) {
+			_, err := export(cs)
+			ok = err == nil
+		}
+		if ok {
+			has |= 1 << i
 		}
 	}
-	for _, typ := range bindingTypes {
-		if Available(typ, cs, leaf) {
-			types = append(types, typ)
-		}
-	}
-	return types
+	return typeSets[has]
 }
+
+// typeSets are the sets of bindingTypes, by the bits of their places.
+var typeSets = func() (sets [1 << len(bindingTypes)][]string) {
+	for has := range sets {
+		for i, typ := range bindingTypes {
+			if has&(1<<i) != 0 {
+				sets[has] = append(sets[has], typ)
+			}
+		}
+	}
+	return sets
+}()
 
 // exports12: tls-exporter is asked for on a version where it may be missing.
 func (a *Authenticator) exports12(cs *tls.ConnectionState) bool {

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +21,7 @@ import (
 // of a bare TLS handshake by crypto/tls with the same certificate, key exchange and
 // session tickets in the same process. No TLS session is taken up again. The client
 // is in another process, and makes batches of either in turn. The ratio is the
-// median of what the pairs show; whole-ratio counts the end of the connections, too.
+// median of what the rounds show; whole-ratio counts the end of the connections, too.
 //
 // What a client of each kind sends in one piece is what it can know to send:
 //   - sasl1: SCRAM-SHA-256-PLUS and bind, in five round trips;
@@ -30,8 +29,10 @@ import (
 //     first message right behind the stream header: two round trips;
 //   - fast: the same with a token: one.
 //
-// echo is for comparison: crypto/tls alone, answering as often as sasl2 does. The
-// clients come one after another to a server that is idle between what they send,
+// floor-ratio is what the round trips cost by themselves: that of crypto/tls alone,
+// which takes and sends as many octets as often and does nothing else.
+//
+// The clients come one after another to a server that is idle between what they send,
 // or eight at a time to one with a single processor, which is busy.
 func BenchmarkLoginCPU(b *testing.B) {
 	for _, load := range []struct {
@@ -48,7 +49,7 @@ func BenchmarkLoginCPU(b *testing.B) {
 				name  string
 				login func(i int) *client
 			}{
-				{"sasl1", m.sasl1}, {"sasl2", m.sasl2}, {"fast", m.fast}, {"echo", m.echo},
+				{"sasl1", m.sasl1}, {"sasl2", m.sasl2}, {"fast", m.fast},
 			} {
 				b.Run(kind.name, func(b *testing.B) {
 					m.b = b
@@ -73,6 +74,7 @@ type meter struct {
 		token string
 		count int
 	}
+	flights *flights // of the login that is going on, nil if nobody counts
 }
 
 // cost is that of a batch.
@@ -83,19 +85,25 @@ func (c cost) whole() time.Duration { return c.open + c.end }
 func (m *meter) compare(b *testing.B, login func(int) *client) {
 	m.run(m.bare) // what is done once
 	m.run(login)
+	m.flights = new(flights)
+	must(b, login(0).tcp.Close())
+	floor := m.floor(m.flights.list)
+	m.flights = nil
+	m.run(floor)
 	var shakes, logins []time.Duration
-	var ratios, wholes []float64
+	var ratios, wholes, floors []float64
 	for b.Loop() {
-		shake := m.run(m.bare)
-		l := m.run(login)
+		shake, l, f := m.run(m.bare), m.run(login), m.run(floor)
 		shakes, logins = append(shakes, shake.open), append(logins, l.open)
 		ratios = append(ratios, float64(l.open)/float64(shake.open))
 		wholes = append(wholes, float64(l.whole())/float64(shake.whole()))
+		floors = append(floors, float64(f.open)/float64(shake.open))
 	}
 	b.ReportMetric(float64(median(shakes).Microseconds())/batch, "handshake-µs")
 	b.ReportMetric(float64(median(logins).Microseconds())/batch, "login-µs")
 	b.ReportMetric(median(ratios), "ratio")
 	b.ReportMetric(median(wholes), "whole-ratio")
+	b.ReportMetric(median(floors), "floor-ratio")
 	b.ReportMetric(0, "ns/op")
 }
 
@@ -147,26 +155,15 @@ func (m *meter) quiet() time.Duration {
 func (m *meter) dial(addr string) (*client, *tls.ConnectionState) {
 	c := dial(m.b, addr)
 	cs := c.secureWith(m.config)
+	if m.flights != nil {
+		m.flights.Conn, c.conn = c.conn, m.flights
+	}
 	return c, &cs
 }
 
 // bare is a TLS handshake.
 func (m *meter) bare(int) *client {
 	c, _ := m.dial(m.p.bare)
-	return c
-}
-
-// echo is one with two round trips behind it.
-func (m *meter) echo(int) *client {
-	c, _ := m.dial(m.p.bare)
-	for range 2 {
-		c.send("<echo/>")
-		n, err := c.conn.Read(make([]byte, 64))
-		must(m.b, err)
-		if n != len("<echo/>") {
-			m.b.Fatalf("got %d octets", n)
-		}
-	}
 	return c
 }
 
@@ -271,40 +268,4 @@ func (m *meter) fast(i int) *client {
 	c.next() // features
 	m.succeeded(c, i)
 	return c
-}
-
-// handshakes accepts connections, makes the TLS handshake, and sends back what
-// comes.
-func handshakes() (addr string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
-	go func() {
-		for {
-			c, err := tight{l}.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				t := tls.Server(c, config)
-				defer t.Close()
-				if t.Handshake() != nil {
-					return // the client notices
-				}
-				p := make([]byte, 512)
-				for {
-					n, err := t.Read(p)
-					if err != nil {
-						return
-					}
-					if _, err := t.Write(p[:n]); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
-	return l.Addr().String(), nil
 }

@@ -17,8 +17,7 @@ type stacks struct {
 	closed bool
 }
 
-// maxStacks bounds how many are kept, of some 32 KiB each; what the garbage
-// collector finds idle it makes smaller.
+// maxStacks bounds how many are kept, of some 64 KiB each.
 const maxStacks = 64
 
 type coroutine struct {

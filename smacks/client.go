@@ -23,7 +23,7 @@ import (
 //	})
 //
 // A stanza counts as handled when the session asks for the next one: when its
-// handler has returned. What waits to be handled when the connection breaks is
+// handler has returned, or later if that has called [Client.Hold]. What waits to be handled when the connection breaks is
 // thrown away, since the server sends it again. Replies to pending requests arrive
 // also after a resumption; when a session is lost pending requests are answered
 // with the error remote-server-timeout.
@@ -43,6 +43,7 @@ type Client struct {
 	state   ClientState  // of the session, if on
 	on      bool         // stream management is
 	busy    bool         // somebody connects
+	leave   []*leaving   // what Detach ends beside the session
 	asked   bool         // the server owes an acknowledgement
 	since   int          // stanzas since it was asked
 	answers []chan error // wait for the next acknowledgement
@@ -66,6 +67,12 @@ func NewClient(account jid.JID, o *ClientOptions) *Client {
 // mellium, which stays the same until it is over. It makes one attempt. Who gets
 // the session must call its Serve.
 func (c *Client) Connect(ctx context.Context) (*xmpp.Session, error) {
+	connecting, mine := c.leavable(ctx)
+	s, err := c.connect(ctx, connecting, mine)
+	return s, c.stays(mine, err)
+}
+
+func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.Session, error) {
 	c.mu.Lock()
 	if c.cur != nil || c.busy {
 		c.mu.Unlock()
@@ -83,17 +90,23 @@ func (c *Client) Connect(ctx context.Context) (*xmpp.Session, error) {
 	if l == nil {
 		var err error
 		where := c.where()
-		if l, err = c.logIn(ctx, where); err != nil && where != "" {
-			l, err = c.logIn(ctx, "")
+		if l, err = c.logIn(connecting, where); err != nil && where != "" {
+			l, err = c.logIn(connecting, "")
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
+	if !c.decide(mine) {
+		_ = l.el.Close() // nobody wants it any more
+		return nil, ErrDetached
+	}
 	conn := newClientConn(c)
 	resend := c.settle(l)
 	c.mu.Lock()
-	c.cur = conn
+	c.cur, mine.decided = conn, false
+	c.change.Broadcast()
+	conn.got.last = c.state.In
 	c.attach(l, resend)
 	kind := Started
 	if l.resumed != nil {
@@ -106,8 +119,14 @@ func (c *Client) Connect(ctx context.Context) (*xmpp.Session, error) {
 
 // Run connects, serves, and does so again whenever a session is over, until ctx
 // ends, which closes it properly, or an attempt to connect is the last one by
-// Backoff. start is called with each new session and returns its handler.
+// Backoff, or [Client.Detach] is called. start is called with each new session and
+// returns its handler.
 func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) error {
+	ctx, mine := c.leavable(ctx)
+	return c.stays(mine, c.run(ctx, start))
+}
+
+func (c *Client) run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) error {
 	for failed := 0; ; {
 		s, err := c.Connect(ctx)
 		if err == nil {
@@ -132,10 +151,11 @@ func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmp
 }
 
 func (c *Client) serve(ctx context.Context, s *xmpp.Session, h xmpp.Handler) error {
-	stop := context.AfterFunc(ctx, func() { c.Close(closing) })
+	conn := c.current()
+	stop := context.AfterFunc(ctx, func() { c.close(conn, closing) })
 	defer stop()
 	err := s.Serve(h)
-	c.Close(closing) // if that was the handler's will, the server still has to agree
+	c.close(conn, closing) // if that was the handler's will, the server still has to agree
 	return err
 }
 
@@ -205,6 +225,7 @@ func (c *Client) resumeAt() uint32 {
 	defer c.mu.Unlock()
 	if c.cur != nil {
 		c.cur.handOver()
+		c.cur.got.again = c.cur.got.last - c.state.In
 	}
 	return c.state.In
 }
@@ -255,22 +276,22 @@ func (c *Client) Pending() []Pending {
 	return append([]Pending(nil), c.state.Unacked...)
 }
 
-// Detach drops the connection and connects no more. The session of mellium ends
-// with [ErrDetached]; the server keeps its own for a while, and the state that is
-// returned, nil if it cannot be resumed, goes on with it.
-func (c *Client) Detach() *ClientState {
-	s := c.State()
-	c.end(ErrDetached)
-	return s
-}
-
 // Close ends the session properly: the server is told what was handled, and is
 // waited for so long. What it has not acknowledged by then is in Pending.
-func (c *Client) Close(wait time.Duration) {
+func (c *Client) Close(wait time.Duration) { c.close(c.current(), wait) }
+
+// current is what the session of mellium that there is has for a connection.
+func (c *Client) current() *clientConn {
 	c.mu.Lock()
-	conn := c.cur
+	defer c.mu.Unlock()
+	return c.cur
+}
+
+// close is Close of one session, unless it is over.
+func (c *Client) close(conn *clientConn, wait time.Duration) {
+	c.mu.Lock()
 	switch {
-	case conn == nil:
+	case conn == nil, c.cur != conn:
 		c.mu.Unlock()
 		return
 	case c.link == nil:

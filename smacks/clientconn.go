@@ -26,6 +26,7 @@ type clientConn struct {
 	bytes   int     // of in
 	cur     given   // is being read, or handled
 	rest    []byte  // of cur
+	got     handled // what the session has
 	owes    bool    // an acknowledgement when all is handled
 	err     error   // behind all that is in
 	failed  bool
@@ -107,14 +108,25 @@ func (k *clientConn) forget() {
 func (k *clientConn) handOver() {
 	if k.cur.counts {
 		k.cur.counts = false
-		k.c.state.In++
+		if !k.got.held {
+			k.done(k.got.last)
+		}
+		k.got.held = false
 	}
 }
 
 // answer acknowledges: at once, and again when all that waits is handled.
 func (k *clientConn) answer() {
 	k.c.acknowledge()
-	k.owes = len(k.in) > 0 || k.cur.counts
+	k.owes = len(k.in) > 0 || k.got.last != k.c.state.In
+}
+
+// settle acknowledges once more if that is due.
+func (k *clientConn) settle() {
+	if k.owes && len(k.in) == 0 && k.got.last == k.c.state.In {
+		k.owes = false
+		k.c.acknowledge()
+	}
 }
 
 // acknowledge tells the server what is handled; the lock is held.
@@ -168,14 +180,14 @@ func (k *clientConn) Read(p []byte) (int, error) {
 			k.in = k.in[1:]
 			k.bytes -= len(k.cur.raw)
 			k.rest = k.cur.raw
+			if k.cur.counts {
+				k.got.last++
+			}
 			k.arrives(k.cur.raw)
 			c.change.Broadcast()
 			break
 		}
-		if k.owes {
-			k.owes = false
-			c.acknowledge()
-		}
+		k.settle()
 		if k.err != nil {
 			return 0, k.err
 		}

@@ -96,6 +96,8 @@ func (c *Client) element(l *link, el *mux.Stanza, raw []byte) error {
 	}
 	name := el.Name()
 	switch {
+	case el.Kind() != mux.Nonza && c.on && c.cur.got.again > 0:
+		c.cur.got.again-- // the session has it
 	case el.Kind() != mux.Nonza:
 		c.cur.give(append([]byte(nil), raw...), c.on)
 	case name.Space == NS && name.Local == "r":

@@ -2,12 +2,13 @@ package smacks_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/smacks"
 )
 
@@ -130,6 +131,52 @@ func TestFI24QueueLimit(t *testing.T) {
 			c.Expect(known("0"))
 		})
 	})
+	for _, waiting := range []bool{false, true} {
+		t.Run(fmt.Sprint("presence, waiting ", waiting), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{MaxQueue: 20})
+				romeo := s.Connect(t, romeoFull)
+				juliet, token := enabled(t, s.Host)
+				romeo.Send(chat("1"))
+				if waiting {
+					juliet.Drop()
+				}
+				for i := range 50 {
+					romeo.Send(fmt.Sprintf("<presence to='%s'><status>%d</status></presence>", julietFull, i))
+				}
+				s.Settle()
+				juliet.Clear()
+				romeo.Expect(lost("1")) // of presence nobody is told
+				romeo.ExpectNone()
+				resume(t, s.Host, token, "0").Expect(known("0"))
+			})
+		})
+		t.Run(fmt.Sprint("large, waiting ", waiting), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{}) // 4 MiB
+				romeo := s.Connect(t, romeoFull)
+				juliet, token := enabled(t, s.Host)
+				if waiting {
+					juliet.Drop()
+				}
+				const n = 50
+				for i := range n {
+					romeo.Send(strings.Replace(poison(fmt.Sprint(i)), "'chat'", "'normal'", 1))
+				}
+				s.Settle()
+				juliet.Clear()
+				var errs []string
+				for _, el := range romeo.Arrived() {
+					errs = append(errs, el[:min(len(el), 200)])
+				}
+				romeo.Clear()
+				if len(errs) != n || slices.ContainsFunc(errs, func(e string) bool { return !strings.Contains(e, "type='error'") }) {
+					t.Errorf("%d errors for %d messages: %q", len(errs), n, errs)
+				}
+				resume(t, s.Host, token, "0").Expect(known("0"))
+			})
+		})
+	}
 }
 
 func TestFI25ClosedProperly(t *testing.T) {
@@ -145,23 +192,6 @@ func TestFI25ClosedProperly(t *testing.T) {
 		romeo.Expect("<message from='"+julietFull+"' to='"+romeoFull+"' id='a'/>", "<message from='"+julietFull+"' to='"+romeoFull+"' id='b'/>", lost("1"))
 		c := resume(t, s.Host, token, "0")
 		c.Expect(known("2"))
-	})
-}
-
-func TestFI29StoreFailsDuringDisposition(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{Window: time.Minute})
-		romeo := s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		romeo.Send(chats(1, 3)...)
-		juliet.Drop()
-		s.commits.Fail(errors.New("disk full"))
-		time.Sleep(time.Minute)
-		s.Settle()
-		if n := len(s.Mux().Sessions(mux.MustParseAddress("juliet@example.net"))); n != 0 {
-			t.Errorf("%d sessions are left", n)
-		}
 	})
 }
 

@@ -86,7 +86,7 @@ func (x *Extension) closed(_ context.Context, e *mux.Event) {
 		}
 		kept = st.durable.Load()
 		if st.phase == on && st.resume {
-			last = &Last{Account: s.Account(), Secret: st.secret, H: st.h(s.Handled()), Until: time.Now().Add(remembered)}
+			last = &Last{Account: s.Account(), Secret: st.secret, H: st.h(s.Handled()), Until: s.Mux().Wall().Add(remembered)}
 		}
 	})
 	if last != nil {
@@ -99,6 +99,14 @@ func (x *Extension) closed(_ context.Context, e *mux.Event) {
 	if kept {
 		e.Work.Write(x.store.End(st.id, last))
 	}
+}
+
+// now is the time on the wall.
+func (x *Extension) now() time.Time {
+	if x.m == nil {
+		return time.Now()
+	}
+	return x.m.Wall()
 }
 
 // forget has the store forget sessions.

@@ -43,6 +43,22 @@ func TestInactive(t *testing.T) {
 	})
 }
 
+// A session that was restored is one among those that wait, and none when it goes on.
+func TestRestoredCountsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{MaxAllWaiting: 1})
+		_, token := enabled(t, s.Host)
+		s.Settle()
+		s.open(t) // after a crash
+		for range 3 {
+			again := resume(t, s.Host, token, "0")
+			again.Expect("<resumed xmlns='urn:xmpp:sm:3' previd='"+token+"' h='0'/>", ask)
+			again.Drop()
+		}
+	})
+}
+
 // How often a client is asked: with the first stanza after a silence, with each tenth,
 // and with each fortieth if they come faster than it could matter (smacks SM-39, SM-40).
 func TestAskedSeldom(t *testing.T) {

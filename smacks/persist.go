@@ -116,7 +116,7 @@ func (x *Extension) saveEntries(st *state, w *mux.Work) {
 
 // restore gives the sessions that the mux has restored what they had.
 func (x *Extension) restore(ctx context.Context, m *mux.Mux) error {
-	all, err := x.store.Load(ctx, time.Now())
+	all, err := x.store.Load(ctx, m.Wall())
 	if err != nil {
 		return fmt.Errorf("smacks: %w", err)
 	}
@@ -208,6 +208,7 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 			kept.row, kept.number, kept.sent = e.Row, e.Number, e.Sent
 		}
 		s.SetTracked(true)
+		x.waiting.leave(st) // without what it keeps
 		x.waiting.count(st)
 	})
 	s.RestoreHandled(handled)

@@ -3,7 +3,6 @@ package smacks
 import (
 	"context"
 	"errors"
-	"time"
 
 	"mellium.im/xmlstream"
 
@@ -120,7 +119,7 @@ func (x *Extension) refused(c *claim, err error) xmlstream.Marshaler {
 	x.stats.refused.Add(1)
 	h := c.known
 	if h == nil && errors.Is(err, mux.ErrNoSession) {
-		h = x.past.find(c, time.Now())
+		h = x.past.find(c, x.now())
 	}
 	if errors.Is(err, errStalled) && x.m != nil {
 		if s := x.m.SessionByID(c.id); s != nil {

@@ -28,11 +28,19 @@ type network struct {
 
 	mu    sync.Mutex
 	down  bool
+	hang  chan struct{} // dialling lasts until it is closed, if not nil
 	all   []*script
 	where []string // locations that were asked for
 }
 
-func (n *network) dial(_ context.Context, location string) (net.Conn, error) {
+func (n *network) dial(ctx context.Context, location string) (net.Conn, error) {
+	if n.hang != nil {
+		select {
+		case <-n.hang:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.where = append(n.where, location)
@@ -173,6 +181,7 @@ type user struct {
 	t       *testing.T
 	net     *network
 	session *xmpp.Session
+	handler xmpp.Handler // in place of the user itself, if not nil
 	served  chan error
 
 	mu     sync.Mutex
@@ -247,6 +256,10 @@ func (u *user) connects() {
 		u.mu.Lock()
 		u.session = s
 		u.mu.Unlock()
+		if u.handler != nil {
+			u.served <- s.Serve(u.handler)
+			return
+		}
 		u.served <- s.Serve(u)
 	}()
 }

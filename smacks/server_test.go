@@ -1,6 +1,7 @@
 package smacks_test
 
 import (
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,12 @@ type site struct {
 	commits  *muxtest.Committer
 	x        *smacks.Extension
 	more     []mux.Extension
+	ahead    time.Duration // the clock on the wall
+	log      *slog.Logger
 }
+
+// wall is a clock that can be set.
+func (s *site) wall() time.Time { return time.Now().Add(s.ahead) }
 
 func newSite(t *testing.T, opt smacks.Options, more ...mux.Extension) *site {
 	s := &site{opt: opt, more: more}
@@ -38,7 +44,7 @@ func (s *site) open(t *testing.T) {
 	s.Host, s.commits = muxtest.NewHost(t), new(muxtest.Committer)
 	s.AddAccount("romeo@example.net", "juliet@example.net")
 	s.x = smacks.New(&s.store, &s.opt)
-	s.Open(&mux.Options{Sessions: &s.sessions, Committer: s.commits}, append([]mux.Extension{s.x}, s.more...)...)
+	s.Open(&mux.Options{Sessions: &s.sessions, Committer: s.commits, Wall: s.wall, Logger: s.log}, append([]mux.Extension{s.x}, s.more...)...)
 }
 
 // enabled is juliet with a session that can be resumed, and its token.

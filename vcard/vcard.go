@@ -50,12 +50,12 @@ type Options struct {
 	// nil keeps cards as they are.
 	Keep func(ctx context.Context, e *mux.Event, card mux.Raw) (mux.Raw, error)
 	// Show may have another card shown to whoever asks, the sender of e.Stanza, than the one
-	// that is kept, which is empty if there is none: what the function gives that it
-	// returns, empty for none. Show is called in the account's turn, for accounts that
-	// exist, and may wait where Waits says so; the function is called outside of turns
+	// that is kept: it may return a function that gives the one that is shown in place of
+	// card, each of them empty for none. Show is called in the account's turn, for accounts
+	// that exist, and may wait where Waits says so; the function is called outside of turns
 	// when what was written before is durable, and may wait. nil, also as a result, shows
 	// the card as it is kept.
-	Show func(ctx context.Context, e *mux.Event, card mux.Raw) func(context.Context) (mux.Raw, error)
+	Show func(ctx context.Context, e *mux.Event) func(ctx context.Context, card mux.Raw) (mux.Raw, error)
 	// Waits reports whether Keep or Show would have to wait, as [mux.BlocksIf] asks it;
 	// nil means never.
 	Waits func(e *mux.Event) bool
@@ -95,7 +95,7 @@ func New(store Store, o *Options) *Extension {
 		x.opt.Keep = func(_ context.Context, _ *mux.Event, card mux.Raw) (mux.Raw, error) { return card, nil }
 	}
 	if x.opt.Show == nil {
-		x.opt.Show = func(context.Context, *mux.Event, mux.Raw) func(context.Context) (mux.Raw, error) { return nil }
+		x.opt.Show = func(context.Context, *mux.Event) func(context.Context, mux.Raw) (mux.Raw, error) { return nil }
 	}
 	if x.opt.Waits == nil {
 		x.opt.Waits = func(*mux.Event) bool { return false }
@@ -116,7 +116,6 @@ func (*Extension) Name() string { return "vcard" }
 var (
 	errNoStore       = errors.New("no store")
 	errForbidden     = stanza.Error{Type: stanza.Auth, Condition: stanza.Forbidden}
-	errNotFound      = stanza.Error{Type: stanza.Cancel, Condition: stanza.ItemNotFound}
 	errNotAcceptable = stanza.Error{Type: stanza.Modify, Condition: stanza.NotAcceptable}
 	errUnavailable   = stanza.Error{Type: stanza.Cancel, Condition: stanza.ServiceUnavailable}
 	errTooMany       = stanza.Error{Type: stanza.Wait, Condition: stanza.ResourceConstraint}
@@ -171,13 +170,13 @@ func (x *Extension) show(ctx context.Context, e *mux.Event, answer func(mux.Raw)
 	if e.Unknown {
 		return answer("")
 	}
-	shown := x.opt.Show(ctx, e, card)
+	shown := x.opt.Show(ctx, e)
 	if shown == nil {
 		return answer(card)
 	}
 	e.Work.Write(func(context.Context, mux.Tx) error { return nil }) // all before is written first
 	e.Later().Run(func(ctx context.Context) (xmlstream.Marshaler, error) {
-		card, err := shown(ctx)
+		card, err := shown(ctx, card)
 		if err != nil {
 			return nil, errInternal
 		}

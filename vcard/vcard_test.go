@@ -160,19 +160,19 @@ func TestKeep(t *testing.T) {
 func TestShow(t *testing.T) {
 	t.Parallel()
 	store := new(vcard.Memory)
-	o := &vcard.Options{Show: func(_ context.Context, e *mux.Event, c mux.Raw) func(context.Context) (mux.Raw, error) {
+	o := &vcard.Options{Show: func(_ context.Context, e *mux.Event) func(context.Context, mux.Raw) (mux.Raw, error) {
 		switch from := e.Stanza.From(); from.Local() {
 		case "romeo":
-			return func(ctx context.Context) (mux.Raw, error) {
+			return func(ctx context.Context, c mux.Raw) (mux.Raw, error) {
 				if kept, err := store.Load(ctx, juliet); err != nil || kept != string(c) {
 					t.Errorf("kept %q, error %v", kept, err)
 				}
 				return other, nil
 			}
 		case "paris":
-			return func(context.Context) (mux.Raw, error) { return "", nil }
+			return func(context.Context, mux.Raw) (mux.Raw, error) { return "", nil }
 		case "tybalt":
-			return func(context.Context) (mux.Raw, error) { return "", errors.New("on purpose") }
+			return func(context.Context, mux.Raw) (mux.Raw, error) { return "", errors.New("on purpose") }
 		}
 		return nil
 	}}

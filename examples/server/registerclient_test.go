@@ -20,6 +20,30 @@ import (
 // newAccount is a mellium session that registers first and logs in on the same stream.
 func newAccount(t *testing.T, addr, account, password string, o *register.ClientOptions) (*xmpp.Session, error) {
 	t.Helper()
+	s, err := dialAccount(t, addr, account, password, o)
+	if err == nil {
+		serveSession(t, s, nil)
+	}
+	return s, err
+}
+
+// serveSession serves a session until the test ends.
+func serveSession(t *testing.T, s *xmpp.Session, h xmpp.Handler) {
+	t.Helper()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.Serve(h) // ends with the connection
+	}()
+	t.Cleanup(func() {
+		_ = s.Conn().Close()
+		<-served
+	})
+}
+
+// dialAccount is newAccount without serving the session.
+func dialAccount(t *testing.T, addr, account, password string, o *register.ClientOptions) (*xmpp.Session, error) {
+	t.Helper()
 	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"xmpp-client"}}}).DialContext(t.Context(), "tcp", addr) // the certificate is not what is tested
 	if err != nil {
 		t.Fatal(err)
@@ -32,21 +56,9 @@ func newAccount(t *testing.T, addr, account, password string, o *register.Client
 		features = register.Features(*o, features...)
 	}
 	j := jid.MustParse(account)
-	s, err := xmpp.NewSession(ctx, j.Domain(), j, conn, xmpp.Secure, xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+	return xmpp.NewSession(ctx, j.Domain(), j, conn, xmpp.Secure, xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
 		return xmpp.StreamConfig{Features: features}
 	}))
-	if err == nil {
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			_ = s.Serve(nil) // ends with the connection
-		}()
-		t.Cleanup(func() {
-			_ = conn.Close()
-			<-served
-		})
-	}
-	return s, err
 }
 
 // condition is that of a stanza error.

@@ -89,7 +89,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	discovers := func(ctx context.Context, e *mux.Event, account, from mux.Address) bool {
 		return maySee(ctx, e, account, from) || events.Visible(ctx, e, from)
 	}
-	present, cards, avatars := withAvatars(st, contacts, events, log)
+	present, cards, avatars, views := withAvatars(st, contacts, events, log)
 	states := csi.New(&csi.Options{Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
@@ -119,6 +119,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		rooms.join(events, personal, log),
 		cards,
 		avatars,
+		views,
 		gateways,
 		states,
 	)

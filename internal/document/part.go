@@ -2,6 +2,7 @@ package document
 
 import (
 	"encoding/xml"
+	"slices"
 	"strings"
 
 	"mellium.im/xmlstream"
@@ -9,8 +10,19 @@ import (
 	"github.com/propolis-im/propolis/internal/xmlwrite"
 )
 
-// reader reads text that is one element.
-func reader(raw string) xml.TokenReader { return xml.NewDecoder(strings.NewReader(raw)) }
+// reader reads text that is one element, without declarations of prefixes, which the encoder
+// of encoding/xml would take for attributes in a namespace.
+func reader(raw string) xml.TokenReader {
+	d := xml.NewDecoder(strings.NewReader(raw))
+	return xmlstream.ReaderFunc(func() (xml.Token, error) {
+		t, err := d.Token()
+		if start, ok := t.(xml.StartElement); ok {
+			start.Attr = slices.DeleteFunc(start.Attr, func(a xml.Attr) bool { return a.Name.Space == "xmlns" })
+			t = start
+		}
+		return t, err
+	})
+}
 
 // NewPart is a part made of tokens: one element. Text that XML has no form for is an error.
 func NewPart(r xml.TokenReader) (Part, error) {

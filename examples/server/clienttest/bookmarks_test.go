@@ -20,3 +20,13 @@ func TestBookmarks(t *testing.T) {
 	}
 	x.done(t, limit)
 }
+
+// TestDisplayed: slixmpp sends a marker with what it has displayed in it, which the contact
+// does not see and another session of its account is told.
+func TestDisplayed(t *testing.T) {
+	s := startServer(t)
+	s.ownServerOnly(t)
+	cmd := slixmppCommand(t, s, s.transports()[0], alice, bob)
+	cmd.Args[1] = filepath.Join("testdata", "slixmpp_displayed.py")
+	start(t, "slixmpp", cmd).done(t, 4*limit)
+}

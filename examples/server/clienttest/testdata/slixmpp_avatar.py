@@ -122,6 +122,9 @@ async def run(first, second):
     card["FN"] = "Bob"
     await b["xep_0054"].publish_vcard(card, timeout=WAIT)
     await a.announced(second, "")
+    got = await a["xep_0060"].get_items(second, "urn:xmpp:vcard4", timeout=WAIT)
+    names = [t.text for t in got.xml.iter("{urn:ietf:params:xml:ns:vcard-4.0}text")]
+    demand(names == ["Bob"], f"vCard4 says {names}")
     print("off ok", flush=True)
     for x in (a, b):
         await x.leave()

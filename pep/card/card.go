@@ -1,18 +1,18 @@
-// Package vcard4 keeps the card of an account where XEP-0292: vCard4 Over XMPP, version
+// Package card keeps the card of an account where XEP-0292: vCard4 Over XMPP, version
 // 0.12.0, has it (§4): in a node that everybody may read. It is for clients; for servers it
 // is a node like any other.
 //
 // A card is published whole, so whoever changes a part of it has to keep the rest, which
 // other programs may have written and this one does not know:
 //
-//	err := vcard4.Update(ctx, client, nil, func(c *vcard4.Card) error {
+//	err := card.Update(ctx, client, nil, func(c *card.Card) error {
 //		return c.Set("fn", "text", "Juliet Capulet")
 //	})
 //
 // # Security
 //
 // A card is what its owner says, and the node is open unless [Options] say otherwise.
-package vcard4
+package card
 
 import (
 	"context"
@@ -45,7 +45,7 @@ type Card struct{ doc document.Document }
 // UnmarshalXML implements [xml.Unmarshaler].
 func (c *Card) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
 	if start.Name != Name {
-		return fmt.Errorf("vcard4: %s is no card", start.Name.Local)
+		return fmt.Errorf("card: %s is no card", start.Name.Local)
 	}
 	return c.doc.UnmarshalXML(d, start)
 }
@@ -115,7 +115,7 @@ func (c *Card) Put(name string, properties ...xmlstream.Marshaler) error {
 			return err
 		}
 		if p.Name != property(name) {
-			return fmt.Errorf("vcard4: %s is no %s", p.Name.Local, name)
+			return fmt.Errorf("card: %s is no %s", p.Name.Local, name)
 		}
 		parts = append(parts, p)
 	}

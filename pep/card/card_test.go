@@ -1,4 +1,4 @@
-package vcard4_test
+package card_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/pep/peptest"
-	"github.com/propolis-im/propolis/pep/vcard4"
+	"github.com/propolis-im/propolis/pep/card"
 )
 
 var (
@@ -36,32 +36,32 @@ func TestUpdate(t *testing.T) {
 		ctx := t.Context()
 		s := peptest.New(t, "tybalt@example.net")
 		c, tybalt := s.Client("juliet@example.net/balcony", nil), s.Client("tybalt@example.net/x", nil)
-		if _, err := vcard4.Get(ctx, tybalt, juliet); !errors.Is(err, pep.ErrNoItem) {
+		if _, err := card.Get(ctx, tybalt, juliet); !errors.Is(err, pep.ErrNoItem) {
 			t.Errorf("no card: %v", err)
 		}
-		rename := func(c *vcard4.Card) error { return c.Set("fn", "text", "Juliet & Co") }
-		if err := vcard4.Update(ctx, c, nil, rename); err != nil {
+		rename := func(c *card.Card) error { return c.Set("fn", "text", "Juliet & Co") }
+		if err := card.Update(ctx, c, nil, rename); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := vcard4.Get(ctx, tybalt, juliet); err != nil || got.Get("fn", "text") != "Juliet & Co" {
+		if got, err := card.Get(ctx, tybalt, juliet); err != nil || got.Get("fn", "text") != "Juliet & Co" {
 			t.Errorf("a stranger reads %+v, error %v", got, err)
 		}
-		if f, err := c.GetConfig(ctx, vcard4.Node); err != nil || f.Get("access_model") != "open" || f.Get("send_last_published_item") != "never" || f.Get("max_items") != "1" {
+		if f, err := c.GetConfig(ctx, card.Node); err != nil || f.Get("access_model") != "open" || f.Get("send_last_published_item") != "never" || f.Get("max_items") != "1" {
 			t.Errorf("configuration %v, error %v", f, err)
 		}
-		if _, err := c.Publish(ctx, vcard4.Node, "some-id", foreign, nil); err != nil {
+		if _, err := c.Publish(ctx, card.Node, "some-id", foreign, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := vcard4.Update(ctx, c, nil, func(c *vcard4.Card) error {
+		if err := card.Update(ctx, c, nil, func(c *card.Card) error {
 			if got := c.All("tel", "uri"); !reflect.DeepEqual(got, []string{"tel:1", "tel:2"}) || c.Get("fn", "text") != "Giulietta" || c.Get("nickname", "text") != "" {
 				t.Errorf("tel %q", got)
 			}
 			return errors.Join(rename(c), c.Set("nickname", "text", "J", "Ju"), c.Set("tel", "uri"),
-				c.Put("adr", mux.Raw("<adr xmlns='"+vcard4.NS+"'><street>Via</street></adr>")))
+				c.Put("adr", mux.Raw("<adr xmlns='"+card.NS+"'><street>Via</street></adr>")))
 		}); err != nil {
 			t.Fatal(err)
 		}
-		p, err := c.Newest(ctx, jid.JID{}, vcard4.Node)
+		p, err := c.Newest(ctx, jid.JID{}, card.Node)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestUpdate(t *testing.T) {
 		if strings.Contains(string(p.Payload), "tel:") || strings.Contains(string(p.Payload), "Giulietta") || p.ID != "current" {
 			t.Errorf("item %s: %s", p.ID, p.Payload)
 		}
-		got, err := vcard4.Get(ctx, c, juliet)
+		got, err := card.Get(ctx, c, juliet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,40 +101,40 @@ func TestNotReplaced(t *testing.T) {
 		ctx := t.Context()
 		c := peptest.New(t).Client("juliet@example.net/balcony", nil)
 		const odd = mux.Raw("<x xmlns='urn:x'/>")
-		if _, err := c.Publish(ctx, vcard4.Node, "current", odd, nil); err != nil {
+		if _, err := c.Publish(ctx, card.Node, "current", odd, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := vcard4.Update(ctx, c, nil, func(*vcard4.Card) error { return nil }); !errors.Is(err, pep.ErrPayload) {
+		if err := card.Update(ctx, c, nil, func(*card.Card) error { return nil }); !errors.Is(err, pep.ErrPayload) {
 			t.Errorf("something else: %v", err)
 		}
-		if _, err := c.Publish(ctx, vcard4.Node, "current", foreign, nil); err != nil {
+		if _, err := c.Publish(ctx, card.Node, "current", foreign, nil); err != nil {
 			t.Fatal(err)
 		}
-		for name, f := range map[string]func(c *vcard4.Card) error{
-			"error":             func(*vcard4.Card) error { return errTest },
-			"control character": func(c *vcard4.Card) error { return c.Set("fn", "text", "\x01") },
-			"another property":  func(c *vcard4.Card) error { return c.Put("adr", mux.Raw("<fn xmlns='"+vcard4.NS+"'/>")) },
-			"malformed":         func(c *vcard4.Card) error { return c.Put("adr", mux.Raw("<adr>")) },
+		for name, f := range map[string]func(c *card.Card) error{
+			"error":             func(*card.Card) error { return errTest },
+			"control character": func(c *card.Card) error { return c.Set("fn", "text", "\x01") },
+			"another property":  func(c *card.Card) error { return c.Put("adr", mux.Raw("<fn xmlns='"+card.NS+"'/>")) },
+			"malformed":         func(c *card.Card) error { return c.Put("adr", mux.Raw("<adr>")) },
 		} {
-			if err := vcard4.Update(ctx, c, nil, f); err == nil {
+			if err := card.Update(ctx, c, nil, f); err == nil {
 				t.Errorf("%s: no error", name)
 			}
 		}
-		if got, err := vcard4.Get(ctx, c, jid.JID{}); err != nil || got.Get("fn", "text") != "Giulietta" {
+		if got, err := card.Get(ctx, c, jid.JID{}); err != nil || got.Get("fn", "text") != "Giulietta" {
 			t.Errorf("card %+v, error %v", got, err)
 		}
 		// The node is another than it should be: that is repaired on request only.
-		if err := c.SetConfig(ctx, vcard4.Node, &pep.NodeOptions{Access: pep.AccessWhitelist}); err != nil {
+		if err := c.SetConfig(ctx, card.Node, &pep.NodeOptions{Access: pep.AccessWhitelist}); err != nil {
 			t.Fatal(err)
 		}
-		same := func(*vcard4.Card) error { return nil }
-		if err := vcard4.Update(ctx, c, nil, same); !errors.Is(err, pep.ErrPreconditionNotMet) || !errors.Is(err, stanza.Error{Condition: stanza.Conflict}) {
+		same := func(*card.Card) error { return nil }
+		if err := card.Update(ctx, c, nil, same); !errors.Is(err, pep.ErrPreconditionNotMet) || !errors.Is(err, stanza.Error{Condition: stanza.Conflict}) {
 			t.Errorf("a private node: %v", err)
 		}
-		if err := vcard4.Update(ctx, c, &vcard4.Options{Repair: pep.RepairOpening}, same); err != nil {
+		if err := card.Update(ctx, c, &card.Options{Repair: pep.RepairOpening}, same); err != nil {
 			t.Errorf("repaired: %v", err)
 		}
-		if err := vcard4.Update(ctx, c, &vcard4.Options{Access: pep.AccessPresence, Repair: pep.RepairNode}, same); err != nil {
+		if err := card.Update(ctx, c, &card.Options{Access: pep.AccessPresence, Repair: pep.RepairNode}, same); err != nil {
 			t.Errorf("narrowed: %v", err)
 		}
 	})
@@ -148,10 +148,10 @@ func TestWatch(t *testing.T) {
 		s := peptest.New(t)
 		c, romeo := s.Client("juliet@example.net/balcony", nil), s.Client("romeo@example.net/orchard", nil)
 		var got []string
-		stop, err := vcard4.Watch(romeo, func(_ context.Context, of jid.JID, card *vcard4.Card) {
+		stop, err := card.Watch(romeo, func(_ context.Context, of jid.JID, c *card.Card) {
 			name := "gone"
-			if card != nil {
-				name = card.Get("fn", "text")
+			if c != nil {
+				name = c.Get("fn", "text")
 			}
 			got = append(got, of.String()+" "+name)
 		})
@@ -160,16 +160,16 @@ func TestWatch(t *testing.T) {
 		}
 		defer stop()
 		s.Present(romeo)
-		if _, err := c.Create(ctx, vcard4.Node, &pep.NodeOptions{Access: pep.AccessOpen, Payloads: pep.No, SendLast: pep.LastNever}); err != nil {
+		if _, err := c.Create(ctx, card.Node, &pep.NodeOptions{Access: pep.AccessOpen, Payloads: pep.No, SendLast: pep.LastNever}); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"J", "J", "K"} {
-			if err := vcard4.Update(ctx, c, nil, func(c *vcard4.Card) error { return c.Set("fn", "text", name) }); err != nil {
+			if err := card.Update(ctx, c, nil, func(c *card.Card) error { return c.Set("fn", "text", name) }); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
 		}
-		if err := c.Retract(ctx, vcard4.Node, "current"); err != nil {
+		if err := c.Retract(ctx, card.Node, "current"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -182,14 +182,14 @@ func TestWatch(t *testing.T) {
 
 // A card is made and changed; what else is in it stays.
 func Example() {
-	var card vcard4.Card
-	err := xml.Unmarshal([]byte("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>Juliet</text></fn><x xmlns='urn:example:x'/></vcard>"), &card)
+	var juliet card.Card
+	err := xml.Unmarshal([]byte("<vcard xmlns='urn:ietf:params:xml:ns:vcard-4.0'><fn><text>Juliet</text></fn><x xmlns='urn:example:x'/></vcard>"), &juliet)
 	if err == nil {
-		err = card.Set("fn", "text", "Juliet Capulet")
+		err = juliet.Set("fn", "text", "Juliet Capulet")
 	}
-	fmt.Println(card.Get("fn", "text"), err)
+	fmt.Println(juliet.Get("fn", "text"), err)
 	change := func(ctx context.Context, c *pep.Client) error {
-		return vcard4.Update(ctx, c, nil, func(c *vcard4.Card) error { return c.Set("note", "text", "in Verona") })
+		return card.Update(ctx, c, nil, func(c *card.Card) error { return c.Set("note", "text", "in Verona") })
 	}
 	_ = change
 	// Output: Juliet Capulet <nil>

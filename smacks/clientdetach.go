@@ -1,0 +1,78 @@
+package smacks
+
+import "context"
+
+// Detach drops the connection and connects no more: Run, and a Connect that is in
+// progress, end with [ErrDetached], as the session of mellium does. The server keeps its
+// own for a while, and the state that is returned, nil if it cannot be resumed, goes on
+// with it; so does this client if it connects again. It must not be called by
+// [ClientOptions.OnDropped].
+func (c *Client) Detach() *ClientState {
+	c.mu.Lock()
+	for c.decided() {
+		c.change.Wait()
+	}
+	ended := c.leave
+	for _, l := range ended {
+		l.gone = true // from here on none of them gets a session
+	}
+	c.mu.Unlock()
+	s := c.State()
+	c.end(ErrDetached)
+	for _, l := range ended {
+		l.cancel() // behind that, since Run ends a session properly that is left
+	}
+	return s
+}
+
+// leaving is a call that Detach ends. It is guarded by the client's lock.
+type leaving struct {
+	cancel  context.CancelFunc
+	gone    bool // it was ended
+	decided bool // it has a connection, and will have a session
+}
+
+// leavable is a context that ends with Detach, too.
+func (c *Client) leavable(ctx context.Context) (context.Context, *leaving) {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &leaving{cancel: cancel}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leave = append(c.leave, l)
+	return ctx, l
+}
+
+// stays is the end of what leavable began, and what it ends with.
+func (c *Client) stays(l *leaving, err error) error {
+	l.cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.leave {
+		if c.leave[i] == l {
+			c.leave = append(c.leave[:i:i], c.leave[i+1:]...)
+			break
+		}
+	}
+	if l.gone && err != nil {
+		return ErrDetached
+	}
+	return err
+}
+
+// decide has a connection be used, unless Detach was called.
+func (c *Client) decide(l *leaving) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.decided = !l.gone
+	return l.decided
+}
+
+// decided reports whether a session is about to begin; the lock is held.
+func (c *Client) decided() bool {
+	for _, l := range c.leave {
+		if l.decided {
+			return true
+		}
+	}
+	return false
+}
