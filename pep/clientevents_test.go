@@ -198,6 +198,32 @@ func TestEventSenders(t *testing.T) {
 	})
 }
 
+// TestEventTwoWatchers: C-9: what one watcher of a node accepts is not told to another who
+// does not.
+func TestEventTwoWatchers(t *testing.T) {
+	t.Parallel()
+	ways(t, &pep.ClientOptions{Contact: romeoIsContact}, func(t *testing.T, p *played, c *pep.Client) {
+		logs := make(map[pep.Senders]*eventLog)
+		for _, from := range []pep.Senders{pep.FromOwn, pep.FromContacts, pep.FromSubscribed} {
+			logs[from] = new(eventLog)
+			mustWatch(t, c, logs[from].watched("n", from))
+		}
+		if _, err := c.Subscribe(t.Context(), jid.MustParse("tybalt@example.net"), "n"); err != nil {
+			t.Fatal(err)
+		}
+		for from, least := range map[string]pep.Senders{"juliet@example.net": pep.FromOwn, "romeo@example.net": pep.FromContacts, "tybalt@example.net": pep.FromSubscribed} {
+			p.send(itemEvent(from, "n", "1", "x"))
+			for accepts, log := range logs {
+				if accepts < least {
+					log.expect(t, from)
+				} else {
+					log.expect(t, from, from+" n published 1=x")
+				}
+			}
+		}
+	})
+}
+
 // TestEventForged: C-8: an event counts only where it stands in the message itself, and
 // not in one that is no event.
 func TestEventForged(t *testing.T) {
