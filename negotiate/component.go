@@ -86,7 +86,9 @@ func (r *run) component(c Components) error {
 	case el.Name() != handshakeName:
 		return fmt.Errorf("no handshake: %w", stream.NotAuthorized) // core-im LC-5
 	case !c.Verify(domain, id, el.Text()):
-		r.penalty(AuthFailure{Mechanism: "handshake", Condition: "not-authorized"})
+		if err := r.penalty(AuthFailure{Mechanism: "handshake", Condition: "not-authorized"}); err != nil {
+			return err
+		}
 		return fmt.Errorf("component %s: wrong handshake: %w", domain, stream.NotAuthorized)
 	}
 	r.st.Authorize(domain)

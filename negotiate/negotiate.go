@@ -36,9 +36,12 @@ type Options struct {
 	// §6.4.5).
 	MaxFailures int
 	// OnFailure is told of each failed attempt, on the goroutine that negotiates,
-	// and returns how long to wait before the peer is told (core-im LIM-11); the
-	// wait ends with the time for negotiation. Nil does not wait.
+	// and returns how long to wait before the peer is told (core-im LIM-11). If the
+	// time for negotiation ends before, the peer is not told. Nil does not wait.
 	OnFailure func(ctx context.Context, st *mux.Stream, f AuthFailure) time.Duration
+	// OnSuccess does the same before a peer is told that it has proved to be account,
+	// once for each login (auth-register AB-2).
+	OnSuccess func(ctx context.Context, st *mux.Stream, account mux.Address) time.Duration
 	// KeepOld refuses a resource that is in use with conflict; the default ends
 	// the session that has it (core-im LC-12).
 	KeepOld bool
