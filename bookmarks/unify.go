@@ -106,6 +106,10 @@ func (x *Extension) changed(ctx context.Context, e *mux.Event) {
 // items are the bookmarks of the account, and when the last was published. Items that
 // are none are left out.
 func (x *Extension) items(ctx context.Context, e *mux.Event) (l []Bookmark, at time.Time, err error) {
+	// What is moved when the nodes are read is among what is not durable.
+	if _, err := x.nodes.Exists(ctx, e, NS); err != nil {
+		return nil, at, err
+	}
 	// First: what is durable from here on is found in the store.
 	fresh := x.accounts.Of(e).pending()
 	err = x.nodes.EachItem(ctx, e, NS, x.opt.MaxBytes, func(id string, published time.Time, payload mux.Raw) {
