@@ -26,8 +26,9 @@ var (
 	config = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"},
 		"max_items": {"max"}, "send_last_published_item": {"never"}}
 	// ownOnly is what it must have before anything of an old list is published there
-	// (XEP-0411 §5); the rest is as its clients have it.
-	ownOnly = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"}}
+	// (XEP-0411 §5), and so that none of it pushes another out; the rest is as its clients
+	// have it.
+	ownOnly = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"}, "max_items": {"max"}}
 	// whitelist is what the old node has, and what is demanded of either.
 	whitelist = map[string][]string{"access_model": {"whitelist"}}
 )
