@@ -41,3 +41,29 @@ func TestNotTrimmed(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedRoom: rooms that could not be moved are not lost when an old list is written
+// of which one cannot be published.
+func TestRefusedRoom(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 900)
+	play(t, func(a *assembly) {
+		a.opt.MaxBytes = 700
+		apply(t, a.private.Set(juliet, bookmarks.Name, list("<conference jid='a@1.example' name='"+long+"'/><conference jid='a@2.example'/><url url='u:1'/>")))
+	}, func(s *stage) {
+		c := s.h.Connect(t, phone)
+		if got := rooms(s.ask(c, "get", xmlPrivate(empty))); got != "1 2" {
+			t.Errorf("before: %s", got)
+		}
+		if got := s.ask(c, "set", xmlPrivate(list("<conference jid='a@3.example'/><conference jid='a@1.example' name='"+long+"'/><conference jid='a@2.example'/><url url='u:2'/>"))); !strings.Contains(got, "resource-constraint") {
+			t.Errorf("got %s", got)
+		}
+		for range 2 {
+			if got := rooms(s.ask(c, "get", xmlPrivate(empty))); !strings.Contains(got, "1") || !strings.Contains(got, "2") {
+				t.Errorf("left are %s", got)
+			}
+			s.h.Restart(s.extensions()...)
+			c = s.h.Connect(t, laptop)
+		}
+	})
+}

@@ -223,7 +223,11 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
 	}
 	for i := range c.Put {
 		if err := x.publish(ctx, e, &c.Put[i]); err != nil {
-			return err // before anything is taken back
+			// Before anything is taken back. Rooms that could not be moved stay where they are.
+			if was != "" {
+				x.refused(ctx, e, x.private.Put(ctx, e, mux.RawChild(Name, string(was))))
+			}
+			return err
 		}
 	}
 	for _, id := range c.Remove {
