@@ -1,11 +1,13 @@
 package bookmarks_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/propolis-im/propolis/bookmarks"
+	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
 )
 
@@ -65,5 +67,36 @@ func TestRefusedRoom(t *testing.T) {
 			s.h.Restart(s.extensions()...)
 			c = s.h.Connect(t, laptop)
 		}
+	})
+}
+
+// TestStaleList: an old list in the node's store that could not be moved is not sent as a
+// last item beside the one that is true, nor to anybody else.
+func TestStaleList(t *testing.T) {
+	t.Parallel()
+	play(t, func(a *assembly) {
+		a.stored(t, bookmarks.NSLegacy, "open", "current", "<x xmlns='urn:x'>stale</x>")
+		apply(t, a.nodes.SetPeer(juliet, bookmarks.NSLegacy, pep.Peer{JID: mux.MustParseAddress("romeo@example.net"), Affiliation: pep.Member, Subscription: pep.Subscribed}))
+		a.opt.Contacts = func(_ context.Context, e *mux.Event, yield func(mux.Address, bool, bool) bool) error {
+			for _, s := range []string{"romeo@example.net", "juliet@example.net"} {
+				if who := mux.MustParseAddress(s); who != e.Account {
+					yield(who, true, true)
+				}
+			}
+			return nil
+		}
+		a.opt.Subscription = func(context.Context, *mux.Event, mux.Address) (from, to bool) { return true, true }
+	}, func(s *stage) {
+		s.h.AddAccount(juliet.String())
+		romeo := s.h.Connect(t, "romeo@example.net/1")
+		romeo.Send("<presence><c xmlns='x:caps'>storage:bookmarks</c></presence>")
+		romeo.ExpectNone()
+		c := s.h.Connect(t, phone)
+		c.Send("<presence><c xmlns='x:caps'>storage:bookmarks</c></presence>")
+		s.h.Settle()
+		if got := strings.Join(c.Arrived(), ""); strings.Contains(got, "stale") || strings.Contains(got, "0001-01-01") {
+			t.Errorf("got %s", got)
+		}
+		romeo.ExpectNone()
 	})
 }
