@@ -172,8 +172,8 @@ func (x *Extension) Keep(ctx context.Context, e *mux.Event, card mux.Raw) (mux.R
 func (x *Extension) publish(ctx context.Context, e *mux.Event, p picture) error {
 	a := x.accounts.Of(e)
 	switch {
-	case p.image == nil && (p.there || !a.meta.there || a.meta.off):
-		return nil
+	case p.image == nil && (p.there || !a.meta.there || !a.photo.known || a.meta.off):
+		return nil // also where the card could not show what there is
 	case p.image == nil:
 		return x.opt.Publish(ctx, e, NSMetadata, "", (&Metadata{}).raw())
 	}
