@@ -1,11 +1,15 @@
 package avatar_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/propolis-im/propolis/avatar"
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/pep"
 )
 
 // TestCardWithoutWhatWasNotShown: an avatar that the card could not show is not switched
@@ -34,6 +38,40 @@ func TestCardWithoutWhatWasNotShown(t *testing.T) {
 		s.juliet.Send(card("<FN>J</FN>"))
 		if got := strings.Join(s.juliet.Arrived(), ""); !strings.Contains(got, "<metadata xmlns='urn:xmpp:avatar:metadata'/>") {
 			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// unsure are nodes whose items cannot be read for a while.
+type unsure struct {
+	pep.Store
+	broken *atomic.Bool
+}
+
+func (u unsure) Items(ctx context.Context, account mux.Address, node string, ids []string) ([]pep.Item, error) {
+	if u.broken.Load() {
+		return nil, errors.New("on purpose")
+	}
+	return u.Store.Items(ctx, account, node, ids)
+}
+
+// TestOwnCardUnread: the own card is not shown without its image because that could not
+// be read, since the client would set it like that.
+func TestOwnCardUnread(t *testing.T) {
+	t.Parallel()
+	var off atomic.Bool
+	play(t, func(a *assembly) { a.nodes.Store = unsure{a.nodes.Store, &off} }, func(s *stage) {
+		s.juliet.Send(data(id1, png1, "open"), metadata(id1, "open"), card("<FN>J</FN>"+photo(png1)))
+		off.Store(true)
+		if got := s.card(s.juliet); got != "" {
+			t.Errorf("juliet got %s", got)
+		}
+		if got := s.card(s.romeo); !strings.Contains(got, "<FN>J</FN>") || strings.Contains(got, "PHOTO") {
+			t.Errorf("romeo got %s", got)
+		}
+		off.Store(false)
+		if got := s.card(s.juliet); !strings.Contains(got, "PHOTO") {
+			t.Errorf("then juliet got %s", got)
 		}
 	})
 }
