@@ -2,12 +2,14 @@ package bookmarks_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/propolis-im/propolis/bookmarks"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/pep"
 )
 
@@ -98,5 +100,101 @@ func TestStaleList(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		romeo.ExpectNone()
+	})
+}
+
+// TestSubscribedBefore: who was subscribed while the node was open to contacts, and is not
+// on its whitelist, does not keep old lists from being converted, and is told nothing.
+func TestSubscribedBefore(t *testing.T) {
+	t.Parallel()
+	play(t, func(a *assembly) {
+		a.stored(t, bookmarks.NS, "presence", "a@1.example", "<conference xmlns='urn:xmpp:bookmarks:1'/>")
+		apply(t, a.nodes.SetPeer(juliet, bookmarks.NS, pep.Peer{JID: mux.MustParseAddress("romeo@example.net"), Subscription: pep.Subscribed}),
+			a.nodes.SetPeer(juliet, bookmarks.NS, pep.Peer{JID: mux.MustParseAddress("nurse@example.net/1"), Subscription: pep.Pending}),
+			a.private.Set(juliet, bookmarks.Name, list("<conference jid='a@2.example'/>")))
+		a.opt.Subscription = func(context.Context, *mux.Event, mux.Address) (from, to bool) { return true, true }
+	}, func(s *stage) {
+		romeo, nurse := s.h.Connect(t, "romeo@example.net/1"), s.h.Connect(t, "nurse@example.net/1")
+		c := s.h.Connect(t, phone)
+		s.ask(c, "set", xmlPrivate(list("<conference jid='a@1.example'/><conference jid='a@2.example'/><conference jid='a@3.example'/>")))
+		if got := rooms(s.ask(c, "get", read(bookmarks.NS))); got != "1 2 3" {
+			t.Errorf("items are %s", got)
+		}
+		for _, other := range []*muxtest.Client{romeo, nurse} {
+			if got := strings.Join(other.Arrived(), ""); strings.Contains(got, "example'") {
+				t.Errorf("somebody else was told %s", got)
+			}
+		}
+	})
+}
+
+// TestMoveFails: what could not be written when it was moved is still where it was, and is
+// moved the next time.
+func TestMoveFails(t *testing.T) {
+	t.Parallel()
+	play(t, func(a *assembly) {
+		a.stored(t, bookmarks.NSOld, "presence", "a@1.example", "<conference xmlns='urn:xmpp:bookmarks:0'/>")
+		a.stored(t, bookmarks.NSLegacy, "presence", "x", list("<conference jid='a@2.example'/>"))
+		apply(t, a.private.Set(juliet, bookmarks.Name, list("<conference jid='a@3.example'/><url url='u:1'/>")))
+	}, func(s *stage) {
+		for range 3 {
+			c := s.h.Connect(t, phone)
+			s.c.Hold()
+			c.Send("<iq type='get' id='1'>" + xmlPrivate(empty) + "</iq>")
+			s.h.Settle()
+			s.c.Fail(errors.New("disk"))
+			s.h.Settle()
+			s.c.Release()
+			s.h.Settle()
+			if l, err := s.nodes.Index(t.Context(), juliet, bookmarks.NSOld); err != nil || len(l) != 1 {
+				t.Errorf("the old node has %d items, %v", len(l), err)
+			}
+		}
+		c := s.h.Connect(t, laptop)
+		if got := s.ask(c, "get", xmlPrivate(empty)); rooms(got) != "1 2 3" || !strings.Contains(got, "u:1") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestTwoOldClients: clients that write what they are told, each in its own way, do not do
+// so for ever.
+func TestTwoOldClients(t *testing.T) {
+	t.Parallel()
+	play(t, nil, func(s *stage) {
+		clients := []*muxtest.Client{s.h.Connect(t, phone), s.h.Connect(t, laptop)}
+		for _, c := range clients {
+			c.Send("<presence><c xmlns='x:caps'>storage:bookmarks</c></presence>")
+		}
+		s.ask(clients[0], "set", publication(bookmarks.NS, "a@1.example", "<conference xmlns='urn:xmpp:bookmarks:1' autojoin='1'><extensions><x xmlns='urn:x'> a <y/></x></extensions></conference>"))
+		written := 0
+		for round := 0; round < 20; round++ {
+			told := false
+			for i, c := range clients {
+				got := strings.Join(append(s.kept[c], c.Arrived()...), "")
+				c.Clear()
+				s.kept[c] = nil
+				at := strings.LastIndex(got, "<storage ")
+				if at < 0 {
+					continue
+				}
+				told = true
+				written++
+				l := got[at : strings.LastIndex(got, "</storage>")+len("</storage>")]
+				if i == 1 { // without what it does not know, and in its own spelling
+					l = list("<conference minimize='1' autojoin='true'  jid='A@1.Example'/>")
+				}
+				s.ask(c, "set", []string{xmlPrivate(l), publication(bookmarks.NSLegacy, "x", l)}[i])
+			}
+			if !told {
+				break
+			}
+		}
+		if written > 6 {
+			t.Errorf("written %d times", written)
+		}
+		if got := s.ask(clients[0], "get", read(bookmarks.NS)); strings.Count(got, "<y/>") != 1 || strings.Count(got, "<item ") != 1 {
+			t.Errorf("got %s", got)
+		}
 	})
 }

@@ -124,7 +124,8 @@ func (x *Extension) Ensure(ctx context.Context, e *mux.Event, node string, field
 }
 
 // Alone reports whether nobody but the account itself can have a part in a node: it is
-// not there, or a whitelist on which nobody is. It may wait for the store.
+// not there, or a whitelist on which nobody is, which subscriptions from before do not
+// change. It may wait for the store.
 func (x *Extension) Alone(ctx context.Context, e *mux.Event, node string) (bool, error) {
 	a, err := x.load(ctx, e)
 	if err != nil {
@@ -138,7 +139,7 @@ func (x *Extension) Alone(ctx context.Context, e *mux.Event, node string) (bool,
 		return false, nil
 	}
 	for jid, p := range n.peers {
-		if jid.Bare() != e.Account && p.Affiliation != Outcast {
+		if jid.Bare() != e.Account && (p.Affiliation == Member || p.Affiliation == Publisher) {
 			return false, nil
 		}
 	}
