@@ -198,3 +198,26 @@ func TestTwoOldClients(t *testing.T) {
 		}
 	})
 }
+
+// TestNotUnderstood: what is at old nodes and is no bookmark stays there when the rest is
+// moved.
+func TestNotUnderstood(t *testing.T) {
+	t.Parallel()
+	play(t, func(a *assembly) {
+		a.stored(t, bookmarks.NSOld, "whitelist", "a@1.example", "<conference xmlns='urn:xmpp:bookmarks:0'/>", "a@b@c", "<conference xmlns='urn:xmpp:bookmarks:0'/>", "a@2.example", "<x xmlns='urn:x'/>")
+		a.stored(t, bookmarks.NSLegacy, "whitelist", "x", list("<conference jid='a@3.example'/>"), "y", "<x xmlns='urn:x'/>")
+	}, func(s *stage) {
+		for range 2 {
+			c := s.h.Connect(t, phone)
+			if got := rooms(s.ask(c, "get", xmlPrivate(empty))); got != "1 3" {
+				t.Errorf("got %s", got)
+			}
+			for node, want := range map[string]int{bookmarks.NSOld: 2, bookmarks.NSLegacy: 1} {
+				if l, err := s.nodes.Index(t.Context(), juliet, node); err != nil || len(l) != want {
+					t.Errorf("%s has %d items, %v", node, len(l), err)
+				}
+			}
+			s.h.Restart(s.extensions()...)
+		}
+	})
+}
