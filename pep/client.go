@@ -222,8 +222,7 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 func watchEnd(ctx context.Context, s *xmpp.Session, cancel context.CancelCauseFunc) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer
-	var look func()
-	look = func() {
+	look := func() {
 		if s.State()&(xmpp.InputStreamClosed|xmpp.OutputStreamClosed) != 0 {
 			cancel(ErrDisconnected)
 			return
