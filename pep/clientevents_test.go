@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp/disco/info"
 	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
@@ -468,6 +469,38 @@ func TestDiscoAnswered(t *testing.T) {
 			if err != nil || n != want {
 				t.Errorf("node %q: %d times, error %v", node, n, err)
 			}
+		}
+	})
+}
+
+// tokens are those of a message, for a handler.
+type tokens struct {
+	xml.TokenReader
+	xmlstream.Encoder
+}
+
+// TestEventMalformedSender: C-9: who is no address is not the own account, whatever has
+// dispatched the message.
+func TestEventMalformedSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, emptyNodes).client(nil)
+		log := new(eventLog)
+		mustWatch(t, c, log.watched("n", pep.FromOwn))
+		for from, want := range map[string]string{"a@@b": "", "": "juliet@example.net n published 1=x"} {
+			text := itemEvent("juliet@example.net", "n", "1", "x")
+			text = strings.Replace(text, "from='juliet@example.net'", "xmlns='jabber:client' from='"+from+"'", 1)
+			if err := c.HandleMessage(stanza.Message{}, tokens{xml.NewDecoder(strings.NewReader(text)), nil}); err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				log.expect(t, from)
+			} else {
+				log.expect(t, from, want)
+			}
+		}
+		if n := c.Stats().Malformed; n != 1 {
+			t.Errorf("%d were malformed", n)
 		}
 	})
 }
