@@ -92,9 +92,9 @@ func (t *raw) readable(fd uintptr) bool {
 	if t.into != nil {
 		p = t.into.take()
 	}
-	n, err := syscall.Read(int(fd), p)
+	n, err := quickRead(int(fd), p)
 	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), p)
+		n, err = quickRead(int(fd), p)
 	}
 	if t.into != nil {
 		t.into.filled(n)
@@ -144,9 +144,9 @@ func (t *raw) writable(fd uintptr) bool {
 
 // write makes the system call and says whether it did anything.
 func (t *raw) write(fd uintptr) bool {
-	n, err := syscall.Write(int(fd), t.wp)
+	n, err := quickWrite(int(fd), t.wp)
 	for err == syscall.EINTR {
-		n, err = syscall.Write(int(fd), t.wp)
+		n, err = quickWrite(int(fd), t.wp)
 	}
 	if err == syscall.EAGAIN {
 		return false
