@@ -50,7 +50,7 @@ func newRaw(c net.Conn) transport {
 		return nil
 	}
 	t := &raw{conn: c, rc: rc}
-	t.onRead, t.onTry, t.onWrite = t.readable, t.try, t.writable
+	t.onRead, t.onTry = t.readable, t.try
 	return t
 }
 
@@ -117,6 +117,9 @@ func (t *raw) try(fd uintptr) bool {
 }
 
 func (t *raw) writeSome(p []byte, within time.Duration) (int, error) {
+	if t.onWrite == nil { // most peers take all at once
+		t.onWrite = t.writable
+	}
 	t.within = within
 	n, err := t.doWrite(p, t.onWrite)
 	if t.armed && err == nil {
