@@ -185,7 +185,7 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.SendIQElement(asking, tokens, stanza.IQ{Type: typ, To: to})
+	a, err := c.exchange(asking, s, tokens, stanza.IQ{Type: typ, To: to})
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -195,19 +195,46 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 	case asking.Err() != nil:
 		return nil, ErrDisconnected
 	default:
-		return nil, fmt.Errorf("%w: %w", ErrDisconnected, err)
-	}
-	defer func() { _ = r.Close() }() // of what was read already nothing can be wrong
-	a, err := readAnswer(&limited{r: r, left: c.opt.MaxAnswer})
-	switch {
-	case err != nil:
 		return nil, err
+	}
+	switch {
 	case !c.asked(to, a.From):
 		return nil, ErrAnswer // whoever guesses an id must not answer
 	case a.Type == string(stanza.ErrorIQ):
 		return nil, a.Error.read()
 	}
 	return a, nil
+}
+
+// exchange sends a request and reads the answer, until ctx ends. What waits for the
+// server then, to read what is written or to finish an answer that it has begun, waits on
+// until the connection ends, but keeps nobody waiting.
+func (c *Client) exchange(ctx context.Context, s *xmpp.Session, request xml.TokenReader, iq stanza.IQ) (*answerXML, error) {
+	type result struct {
+		a   *answerXML
+		err error
+	}
+	// It ends only if it is given up: one that ends after the answer could have mellium
+	// break off what others write just then.
+	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, giveUp)()
+	done := make(chan result, 1)
+	go func() {
+		r, err := s.SendIQElement(sending, request, iq)
+		if err != nil {
+			done <- result{nil, fmt.Errorf("%w: %w", ErrDisconnected, err)}
+			return
+		}
+		defer func() { _ = r.Close() }() // of what was read already nothing can be wrong
+		a, err := readAnswer(&limited{r: r, left: c.opt.MaxAnswer})
+		done <- result{a, err}
+	}()
+	select {
+	case r := <-done:
+		return r.a, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // watchEnd looks from time to time whether the session has ended, until what it returns
