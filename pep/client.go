@@ -43,6 +43,8 @@ type ClientOptions struct {
 	Timeout time.Duration
 	// MaxAnswer bounds one answer, in octets of names and texts; 0 or less for 16 MiB.
 	MaxAnswer int
+	// MaxPages bounds the pages that items are read in; 0 or less for 10000.
+	MaxPages int
 
 	// Contact reports whether a bare address is in the roster with a subscription to
 	// or both: [FromContacts] are those. It is called while the session is being read, so it
@@ -74,7 +76,7 @@ func (o *ClientOptions) defaults() {
 	for _, b := range []struct {
 		v         *int
 		otherwise int
-	}{{&o.MaxAnswer, 16 << 20}, {&o.MaxEvents, 4096}, {&o.MaxEventBytes, 16 << 20}, {&o.Workers, 8}} {
+	}{{&o.MaxAnswer, 16 << 20}, {&o.MaxPages, 10000}, {&o.MaxEvents, 4096}, {&o.MaxEventBytes, 16 << 20}, {&o.Workers, 8}} {
 		if *b.v <= 0 {
 			*b.v = b.otherwise
 		}

@@ -3,6 +3,7 @@ package pep_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,5 +75,34 @@ func TestClientUnread(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the call waits")
+	}
+}
+
+// TestClientEndless: C-5: pages that go round, or never end, come to an end.
+func TestClientEndless(t *testing.T) {
+	t.Parallel()
+	for name, place := range map[string]func(n int) int{
+		"the same":       func(int) int { return 1 },
+		"two in turn":    func(n int) int { return n % 2 },
+		"seven, later":   func(n int) int { return max(n, 50) % 7 },
+		"always another": func(n int) int { return n },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := 0
+			p := dial(t, func(clientIQ) string {
+				if n++; n > 1000 {
+					return "<error/>"
+				}
+				return fmt.Sprintf("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'><item id='a'/></items>"+
+					"<set xmlns='http://jabber.org/protocol/rsm'><first>%[1]d</first><last>%[1]d</last><count>99999</count></set></pubsub>", place(n))
+			})
+			c := p.client(&pep.ClientOptions{MaxPages: 200})
+			for _, back := range []bool{false, true} {
+				n = 0
+				if _, err := collect(t, c, romeo, "n", pep.Query{Backward: back}); !errors.Is(err, pep.ErrAnswer) || n > 200 {
+					t.Errorf("%s: %d pages, error %v", name, n, err)
+				}
+			}
+		})
 	}
 }
