@@ -174,13 +174,20 @@ const lookAgain = time.Second
 func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload []byte) (*answerXML, error) {
 	s, life := c.session()
 	to = to.Bare() // a service has no resource
-	asking, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case life.Err() != nil:
+		return nil, ErrDisconnected
+	}
+	// It does not end with an answer: mellium takes the end of a context, though it comes
+	// after the request was written, for a reason to break off what is being written then.
+	asking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() { cancel(ctx.Err()) })()
 	defer context.AfterFunc(life, func() { cancel(ErrDisconnected) })()
 	if c.opt.Timeout > 0 {
-		var stop context.CancelFunc
-		asking, stop = context.WithTimeout(asking, c.opt.Timeout)
-		defer stop()
+		late := time.AfterFunc(c.opt.Timeout, func() { cancel(context.DeadlineExceeded) })
+		defer late.Stop()
 	}
 	defer watchEnd(asking, s, cancel)()
 	tokens, err := checked(plain{mux.Raw(payload).TokenReader()})
@@ -244,8 +251,7 @@ func (c *Client) exchange(ctx context.Context, s *xmpp.Session, request xml.Toke
 func watchEnd(ctx context.Context, s *xmpp.Session, cancel context.CancelCauseFunc) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer
-	var look func()
-	look = func() {
+	look := func() {
 		if s.State()&(xmpp.InputStreamClosed|xmpp.OutputStreamClosed) != 0 {
 			cancel(ErrDisconnected)
 			return

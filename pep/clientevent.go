@@ -80,14 +80,19 @@ var (
 	errEvent = errors.New("pep: malformed event")
 )
 
+// isEvent reports whether a message tells of nodes: itself, not in what is inside of it.
+func isEvent(s *mux.Stanza) bool {
+	return s.Kind() == mux.Message && s.Type() != "error" && s.Has(eventName)
+}
+
 // readEvents reads what a message tells, in order: nothing if it is no event. Only an
 // event that stands in the message itself counts, whatever is inside of others (pep C-8).
 // A payload that is more or less than one element comes with an error of its own.
 func readEvents(s *mux.Stanza) ([]Event, []error, error) {
-	c, ok := s.Child(eventName)
-	if !ok || s.Kind() != mux.Message || s.Type() == "error" {
+	if !isEvent(s) {
 		return nil, nil, nil
 	}
+	c, _ := s.Child(eventName)
 	el, err := c.Element()
 	if err != nil {
 		return nil, nil, errEvent

@@ -169,10 +169,10 @@ func (in *intake) counted() Stats {
 // take takes the events of a message, and reports whether it has any, taken or not. from
 // is the zero value if the sender is no address.
 func (in *intake) take(s *mux.Stanza, from mux.Address) bool {
-	events, wrong, err := readEvents(s)
-	if err == nil && events == nil && !s.Has(eventName) || s.Type() == "error" {
+	if !isEvent(s) {
 		return false
 	}
+	events, wrong, err := readEvents(s)
 	if err != nil || from.IsZero() {
 		in.malformed()
 		return true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,5 +201,29 @@ func TestClose(t *testing.T) {
 		if n != 2 {
 			t.Errorf("%d were handled", n)
 		}
+	})
+}
+
+// TestClientTogether: requests at the same time do not disturb one another, though the
+// context of each ends with it.
+func TestClientTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, emptyNodes).client(nil)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 500 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					_, err := c.Publish(ctx, "n", "1", note("x"), nil)
+					cancel()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
 	})
 }
