@@ -93,8 +93,14 @@ func readEvents(s *mux.Stanza) ([]Event, []error, error) {
 		return nil, nil, nil
 	}
 	c, _ := s.Child(eventName)
+	n := 0
+	for _, k := range s.Children() {
+		if k.Name == eventName {
+			n++
+		}
+	}
 	el, err := c.Element()
-	if err != nil {
+	if err != nil || n > 1 { // there is one (XEP-0060 §17.3)
 		return nil, nil, errEvent
 	}
 	var at time.Time

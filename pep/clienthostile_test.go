@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,4 +106,59 @@ func TestClientEndless(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEventNames: C-13: what waits is bounded also if it is large in other places than
+// payloads.
+func TestEventNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 5000)
+	for name, inner := range map[string]string{
+		"item":          "<items node='n'><item id='" + long + "'/></items>",
+		"retraction":    "<items node='n'><retract id='" + long + "'/></items>",
+		"redirection":   "<delete node='n'><redirect uri='" + long + "'/></delete>",
+		"configuration": "<configuration node='n'><x xmlns='jabber:x:data' type='result'><field var='pubsub#title'><value>" + long + "</value></field></x></configuration>",
+		"subscription":  "<subscription node='n' jid='juliet@example.net' subscription='" + long + "'/>",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := dial(t, emptyNodes)
+			c := p.client(&pep.ClientOptions{MaxEventBytes: 20000})
+			block := make(chan struct{})
+			n := 0
+			mustWatch(t, c, pep.Watch{Node: "n", Handle: func(_ context.Context, e pep.Event) {
+				<-block
+				if e.Kind != pep.Missed {
+					n++
+				}
+			}})
+			for range 20 {
+				p.send(event("", inner))
+			}
+			close(block)
+			synctest.Wait()
+			if n > 6 || c.Stats().Overflow == 0 {
+				t.Errorf("%s: %d waited", name, n)
+			}
+		})
+	}
+}
+
+// TestEventOnce: C-12: a message tells one event, and is read once however many it has.
+func TestEventOnce(t *testing.T) {
+	t.Parallel()
+	ways(t, nil, func(t *testing.T, p *played, c *pep.Client) {
+		log := new(eventLog)
+		mustWatch(t, c, log.watched("n", pep.FromOwn))
+		more := "<event xmlns='http://jabber.org/protocol/pubsub#event'/>"
+		for from, counted := range map[string]uint64{"juliet@example.net": 1, "": 1} {
+			before := c.Stats().Malformed
+			p.send(strings.Replace(itemEvent(from, "n", "1", "x"), "</message>", more+more+"</message>", 1))
+			log.expect(t, "several by "+from)
+			if n := c.Stats().Malformed - before; n != counted {
+				t.Errorf("%d were malformed", n)
+			}
+		}
+		p.send(strings.Replace(itemEvent("", "n", "1", "x"), " to='"+julietFull+"' type='headline' id='e'", "", 1))
+		log.expect(t, "one without attributes", "juliet@example.net n published 1=x")
+	})
 }

@@ -2,6 +2,7 @@ package pep
 
 import (
 	"context"
+	"encoding/xml"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -24,6 +25,7 @@ type intake struct {
 	told     []string    // features that Changed was told of
 	settle   *time.Timer // until Changed is told
 	queue    queue
+	last     *xml.Attr // of the message that came last
 }
 
 // ownedNode is a node of somebody.
@@ -146,6 +148,19 @@ func (in *intake) unsubscribed(owner mux.Address, node string) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	delete(in.subs, ownedNode{owner, node})
+}
+
+// first reports whether a message, known by where its attributes are, is not the one
+// that came before: mellium's mux gives one again for each event in it.
+func (in *intake) first(attrs []xml.Attr) bool {
+	if len(attrs) == 0 {
+		return true // it is told by the own server, and counts if it has one event
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	again := in.last == &attrs[0]
+	in.last = &attrs[0]
+	return !again
 }
 
 func (in *intake) malformed() {
@@ -338,7 +353,10 @@ var seed = maphash.MakeSeed()
 // note notes an event that is going to be handled, and reports whether its content is
 // what was noted last.
 func (s *seen) note(from mux.Address, e *Event) (known bool) {
-	k := itemKey{from, e.Item.ID}
+	if len(e.Item.ID) > maxName {
+		return false // none that is allowed (pep PEP-11)
+	}
+	k := itemKey{from, strings.Clone(e.Item.ID)} // which would keep the whole message otherwise
 	switch e.Kind {
 	case ItemPublished:
 		if e.Item.Payload == "" {

@@ -178,6 +178,9 @@ func (c *Client) HandleMessage(_ stanza.Message, t xmlstream.TokenReadEncoder) e
 	if !ok {
 		return ErrAnswer
 	}
+	if !c.intake.first(start.Attr) {
+		return nil
+	}
 	s, err := mux.FromTokens(start, t)
 	if err != nil {
 		c.intake.malformed()
