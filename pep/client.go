@@ -55,11 +55,13 @@ type ClientOptions struct {
 	// once for all changes within Settle, 0 for 250 ms. nil for nobody.
 	Changed func()
 	Settle  time.Duration
-	// MaxEvents and MaxEventBytes bound the events that wait for their handlers; 0 or
-	// less for 4096 and 16 MiB. See [Missed] for those above.
+	// MaxEvents and MaxEventBytes bound the events that wait for their handlers, those of
+	// the own account and once more those of all others; 0 or less for 4096 and 16 MiB. See
+	// [Missed] for those above.
 	MaxEvents     int
 	MaxEventBytes int
-	// Workers is how many handlers run at a time; 0 or less for 8.
+	// Workers is how many handlers run at a time for events of the own account, and how
+	// many for others'; 0 or less for 8.
 	Workers int
 }
 

@@ -162,3 +162,26 @@ func TestEventOnce(t *testing.T) {
 		log.expect(t, "one without attributes", "juliet@example.net n published 1=x")
 	})
 }
+
+// TestEventOwnFirst: C-13: whatever contacts send, and however long it keeps handlers
+// waiting, the own account's events are handled and none is missed.
+func TestEventOwnFirst(t *testing.T) {
+	t.Parallel()
+	ways(t, &pep.ClientOptions{Contact: func(jid.JID) bool { return true }, MaxEvents: 10}, func(t *testing.T, p *played, c *pep.Client) {
+		log := new(eventLog)
+		w := log.watched("n", pep.FromContacts)
+		w.Handle = func(ctx context.Context, e pep.Event) {
+			if !e.Own {
+				<-ctx.Done() // as a request to a server that does not answer
+				return
+			}
+			log.handle(ctx, e)
+		}
+		mustWatch(t, c, w)
+		for i := range 100 {
+			p.send(itemEvent(fmt.Sprintf("contact%d@example.com", i), "n", "1", "x"))
+		}
+		p.send(itemEvent("", "n", "1", "x"))
+		log.expect(t, "own", "juliet@example.net n published 1=x")
+	})
+}

@@ -24,8 +24,8 @@ type intake struct {
 	stats    Stats
 	told     []string    // features that Changed was told of
 	settle   *time.Timer // until Changed is told
-	queue    queue
-	last     *xml.Attr // of the message that came last
+	queues   [2]queue    // see queue
+	last     *xml.Attr   // of the message that came last
 }
 
 // ownedNode is a node of somebody.
@@ -49,7 +49,9 @@ func (in *intake) init(o *ClientOptions) {
 	in.opt = o
 	in.watchers = make(map[string][]*watcher)
 	in.subs = make(map[ownedNode]struct{})
-	in.queue.init(&in.mu, o)
+	for i := range in.queues {
+		in.queues[i].init(&in.mu, o)
+	}
 }
 
 func (in *intake) setOwn(own mux.Address) {
@@ -59,7 +61,18 @@ func (in *intake) setOwn(own mux.Address) {
 		clear(in.subs)
 	}
 	in.own = own
-	in.queue.open()
+	for i := range in.queues {
+		in.queues[i].open()
+	}
+}
+
+// queue is where events wait: those of the own account, which matter most, are not behind
+// those of others, who may send many or keep handlers waiting.
+func (in *intake) queue(own bool) *queue {
+	if own {
+		return &in.queues[0]
+	}
+	return &in.queues[1]
 }
 
 // close drops what waits and waits for what runs.
@@ -68,9 +81,13 @@ func (in *intake) close() {
 	if in.settle != nil {
 		in.settle.Stop()
 	}
-	in.queue.drop()
+	for i := range in.queues {
+		in.queues[i].drop()
+	}
 	in.mu.Unlock()
-	in.queue.running.Wait()
+	for i := range in.queues {
+		in.queues[i].running.Wait()
+	}
 }
 
 // watch adds a watcher, and returns what removes it.
@@ -260,7 +277,7 @@ func (in *intake) offer(w *watcher, from mux.Address, e Event, wrong error) bool
 			return true
 		}
 	}
-	if !in.queue.add(w, from, job{e, wrong}) {
+	if !in.queue(e.Own).add(w, from, job{e, wrong}) {
 		in.stats.Overflow++
 		return false
 	}
@@ -324,7 +341,7 @@ func (in *intake) fetching(w *watcher) (end func()) {
 func (in *intake) fetched(ctx context.Context, w *watcher, own mux.Address, e Event) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if err := in.queue.wait(ctx); err != nil {
+	if err := in.queue(true).wait(ctx); err != nil {
 		return err
 	}
 	_, touched := w.touched[e.Item.ID]
