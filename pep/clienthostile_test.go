@@ -185,3 +185,40 @@ func TestEventOwnFirst(t *testing.T) {
 		log.expect(t, "own", "juliet@example.net n published 1=x")
 	})
 }
+
+// TestBeginTwice: C-15: an event is not overtaken by what was read before it, also if the
+// node is being read twice, as when a session takes the place of another.
+func TestBeginTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := dial(t, func(q clientIQ) string {
+			if strings.Contains(q.Inner, "disco#info") {
+				return emptyNodes(q)
+			}
+			return ""
+		})
+		c := p.client(nil)
+		log := new(eventLog)
+		w := log.watched("n", pep.FromOwn)
+		w.Fetch = true
+		mustWatch(t, c, w)
+		for range 2 {
+			go func() { _ = c.Begin(t.Context()) }() // ends with the answers
+		}
+		synctest.Wait()
+		var ids []string
+		for _, q := range p.requests() {
+			if strings.Contains(q.Inner, "items") {
+				ids = append(ids, q.ID)
+			}
+		}
+		answer := func(id string) {
+			p.send("<iq type='result' id='" + id + "'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='n'><item id='1'>" + string(note("old")) + "</item></items></pubsub></iq>")
+		}
+		answer(ids[0])
+		log.expect(t, "the first", "juliet@example.net n published 1=old fetched", "juliet@example.net n read fetched")
+		p.send(itemEvent("", "n", "1", "new"))
+		answer(ids[1])
+		log.expect(t, "the second", "juliet@example.net n published 1=new", "juliet@example.net n read fetched")
+	})
+}

@@ -39,10 +39,14 @@ type watcher struct {
 	Watch
 	stopped bool
 	seen    seen
-	// touched are the items that events were about while the node is being read; nil
-	// while it is not. All says that it was all of them.
-	touched map[string]struct{}
-	all     bool
+	reads   map[*reading]struct{} // that are under way
+}
+
+// reading is the reading of a node, with what events were about meanwhile.
+type reading struct {
+	w       *watcher
+	touched map[string]struct{} // items
+	all     bool                // it was all of them
 }
 
 func (in *intake) init(o *ClientOptions) {
@@ -298,14 +302,16 @@ func (w *watcher) check(e *Event) error {
 
 // touch notes what an event is about, while the node is being read.
 func (w *watcher) touch(e Event) {
-	if w.touched == nil || !e.Own {
+	if !e.Own {
 		return
 	}
-	switch e.Kind {
-	case ItemPublished, ItemRetracted:
-		w.touched[e.Item.ID] = struct{}{}
-	case NodePurged, NodeDeleted:
-		w.all = true
+	for r := range w.reads {
+		switch e.Kind {
+		case ItemPublished, ItemRetracted:
+			r.touched[e.Item.ID] = struct{}{}
+		case NodePurged, NodeDeleted:
+			r.all = true
+		}
 	}
 }
 
@@ -324,32 +330,45 @@ func (in *intake) toFetch() []*watcher {
 	return l
 }
 
-// fetching begins to note what events are about, and returns what ends that.
-func (in *intake) fetching(w *watcher) (end func()) {
+// reading begins to note what events are about, and returns what ends that.
+func (in *intake) reading(w *watcher) (r *reading, end func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	w.touched, w.all = make(map[string]struct{}), false
-	return func() {
+	if w.reads == nil {
+		w.reads = make(map[*reading]struct{})
+	}
+	r = &reading{w: w, touched: make(map[string]struct{})}
+	w.reads[r] = struct{}{}
+	return r, func() {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		w.touched = nil
+		delete(w.reads, r)
 	}
 }
 
 // fetched has an item handled that was read, when there is room, unless an event has told
 // something newer meanwhile.
-func (in *intake) fetched(ctx context.Context, w *watcher, own mux.Address, e Event) error {
+func (in *intake) fetched(ctx context.Context, r *reading, own mux.Address, e Event) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if err := in.queue(true).wait(ctx); err != nil {
 		return err
 	}
-	_, touched := w.touched[e.Item.ID]
-	if e.Kind == ItemPublished && (touched || w.all) || w.stopped {
+	_, touched := r.touched[e.Item.ID]
+	if e.Kind == ItemPublished && (touched || r.all) || r.w.stopped {
 		return nil
 	}
-	in.offer(w, own, e, nil)
+	in.offer(r.w, own, e, nil)
 	return nil
+}
+
+// unread has the watcher told that the node was not read to its end.
+func (in *intake) unread(w *watcher, own mux.Address, e Event) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !w.stopped {
+		in.offer(w, own, e, nil)
+	}
 }
 
 // seen knows the content of the items that were handled last, of a bounded number.

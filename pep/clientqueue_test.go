@@ -120,7 +120,7 @@ func TestBegin(t *testing.T) {
 		}
 		synctest.Wait()
 		slices.Sort(log.list)
-		log.expect(t, "first", "juliet@example.net gone read fetched", "juliet@example.net n published 1=a fetched", "juliet@example.net n published 2=b fetched",
+		log.expect(t, "first", "juliet@example.net fails unread fetched", "juliet@example.net gone read fetched", "juliet@example.net n published 1=a fetched", "juliet@example.net n published 2=b fetched",
 			"juliet@example.net n read fetched", "wrong n 3")
 		meanwhile = itemEvent("", "n", "1", "newer")
 		_ = c.Begin(t.Context())
