@@ -73,8 +73,8 @@ type Nodes interface {
 	Ensure(ctx context.Context, e *mux.Event, node string, fields map[string][]string) error
 	// Alone reports whether nobody else can have a part in a node.
 	Alone(ctx context.Context, e *mux.Event, node string) (bool, error)
-	// Empty removes items without telling.
-	Empty(ctx context.Context, e *mux.Event, node string) error
+	// Remove removes items without telling.
+	Remove(ctx context.Context, e *mux.Event, node string, ids []string) error
 	// Listens reports, without waiting, whether the account itself wants a node.
 	Listens(e *mux.Event, node string) bool
 	// Tell sends what [Extension.Node] gives to who wants it.

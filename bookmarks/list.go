@@ -50,10 +50,14 @@ func ParseList(list mux.Raw) (List, error) {
 	return l, nil
 }
 
+// maxID is how long IDs of items are at most, in octets: rooms with longer addresses
+// cannot be items.
+const maxID = 1024
+
 // parseRoom reads a room of an old list (XEP-0048 §2.1).
 func parseRoom(c mux.Child) (Bookmark, error) {
 	room := c.Attr("jid")
-	if _, err := mux.ParseAddress(room); err != nil || c.Name != (xml.Name{Space: NSLegacy, Local: "conference"}) {
+	if a, err := mux.ParseAddress(room); err != nil || len(a.String()) > maxID || c.Name != (xml.Name{Space: NSLegacy, Local: "conference"}) {
 		return Bookmark{}, ErrNoBookmark
 	}
 	o, err := own(c)

@@ -26,8 +26,9 @@ var (
 	config = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"},
 		"max_items": {"max"}, "send_last_published_item": {"never"}}
 	// ownOnly is what it must have before anything of an old list is published there
-	// (XEP-0411 §5); the rest is as its clients have it.
-	ownOnly = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"}}
+	// (XEP-0411 §5), and so that none of it pushes another out; the rest is as its clients
+	// have it.
+	ownOnly = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"}, "max_items": {"max"}}
 	// whitelist is what the old node has, and what is demanded of either.
 	whitelist = map[string][]string{"access_model": {"whitelist"}}
 )
@@ -106,6 +107,10 @@ func (x *Extension) changed(ctx context.Context, e *mux.Event) {
 // items are the bookmarks of the account, and when the last was published. Items that
 // are none are left out.
 func (x *Extension) items(ctx context.Context, e *mux.Event) (l []Bookmark, at time.Time, err error) {
+	// What is moved when the nodes are read is among what is not durable.
+	if _, err := x.nodes.Exists(ctx, e, NS); err != nil {
+		return nil, at, err
+	}
 	// First: what is durable from here on is found in the store.
 	fresh := x.accounts.Of(e).pending()
 	err = x.nodes.EachItem(ctx, e, NS, x.opt.MaxBytes, func(id string, published time.Time, payload mux.Raw) {
@@ -218,7 +223,11 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
 	}
 	for i := range c.Put {
 		if err := x.publish(ctx, e, &c.Put[i]); err != nil {
-			return err // before anything is taken back
+			// Before anything is taken back. Rooms that could not be moved stay where they are.
+			if was != "" {
+				x.refused(ctx, e, x.private.Put(ctx, e, mux.RawChild(Name, string(was))))
+			}
+			return err
 		}
 	}
 	for _, id := range c.Remove {

@@ -45,9 +45,9 @@ func (n *Negotiator) ServeComponent(ctx context.Context, st *mux.Stream, t Trans
 	if n.opt.Timeout > 0 {
 		r.deadline(n.opt.Timeout)
 	} else {
-		r.ctx, r.cancel = context.WithCancel(ctx)
+		r.ctx, r.end = context.WithCancel(ctx)
 	}
-	defer func() { r.cancel() }()
+	defer r.cancel()
 	if err := r.contained(func() error { return r.component(c) }); err != nil {
 		r.fail(err)
 		return fmt.Errorf("negotiate: %w", err)

@@ -67,7 +67,7 @@ func (r *run) feature(name xml.Name) *mux.Feature {
 	}
 	all := r.n.m.Features()
 	for i := range all {
-		if slices.Contains(all[i].Owns, name) && allows(all[i], state) {
+		if slices.Contains(all[i].Owns, name) && allows(&all[i], state) {
 			return &all[i]
 		}
 	}

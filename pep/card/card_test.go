@@ -15,8 +15,8 @@ import (
 
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
-	"github.com/propolis-im/propolis/pep/peptest"
 	"github.com/propolis-im/propolis/pep/card"
+	"github.com/propolis-im/propolis/pep/peptest"
 )
 
 var (
