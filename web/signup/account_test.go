@@ -391,6 +391,21 @@ func TestBadTokens(t *testing.T) {
 	s.at(t, "192.0.2.2:1").get("/invite/"+good).want(t, 200)
 }
 
+// TestEmbedded: pages of others do not have their visitors try tokens (auth-register WB-2).
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{})
+	b := s.at(t, "192.0.2.1:1")
+	for _, dest := range []string{"image", "iframe", "empty", "script"} {
+		b.header.Set("Sec-Fetch-Dest", dest)
+		for range 10 {
+			b.get("/invite/wrong").want(t, 403, "another site")
+		}
+	}
+	b.header.Set("Sec-Fetch-Dest", "document")
+	b.get("/invite/"+s.invite(t, register.Invite{})).want(t, 200)
+}
+
 // TestLimits: the web and in-band registration share their limits (auth-register AB-1,
 // WB-1).
 func TestLimits(t *testing.T) {

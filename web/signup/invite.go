@@ -23,6 +23,17 @@ func (h *Handler) shown(w http.ResponseWriter, r *http.Request) {
 	h.invitation(w, r, tokenOf(r.PostForm.Get("code")))
 }
 
+// link is the landing page for a token in the address. Nobody but somebody who goes there
+// gets it: with pictures and the like on some page its visitors would try wrong tokens, all
+// of which count for their network.
+func (h *Handler) link(w http.ResponseWriter, r *http.Request) {
+	if d := r.Header.Get("Sec-Fetch-Dest"); d != "" && d != "document" {
+		h.problem(w, r, foreign)
+		return
+	}
+	h.invitation(w, r, r.PathValue("token"))
+}
+
 // tokenOf finds the token in what somebody has typed or pasted: the token, or a link
 // with it.
 func tokenOf(text string) string {

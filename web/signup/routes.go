@@ -16,7 +16,7 @@ func (h *Handler) route() {
 		m.HandleFunc("GET "+h.prefix+path, f)
 		m.HandleFunc(h.prefix+path, h.method(http.MethodGet, http.MethodHead))
 	}
-	get("/invite/{token}", func(w http.ResponseWriter, r *http.Request) { h.invitation(w, r, r.PathValue("token")) })
+	get("/invite/{token}", h.link)
 	get("/register", h.registration)
 	get("/signup/{asset}", h.asset)
 	m.HandleFunc("GET "+h.prefix+"/invite/{$}", h.entry)
