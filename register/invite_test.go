@@ -417,6 +417,26 @@ func TestReset(t *testing.T) {
 	})
 }
 
+// TestResetStopped: who has set a new password is told so, though the server stops before
+// all that follows from it is done.
+func TestResetStopped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Limiter: register.Unlimited{}})
+	if err := service(s.store).Create(t.Context(), romeo, password); err != nil {
+		t.Fatal(err)
+	}
+	a := s.stranger(t, 1)
+	if got := a.preauth(s.invite(t, register.Invite{Kind: register.ForReset, Name: "romeo"})); got != "" {
+		t.Fatal(got)
+	}
+	if err := s.Host.Mux().Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.create("romeo", secret); got != "" || !matches(t, s.store, romeo, secret) {
+		t.Errorf("reset: %q", got)
+	}
+}
+
 // TestResetDisabled: no new password by a link for an account that cannot be logged in to,
 // also if the link was shown before; nor where that cannot be told.
 func TestResetDisabled(t *testing.T) {

@@ -302,5 +302,10 @@ func (x *Extension) reset(ctx context.Context, r *Request, account mux.Address) 
 	if m == nil {
 		return nil
 	}
-	return m.Do(ctx, account, func(ctx context.Context, e *mux.Event) { x.changed(ctx, e, nil) })
+	if err := m.Do(ctx, account, func(ctx context.Context, e *mux.Event) { x.changed(ctx, e, nil) }); err != nil {
+		// The password is another one now, and the link is used up, so it is no error to
+		// whoever has asked.
+		x.opt.Logger.LogAttrs(ctx, slog.LevelError, "after a new password by a link", slog.String("account", account.String()), slog.Any("err", err))
+	}
+	return nil
 }
