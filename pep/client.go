@@ -185,7 +185,9 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.SendIQElement(asking, tokens, stanza.IQ{Type: typ, To: to})
+	during, over := call(asking)
+	r, err := s.SendIQElement(during, tokens, stanza.IQ{Type: typ, To: to})
+	over()
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
