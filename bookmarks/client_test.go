@@ -335,3 +335,36 @@ func (m *missing) WatchOwn(node string, payload xml.Name, handle func(ctx contex
 		handle(ctx, what, id, payload)
 	})
 }
+
+// scripted tells what the test says.
+type scripted struct {
+	bookmarks.Own
+	tell func(ctx context.Context, what, id string, payload mux.Raw)
+}
+
+func (s *scripted) WatchOwn(_ string, _ xml.Name, handle func(ctx context.Context, what, id string, payload mux.Raw)) (func(), error) {
+	s.tell = handle
+	return func() {}, nil
+}
+
+func (*scripted) EachOwn(context.Context, string, string, func(string, mux.Raw) bool) error {
+	return nil
+}
+
+// TestWatchUnread: what was read in a session that has ended too early is not there because
+// of that.
+func TestWatchUnread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		own, r := new(scripted), new(record)
+		if _, err := bookmarks.NewClient(own, nil).Watch(r.note); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range [][2]string{{"fetched", "1@x.example"}, {"unread", ""}, {"fetched", "2@x.example"}, {"read", ""}} {
+			own.tell(t.Context(), s[0], s[1], "<conference xmlns='urn:xmpp:bookmarks:1'/>")
+		}
+		if got, want := r.take(), "leave 1@x.example= begun, leave 2@x.example= begun, leave 1@x.example= removed"; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}

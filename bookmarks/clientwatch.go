@@ -50,6 +50,8 @@ func (w *watch) event(ctx context.Context, what, id string, payload mux.Raw) {
 		w.goneBut(ctx, nil)
 	case "read":
 		w.settle(ctx)
+	case "unread":
+		w.read = nil // of which nothing follows
 	case "missed":
 		w.again(ctx)
 	}

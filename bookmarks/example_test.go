@@ -64,3 +64,51 @@ func ExampleNotifySettings() {
 	// never on-mention
 	// <conference xmlns='urn:xmpp:bookmarks:1' autojoin='true'><extensions><notify xmlns='urn:xmpp:notification-settings:1'><never identity-category='client' identity-type='phone'></never><on-mention></on-mention></notify></extensions></conference>
 }
+
+// nodes stand for a client of package pep in examples.
+type nodes map[string]mux.Raw
+
+func (nodes) KeepsPrivate(context.Context) (bool, error) { return true, nil }
+
+func (n nodes) EachOwn(_ context.Context, _, id string, yield func(id string, payload mux.Raw) bool) error {
+	for name, payload := range n {
+		if id == "" || id == name {
+			yield(name, payload)
+		}
+	}
+	return nil
+}
+
+func (n nodes) PutOwn(_ context.Context, _, id string, payload mux.Raw) error {
+	n[id] = payload
+	return nil
+}
+
+func (n nodes) DropOwn(_ context.Context, _, id string) error {
+	delete(n, id)
+	return nil
+}
+
+func (nodes) WatchOwn(string, xml.Name, func(ctx context.Context, what, id string, payload mux.Raw)) (func(), error) {
+	return func() {}, nil
+}
+
+// A real one is made with pep.NewClient(session, nil) in place of nodes.
+func ExampleClient() {
+	ctx := context.Background()
+	c := bookmarks.NewClient(nodes{
+		"hive@chat.example.org": "<conference xmlns='urn:xmpp:bookmarks:1' name='Hive'><extensions><x xmlns='urn:example'/></extensions></conference>",
+	}, nil)
+	// Somebody else's extension stays.
+	if err := c.Put(ctx, bookmarks.Bookmark{Room: "Hive@chat.example.org", Name: "The Hive", Autojoin: true}); err != nil {
+		fmt.Println(err)
+	}
+	all, err := c.List(ctx)
+	for _, b := range all {
+		fmt.Println(b.Room, b.Name, b.Autojoin, len(b.Extensions))
+	}
+	fmt.Println(err)
+	// Output:
+	// hive@chat.example.org The Hive true 1
+	// <nil>
+}

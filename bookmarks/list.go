@@ -12,7 +12,7 @@ import (
 var Name = xml.Name{Space: NSLegacy, Local: "storage"}
 
 // List is an old list of bookmarks (XEP-0048 §2): the rooms in it, and all the rest,
-// such as web pages and rooms whose address is malformed or too long for an item.
+// such as web pages and rooms whose address is malformed.
 type List struct {
 	Rooms []Bookmark
 	Rest  []mux.Child
@@ -50,14 +50,14 @@ func ParseList(list mux.Raw) (List, error) {
 	return l, nil
 }
 
-// maxRoom is how long the ID of an item may be. Rooms of longer addresses stay in the old
-// list.
-const maxRoom = 1024
+// maxID is how long IDs of items are at most, in octets: rooms with longer addresses
+// cannot be items.
+const maxID = 1024
 
 // parseRoom reads a room of an old list (XEP-0048 §2.1).
 func parseRoom(c mux.Child) (Bookmark, error) {
 	room := c.Attr("jid")
-	if a, err := mux.ParseAddress(room); err != nil || len(a.String()) > maxRoom || c.Name != (xml.Name{Space: NSLegacy, Local: "conference"}) {
+	if a, err := mux.ParseAddress(room); err != nil || len(a.String()) > maxID || c.Name != (xml.Name{Space: NSLegacy, Local: "conference"}) {
 		return Bookmark{}, ErrNoBookmark
 	}
 	o, err := own(c)

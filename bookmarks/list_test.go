@@ -66,6 +66,8 @@ func TestParseList(t *testing.T) {
 		"rooms":       {list("<conference jid='A@b.example' name='n'/><conference jid='c@b.example/r'/>"), "A@b.example=n c@b.example/r=", ""},
 		"twice":       {list("<conference jid='a@b.example' name='1'/><conference jid='x@b.example'/><conference jid='A@B.example' name='2'/>"), "A@B.example=2 x@b.example=", ""},
 		"pages":       {list("<url url='u:1'/><conference jid='a@b.example'/><url url='u:2'/>"), "a@b.example=", "url url"},
+		"too long":    {list("<conference jid='a@" + strings.Repeat("b.", 512) + "example'/><conference jid='a@b.example/" + strings.Repeat("r", 1013) + "'/>"), "", "conference conference"},
+		"as long":     {list("<conference jid='a@b.example/" + strings.Repeat("r", 1012) + "'/>"), "a@b.example/" + strings.Repeat("r", 1012) + "=", ""},
 		"malformed":   {list("<conference/><conference jid=''/><conference jid='@'/><conference xmlns='urn:xmpp:bookmarks:1' jid='a@b.example'/><x/>"), "", "conference conference conference conference x"},
 	} {
 		t.Run(name, func(t *testing.T) {

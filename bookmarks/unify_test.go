@@ -311,7 +311,10 @@ type hasty struct {
 
 func (s hasty) Items(ctx context.Context, account mux.Address, node string, ids []string) ([]pep.Item, error) {
 	l, err := s.Store.Items(ctx, account, node, ids)
-	(*s.c).Commit()
+	if *s.c != nil {
+		(*s.c).Commit()
+		<-time.After(time.Millisecond) // until whoever is told of it has been told
+	}
 	return l, err
 }
 
@@ -329,6 +332,7 @@ func TestDurableMeanwhile(t *testing.T) {
 			a.Send(fmt.Sprintf("<iq type='set' id='%d'>%s</iq>", i, publication(bookmarks.NS, fmt.Sprintf("a@%d.example", i), "<conference xmlns='urn:xmpp:bookmarks:1'/>")))
 		}
 		b.Send("<iq type='get' id='4'>" + xmlPrivate(empty) + "</iq>")
+		<-time.After(time.Second)
 		s.c.Release()
 		s.h.Settle()
 		if got := rooms(strings.Join(b.Arrived(), "")); !strings.HasSuffix(got, " 0 1 2") {

@@ -170,6 +170,7 @@ func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 		return err
 	})
 	*e = Event{}
+	r.run()
 	r.touch(sess)
 	var se stream.Error
 	switch {

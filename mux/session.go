@@ -168,6 +168,14 @@ func (e *Event) Sync(f func()) {
 	e.r.touch(s)
 }
 
+// Turn runs f in a turn of the session's account, for handlers of nonzas: before the
+// turns of what the peer has sent behind. f must not wait.
+func (e *Event) Turn(f func(ctx context.Context, e *Event)) {
+	t := newTask(callTask, e.m.newWork())
+	t.fn = f
+	e.r.submit(e.m.use(e.Account), t)
+}
+
 // flushNow writes what is ready, outside of a turn.
 func (s *Session) flushNow() {
 	r := s.m.newRunner()

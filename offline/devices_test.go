@@ -48,7 +48,7 @@ func TestDevices(t *testing.T) {
 func runDevices(t *testing.T, seed uint64, archived bool) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	store := new(disk)
-	exts := []mux.Extension{&toySmacks{keep: time.Second}}
+	exts := []mux.Extension{managed(time.Second)}
 	var o offline.Options
 	if archived {
 		a := archive.New(new(archive.Memory), nil)
@@ -82,7 +82,7 @@ func runDevices(t *testing.T, seed uint64, archived bool) {
 		case c == nil:
 			devices[i] = h.Connect(t, fmt.Sprintf("juliet@example.net/d%d", i))
 			if tracked[i] = r.IntN(2) == 0; tracked[i] {
-				devices[i].Write("<enable xmlns='" + nsSM + "'/>")
+				devices[i].Write(enable)
 			}
 			devices[i].Write("<presence/>")
 		case what == 3:

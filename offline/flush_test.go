@@ -157,10 +157,10 @@ func TestAcknowledgedWhileReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := new(slow)
-		h, romeo := start(t, store, new(muxtest.Committer), nil, &toySmacks{keep: time.Minute})
+		h, romeo := start(t, store, new(muxtest.Committer), nil, managed(time.Minute))
 		romeo.Send(chat("m1", "x"))
 		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
-		first.Send("<enable xmlns='" + nsSM + "'/>")
+		first.Send(enable)
 		first.Clear()
 		first.Send("<presence/>")
 		if got := ids(first); !strings.HasPrefix(got, "m1") {
@@ -183,13 +183,13 @@ func TestReturnedWhileReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := new(slow)
-		h, romeo := start(t, store, new(muxtest.Committer), nil, &toySmacks{keep: time.Minute})
+		h, romeo := start(t, store, new(muxtest.Committer), nil, managed(time.Minute))
 		for i := range 60 {
 			romeo.Write(chat(fmt.Sprint("m", i), "x"))
 		}
 		h.Settle()
 		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
-		first.Send("<enable xmlns='" + nsSM + "'/>")
+		first.Send(enable)
 		first.Clear()
 		first.Send("<presence/>")
 		if n := len(strings.Fields(ids(first))); n < 60 {
@@ -217,7 +217,7 @@ func TestReturnedOfReader(t *testing.T) {
 		h.AddAccount("juliet@example.net")
 		h.Connect(t, romeoFull).Send(chat("m1", "x"))
 		first := h.Connect(t, "juliet@example.net/first")
-		first.Send("<enable xmlns='"+nsSM+"'/>", "<presence/>")
+		first.Send(enable, "<presence/>")
 		first.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")
 		h.Restart(st.extensions(true, offline.Options{})...)
 		time.Sleep(time.Hour) // its window is over
@@ -264,9 +264,9 @@ func TestRemovedWithSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := new(offline.Memory)
-		h, romeo := start(t, store, new(muxtest.Committer), nil, &toySmacks{keep: time.Minute})
+		h, romeo := start(t, store, new(muxtest.Committer), nil, managed(time.Minute))
 		j := h.Connect(t, "juliet@example.net/balcony")
-		j.Send("<enable xmlns='"+nsSM+"'/>", "<presence/>")
+		j.Send(enable, "<presence/>")
 		romeo.Send(chat("m1", "x"))
 		h.RemoveAccount("juliet@example.net")
 		if err := h.Mux().RemoveAccount(t.Context(), juliet); err != nil {
@@ -293,7 +293,7 @@ func TestSlowToAcknowledge(t *testing.T) {
 		}
 		h.Settle()
 		j := h.Connect(t, "juliet@example.net/balcony")
-		j.Send("<enable xmlns='" + nsSM + "'/>")
+		j.Send(enable)
 		j.Clear()
 		j.Send("<presence/>")
 		var got []string
@@ -326,7 +326,7 @@ func TestAfterQuery(t *testing.T) {
 			romeo.Send(chat("m1", "x"))
 			j := h.Dial(t, "juliet@example.net")
 			j.Bind(&mux.BindOptions{Bind2: true})
-			j.Send("<enable xmlns='" + nsSM + "'/>")
+			j.Send(enable)
 			enabled := j.Recv()
 			romeo.Send(chat("m2", "x"))
 			if restart {
@@ -356,7 +356,7 @@ func TestQueryOverRestart(t *testing.T) {
 			romeo.Send(chat(fmt.Sprint("m", i), strings.Repeat("x", 10<<10)))
 		}
 		j := h.Connect(t, "juliet@example.net/balcony")
-		j.Send("<enable xmlns='" + nsSM + "'/>")
+		j.Send(enable)
 		enabled := j.Recv()
 		j.Stall()
 		j.Send("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>")

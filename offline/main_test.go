@@ -14,7 +14,6 @@ import (
 
 // stores are what survives a restart.
 type stores struct {
-	real     bool // stream management is that of package smacks
 	offline  offline.Memory
 	archive  archive.Memory
 	sessions mux.MemorySessions
@@ -25,10 +24,7 @@ type stores struct {
 // archive or without.
 func (st *stores) extensions(archived bool, o offline.Options) []mux.Extension {
 	var list []mux.Extension
-	var sm mux.Extension = &toySmacks{keep: 5 * time.Minute}
-	if st.real {
-		sm = smacks.New(&st.streams, &smacks.Options{Window: 5 * time.Minute})
-	}
+	sm := smacks.New(&st.streams, &smacks.Options{Window: 5 * time.Minute})
 	if !archived {
 		return append(list, offline.New(&st.offline, &o), sm)
 	}
@@ -36,6 +32,16 @@ func (st *stores) extensions(archived bool, o offline.Options) []mux.Extension {
 	o.ReadsArchive, o.Archived = a.Reads, a.Messages
 	return append(list, offline.New(&st.offline, &o), a, sm)
 }
+
+// managed is stream management for sessions that wait so long, and not for a restart.
+func managed(window time.Duration) mux.Extension {
+	return smacks.New(nil, &smacks.Options{Window: window})
+}
+
+const (
+	nsSM   = smacks.NS
+	enable = "<enable xmlns='" + nsSM + "' resume='true'/>"
+)
 
 func play(t *testing.T, pattern string, archived bool, o offline.Options) {
 	muxtest.Transcripts(t, pattern, func(*testing.T) muxtest.Config {

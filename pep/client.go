@@ -43,6 +43,8 @@ type ClientOptions struct {
 	Timeout time.Duration
 	// MaxAnswer bounds one answer, in octets of names and texts; 0 or less for 16 MiB.
 	MaxAnswer int
+	// MaxPages bounds the pages that items are read in; 0 or less for 10000.
+	MaxPages int
 
 	// Contact reports whether a bare address is in the roster with a subscription to
 	// or both: [FromContacts] are those. It is called while the session is being read, so it
@@ -53,11 +55,13 @@ type ClientOptions struct {
 	// once for all changes within Settle, 0 for 250 ms. nil for nobody.
 	Changed func()
 	Settle  time.Duration
-	// MaxEvents and MaxEventBytes bound the events that wait for their handlers; 0 or
-	// less for 4096 and 16 MiB. See [Missed] for those above.
+	// MaxEvents and MaxEventBytes bound the events that wait for their handlers, those of
+	// the own account and once more those of all others; 0 or less for 4096 and 16 MiB. See
+	// [Missed] for those above.
 	MaxEvents     int
 	MaxEventBytes int
-	// Workers is how many handlers run at a time; 0 or less for 8.
+	// Workers is how many handlers run at a time for events of the own account, and how
+	// many for others'; 0 or less for 8.
 	Workers int
 }
 
@@ -74,7 +78,7 @@ func (o *ClientOptions) defaults() {
 	for _, b := range []struct {
 		v         *int
 		otherwise int
-	}{{&o.MaxAnswer, 16 << 20}, {&o.MaxEvents, 4096}, {&o.MaxEventBytes, 16 << 20}, {&o.Workers, 8}} {
+	}{{&o.MaxAnswer, 16 << 20}, {&o.MaxPages, 10000}, {&o.MaxEvents, 4096}, {&o.MaxEventBytes, 16 << 20}, {&o.Workers, 8}} {
 		if *b.v <= 0 {
 			*b.v = b.otherwise
 		}
@@ -172,22 +176,27 @@ const lookAgain = time.Second
 func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload []byte) (*answerXML, error) {
 	s, life := c.session()
 	to = to.Bare() // a service has no resource
-	asking, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case life.Err() != nil:
+		return nil, ErrDisconnected
+	}
+	// It does not end with an answer: mellium takes the end of a context, though it comes
+	// after the request was written, for a reason to break off what is being written then.
+	asking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() { cancel(ctx.Err()) })()
 	defer context.AfterFunc(life, func() { cancel(ErrDisconnected) })()
 	if c.opt.Timeout > 0 {
-		var stop context.CancelFunc
-		asking, stop = context.WithTimeout(asking, c.opt.Timeout)
-		defer stop()
+		late := time.AfterFunc(c.opt.Timeout, func() { cancel(context.DeadlineExceeded) })
+		defer late.Stop()
 	}
 	defer watchEnd(asking, s, cancel)()
 	tokens, err := checked(plain{mux.Raw(payload).TokenReader()})
 	if err != nil {
 		return nil, err
 	}
-	during, over := call(asking)
-	r, err := s.SendIQElement(during, tokens, stanza.IQ{Type: typ, To: to})
-	over()
+	a, err := c.exchange(asking, s, tokens, stanza.IQ{Type: typ, To: to})
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -197,13 +206,9 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 	case asking.Err() != nil:
 		return nil, ErrDisconnected
 	default:
-		return nil, fmt.Errorf("%w: %w", ErrDisconnected, err)
-	}
-	defer func() { _ = r.Close() }() // of what was read already nothing can be wrong
-	a, err := readAnswer(&limited{r: r, left: c.opt.MaxAnswer})
-	switch {
-	case err != nil:
 		return nil, err
+	}
+	switch {
 	case !c.asked(to, a.From):
 		return nil, ErrAnswer // whoever guesses an id must not answer
 	case a.Type == string(stanza.ErrorIQ):
@@ -212,13 +217,43 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 	return a, nil
 }
 
+// exchange sends a request and reads the answer, until ctx ends. What waits for the
+// server then, to read what is written or to finish an answer that it has begun, waits on
+// until the connection ends, but keeps nobody waiting.
+func (c *Client) exchange(ctx context.Context, s *xmpp.Session, request xml.TokenReader, iq stanza.IQ) (*answerXML, error) {
+	type result struct {
+		a   *answerXML
+		err error
+	}
+	// It ends only if it is given up: one that ends after the answer could have mellium
+	// break off what others write just then.
+	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, giveUp)()
+	done := make(chan result, 1)
+	go func() {
+		r, err := s.SendIQElement(sending, request, iq)
+		if err != nil {
+			done <- result{nil, fmt.Errorf("%w: %w", ErrDisconnected, err)}
+			return
+		}
+		defer func() { _ = r.Close() }() // of what was read already nothing can be wrong
+		a, err := readAnswer(&limited{r: r, left: c.opt.MaxAnswer})
+		done <- result{a, err}
+	}()
+	select {
+	case r := <-done:
+		return r.a, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // watchEnd looks from time to time whether the session has ended, until what it returns
 // is called.
 func watchEnd(ctx context.Context, s *xmpp.Session, cancel context.CancelCauseFunc) (stop func()) {
 	var mu sync.Mutex
 	var timer *time.Timer
-	var look func()
-	look = func() {
+	look := func() {
 		if s.State()&(xmpp.InputStreamClosed|xmpp.OutputStreamClosed) != 0 {
 			cancel(ErrDisconnected)
 			return

@@ -29,6 +29,8 @@ const (
 	Missed
 	// NodeRead follows the items that [Client.Begin] has read: others are not there.
 	NodeRead
+	// NodeUnread says that Begin could not read the node, or not all of it.
+	NodeUnread
 )
 
 // String names the kind.
@@ -39,7 +41,7 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-var kindNames = [...]string{"published", "retracted", "purged", "deleted", "configured", "subscription", "missed", "read"}
+var kindNames = [...]string{"published", "retracted", "purged", "deleted", "configured", "subscription", "missed", "read", "unread"}
 
 // Event is what has happened to a node. An item, its owner and node name what it is about;
 // the same may be told more than once, and an own publication before its result.
@@ -80,16 +82,27 @@ var (
 	errEvent = errors.New("pep: malformed event")
 )
 
+// isEvent reports whether a message tells of nodes: itself, not in what is inside of it.
+func isEvent(s *mux.Stanza) bool {
+	return s.Kind() == mux.Message && s.Type() != "error" && s.Has(eventName)
+}
+
 // readEvents reads what a message tells, in order: nothing if it is no event. Only an
 // event that stands in the message itself counts, whatever is inside of others (pep C-8).
 // A payload that is more or less than one element comes with an error of its own.
 func readEvents(s *mux.Stanza) ([]Event, []error, error) {
-	c, ok := s.Child(eventName)
-	if !ok || s.Kind() != mux.Message || s.Type() == "error" {
+	if !isEvent(s) {
 		return nil, nil, nil
 	}
+	c, _ := s.Child(eventName)
+	n := 0
+	for _, k := range s.Children() {
+		if k.Name == eventName {
+			n++
+		}
+	}
 	el, err := c.Element()
-	if err != nil {
+	if err != nil || n > 1 { // there is one (XEP-0060 §17.3)
 		return nil, nil, errEvent
 	}
 	var at time.Time

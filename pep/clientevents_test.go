@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp/disco/info"
 	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
@@ -195,6 +196,32 @@ func TestEventSenders(t *testing.T) {
 		log.expect(t, "the end", tybalt+" any subscription")
 		p.send(itemEvent(tybalt, "any", "1", "x"))
 		log.expect(t, "afterwards")
+	})
+}
+
+// TestEventTwoWatchers: C-9: what one watcher of a node accepts is not told to another who
+// does not.
+func TestEventTwoWatchers(t *testing.T) {
+	t.Parallel()
+	ways(t, &pep.ClientOptions{Contact: romeoIsContact}, func(t *testing.T, p *played, c *pep.Client) {
+		logs := make(map[pep.Senders]*eventLog)
+		for _, from := range []pep.Senders{pep.FromOwn, pep.FromContacts, pep.FromSubscribed} {
+			logs[from] = new(eventLog)
+			mustWatch(t, c, logs[from].watched("n", from))
+		}
+		if _, err := c.Subscribe(t.Context(), jid.MustParse("tybalt@example.net"), "n"); err != nil {
+			t.Fatal(err)
+		}
+		for from, least := range map[string]pep.Senders{"juliet@example.net": pep.FromOwn, "romeo@example.net": pep.FromContacts, "tybalt@example.net": pep.FromSubscribed} {
+			p.send(itemEvent(from, "n", "1", "x"))
+			for accepts, log := range logs {
+				if accepts < least {
+					log.expect(t, from)
+				} else {
+					log.expect(t, from, from+" n published 1=x")
+				}
+			}
+		}
 	})
 }
 
@@ -442,6 +469,38 @@ func TestDiscoAnswered(t *testing.T) {
 			if err != nil || n != want {
 				t.Errorf("node %q: %d times, error %v", node, n, err)
 			}
+		}
+	})
+}
+
+// tokens are those of a message, for a handler.
+type tokens struct {
+	xml.TokenReader
+	xmlstream.Encoder
+}
+
+// TestEventMalformedSender: C-9: who is no address is not the own account, whatever has
+// dispatched the message.
+func TestEventMalformedSender(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, emptyNodes).client(nil)
+		log := new(eventLog)
+		mustWatch(t, c, log.watched("n", pep.FromOwn))
+		for from, want := range map[string]string{"a@@b": "", "": "juliet@example.net n published 1=x"} {
+			text := itemEvent("juliet@example.net", "n", "1", "x")
+			text = strings.Replace(text, "from='juliet@example.net'", "xmlns='jabber:client' from='"+from+"'", 1)
+			if err := c.HandleMessage(stanza.Message{}, tokens{xml.NewDecoder(strings.NewReader(text)), nil}); err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				log.expect(t, from)
+			} else {
+				log.expect(t, from, want)
+			}
+		}
+		if n := c.Stats().Malformed; n != 1 {
+			t.Errorf("%d were malformed", n)
 		}
 	})
 }

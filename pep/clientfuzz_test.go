@@ -99,3 +99,38 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestOpens: C-3: what counts as more open, and which fields differ.
+func TestOpens(t *testing.T) {
+	t.Parallel()
+	one := func(name string, v ...string) Fields { return Fields{name: v} }
+	for _, tt := range []struct {
+		want, now     Fields
+		differs, open bool
+	}{
+		{one("access_model", "open"), one("access_model", "presence"), true, true},
+		{one("access_model", "presence"), one("access_model", "open"), true, false},
+		{one("access_model", "roster"), one("access_model", "authorize"), true, true},
+		{one("access_model", "whitelist"), one("access_model", "authorize"), true, false},
+		{one("access_model", "x"), one("access_model", "open"), true, true}, // who knows
+		{one("access_model", "whitelist"), one("access_model", "x"), true, true},
+		{one("publish_model", "subscribers"), one("publish_model", "publishers"), true, true},
+		{one("publish_model", "publishers"), one("publish_model", "open"), true, false},
+		{one("roster_groups_allowed", "A", "B"), one("roster_groups_allowed", "A"), true, true},
+		{one("roster_groups_allowed", "A"), one("roster_groups_allowed", "B", "A"), true, false},
+		{one("roster_groups_allowed", "A", "B"), one("roster_groups_allowed", "B", "A"), false, false},
+		{one("persist_items", "true"), one("persist_items", "1"), false, false},
+		{one("persist_items", "true"), one("persist_items", "0"), true, false},
+		{one("max_items", "010"), one("max_items", "10"), false, false},
+		{one("max_items", "max"), one("max_items", "10"), true, false},
+		{one("title", ""), one("title"), false, false},
+		{one("title", "1"), one("title", "true"), true, false},
+		{one("new", "1"), one("new", "2"), true, false},
+		{one("new", "1"), Fields{}, false, false}, // the server does not know it
+	} {
+		d := tt.want.differing(tt.now)
+		if (len(d) > 0) != tt.differs || d.opens(tt.now) != tt.open {
+			t.Errorf("%v instead of %v: differs %v, opens %t", tt.want, tt.now, d, d.opens(tt.now))
+		}
+	}
+}

@@ -135,6 +135,13 @@ func (p *played) Write(b []byte) (int, error) {
 // that starts with a blank; nothing for no answer.
 func dial(t testing.TB, f func(q clientIQ) string) *played {
 	t.Helper()
+	t.Cleanup(synctest.Wait)
+	return connect(t, f)
+}
+
+// connect is dial outside of bubbles.
+func connect(t testing.TB, f func(q clientIQ) string) *played {
+	t.Helper()
 	near, far := net.Pipe()
 	p := &played{t: t, far: far}
 	go func() {
@@ -197,7 +204,6 @@ func dial(t testing.TB, f func(q clientIQ) string) *played {
 	t.Cleanup(func() {
 		near.Close()
 		far.Close()
-		synctest.Wait()
 	})
 	return p
 }

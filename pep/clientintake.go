@@ -2,6 +2,7 @@ package pep
 
 import (
 	"context"
+	"encoding/xml"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -23,7 +24,8 @@ type intake struct {
 	stats    Stats
 	told     []string    // features that Changed was told of
 	settle   *time.Timer // until Changed is told
-	queue    queue
+	queues   [2]queue    // see queue
+	last     *xml.Attr   // of the message that came last
 }
 
 // ownedNode is a node of somebody.
@@ -37,17 +39,23 @@ type watcher struct {
 	Watch
 	stopped bool
 	seen    seen
-	// touched are the items that events were about while the node is being read; nil
-	// while it is not. All says that it was all of them.
-	touched map[string]struct{}
-	all     bool
+	reads   map[*reading]struct{} // that are under way
+}
+
+// reading is the reading of a node, with what events were about meanwhile.
+type reading struct {
+	w       *watcher
+	touched map[string]struct{} // items
+	all     bool                // it was all of them
 }
 
 func (in *intake) init(o *ClientOptions) {
 	in.opt = o
 	in.watchers = make(map[string][]*watcher)
 	in.subs = make(map[ownedNode]struct{})
-	in.queue.init(&in.mu, o)
+	for i := range in.queues {
+		in.queues[i].init(&in.mu, o)
+	}
 }
 
 func (in *intake) setOwn(own mux.Address) {
@@ -57,7 +65,18 @@ func (in *intake) setOwn(own mux.Address) {
 		clear(in.subs)
 	}
 	in.own = own
-	in.queue.open()
+	for i := range in.queues {
+		in.queues[i].open()
+	}
+}
+
+// queue is where events wait: those of the own account, which matter most, are not behind
+// those of others, who may send many or keep handlers waiting.
+func (in *intake) queue(own bool) *queue {
+	if own {
+		return &in.queues[0]
+	}
+	return &in.queues[1]
 }
 
 // close drops what waits and waits for what runs.
@@ -66,9 +85,13 @@ func (in *intake) close() {
 	if in.settle != nil {
 		in.settle.Stop()
 	}
-	in.queue.drop()
+	for i := range in.queues {
+		in.queues[i].drop()
+	}
 	in.mu.Unlock()
-	in.queue.running.Wait()
+	for i := range in.queues {
+		in.queues[i].running.Wait()
+	}
 }
 
 // watch adds a watcher, and returns what removes it.
@@ -148,6 +171,19 @@ func (in *intake) unsubscribed(owner mux.Address, node string) {
 	delete(in.subs, ownedNode{owner, node})
 }
 
+// first reports whether a message, known by where its attributes are, is not the one
+// that came before: mellium's mux gives one again for each event in it.
+func (in *intake) first(attrs []xml.Attr) bool {
+	if len(attrs) == 0 {
+		return true // it is told by the own server, and counts if it has one event
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	again := in.last == &attrs[0]
+	in.last = &attrs[0]
+	return !again
+}
+
 func (in *intake) malformed() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -169,10 +205,10 @@ func (in *intake) counted() Stats {
 // take takes the events of a message, and reports whether it has any, taken or not. from
 // is the zero value if the sender is no address.
 func (in *intake) take(s *mux.Stanza, from mux.Address) bool {
-	events, wrong, err := readEvents(s)
-	if err == nil && events == nil && !s.Has(eventName) || s.Type() == "error" {
+	if !isEvent(s) {
 		return false
 	}
+	events, wrong, err := readEvents(s)
 	if err != nil || from.IsZero() {
 		in.malformed()
 		return true
@@ -245,7 +281,7 @@ func (in *intake) offer(w *watcher, from mux.Address, e Event, wrong error) bool
 			return true
 		}
 	}
-	if !in.queue.add(w, from, job{e, wrong}) {
+	if !in.queue(e.Own).add(w, from, job{e, wrong}) {
 		in.stats.Overflow++
 		return false
 	}
@@ -266,14 +302,16 @@ func (w *watcher) check(e *Event) error {
 
 // touch notes what an event is about, while the node is being read.
 func (w *watcher) touch(e Event) {
-	if w.touched == nil || !e.Own {
+	if !e.Own {
 		return
 	}
-	switch e.Kind {
-	case ItemPublished, ItemRetracted:
-		w.touched[e.Item.ID] = struct{}{}
-	case NodePurged, NodeDeleted:
-		w.all = true
+	for r := range w.reads {
+		switch e.Kind {
+		case ItemPublished, ItemRetracted:
+			r.touched[e.Item.ID] = struct{}{}
+		case NodePurged, NodeDeleted:
+			r.all = true
+		}
 	}
 }
 
@@ -292,32 +330,45 @@ func (in *intake) toFetch() []*watcher {
 	return l
 }
 
-// fetching begins to note what events are about, and returns what ends that.
-func (in *intake) fetching(w *watcher) (end func()) {
+// reading begins to note what events are about, and returns what ends that.
+func (in *intake) reading(w *watcher) (r *reading, end func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	w.touched, w.all = make(map[string]struct{}), false
-	return func() {
+	if w.reads == nil {
+		w.reads = make(map[*reading]struct{})
+	}
+	r = &reading{w: w, touched: make(map[string]struct{})}
+	w.reads[r] = struct{}{}
+	return r, func() {
 		in.mu.Lock()
 		defer in.mu.Unlock()
-		w.touched = nil
+		delete(w.reads, r)
 	}
 }
 
 // fetched has an item handled that was read, when there is room, unless an event has told
 // something newer meanwhile.
-func (in *intake) fetched(ctx context.Context, w *watcher, own mux.Address, e Event) error {
+func (in *intake) fetched(ctx context.Context, r *reading, own mux.Address, e Event) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if err := in.queue.wait(ctx); err != nil {
+	if err := in.queue(true).wait(ctx); err != nil {
 		return err
 	}
-	_, touched := w.touched[e.Item.ID]
-	if e.Kind == ItemPublished && (touched || w.all) || w.stopped {
+	_, touched := r.touched[e.Item.ID]
+	if e.Kind == ItemPublished && (touched || r.all) || r.w.stopped {
 		return nil
 	}
-	in.offer(w, own, e, nil)
+	in.offer(r.w, own, e, nil)
 	return nil
+}
+
+// unread has the watcher told that the node was not read to its end.
+func (in *intake) unread(w *watcher, own mux.Address, e Event) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !w.stopped {
+		in.offer(w, own, e, nil)
+	}
 }
 
 // seen knows the content of the items that were handled last, of a bounded number.
@@ -338,7 +389,10 @@ var seed = maphash.MakeSeed()
 // note notes an event that is going to be handled, and reports whether its content is
 // what was noted last.
 func (s *seen) note(from mux.Address, e *Event) (known bool) {
-	k := itemKey{from, e.Item.ID}
+	if len(e.Item.ID) > maxName {
+		return false // none that is allowed (pep PEP-11)
+	}
+	k := itemKey{from, strings.Clone(e.Item.ID)} // which would keep the whole message otherwise
 	switch e.Kind {
 	case ItemPublished:
 		if e.Item.Payload == "" {

@@ -59,7 +59,8 @@ type Query struct {
 // Items reads items of a node of an account, the zero JID being the own one, in the order
 // of their publication (XEP-0060 §6.5). Nothing is asked for that is not wanted yet where
 // the server can answer in pages (XEP-0059); the session goes on being read meanwhile. An
-// error ends it. An item that is published again meanwhile may come twice.
+// error ends it: [ErrAnswer] if pages never end, see ClientOptions.MaxPages. An item that is
+// published again meanwhile may come twice.
 func (c *Client) Items(ctx context.Context, of jid.JID, node string, q Query) iter.Seq2[Published, error] {
 	return func(yield func(Published, error) bool) {
 		paged, err := c.paged(ctx, of, &q)
@@ -67,6 +68,7 @@ func (c *Client) Items(ctx context.Context, of jid.JID, node string, q Query) it
 			yield(Published{}, err)
 			return
 		}
+		places := places{left: c.opt.MaxPages}
 		for from := ""; ; {
 			page, err := c.page(ctx, of, node, &q, paged, from)
 			if err != nil {
@@ -86,7 +88,7 @@ func (c *Client) Items(ctx context.Context, of jid.JID, node string, q Query) it
 			if page.next == "" {
 				return
 			}
-			if page.next == from {
+			if !places.next(page.next) {
 				yield(Published{}, ErrAnswer) // it would go on for ever
 				return
 			}
@@ -106,6 +108,25 @@ func (c *Client) paged(ctx context.Context, of jid.JID, q *Query) (bool, error) 
 	}
 	s, err := c.Discover(ctx)
 	return s.RSM, err
+}
+
+// places are where pages begin. A server must come to an end, whatever it says.
+type places struct {
+	mark        string // one that was before
+	steps, upTo int    // since the mark, and until the next
+	left        int
+}
+
+// next reports whether it goes on: not at a place that was before, which is found after
+// at most three times around, and not above the bound.
+func (p *places) next(at string) bool {
+	if p.left--; p.left <= 0 || p.mark == at {
+		return false
+	}
+	if p.steps++; p.steps > p.upTo {
+		p.mark, p.steps, p.upTo = at, 0, 2*p.upTo+1
+	}
+	return true
 }
 
 // pageOf is a page, with where the next begins.

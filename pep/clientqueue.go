@@ -41,7 +41,17 @@ type job struct {
 	wrong error
 }
 
-func (j *job) size() int { return 256 + len(j.e.Item.Payload) }
+// size is about what it takes in memory.
+func (j *job) size() int {
+	n := 256 + len(j.e.Item.Payload) + len(j.e.Item.ID) + len(j.e.Redirect) + len(j.e.Subscription.SubID) + len(j.e.Subscription.State)
+	for name, values := range j.e.Config {
+		n += 64 + len(name)
+		for _, v := range values {
+			n += 16 + len(v)
+		}
+	}
+	return n
+}
 
 func (q *queue) init(mu *sync.Mutex, o *ClientOptions) {
 	q.mu, q.opt = mu, o

@@ -73,9 +73,10 @@ func (c *Client) Watch(w Watch) (stop func(), err error) {
 }
 
 // Begin reads the own nodes that are watched with Fetch and has their items handled, with
-// [NodeRead] at the end of each. It is to be called in each new session, once presence was
-// sent, and not after one was resumed (pep C-15). It goes on when a node cannot be read,
-// and joins the errors.
+// [NodeRead] at the end of each, or [NodeUnread]. It is to be called in each new session, once
+// presence was sent, and not after one was resumed (pep C-15). It goes on when a node cannot
+// be read, and joins the errors; it may be called again then. Handlers must not call it: it
+// waits for them where there is no room.
 func (c *Client) Begin(ctx context.Context) error {
 	var errs []error
 	for _, w := range c.intake.toFetch() {
@@ -86,21 +87,28 @@ func (c *Client) Begin(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (c *Client) fetch(ctx context.Context, w *watcher) error {
+func (c *Client) fetch(ctx context.Context, w *watcher) (err error) {
 	own := mux.AddressOf(c.own())
 	e := Event{From: own.JID(), Own: true, Node: w.Node, Fetched: true}
-	defer c.intake.fetching(w)()
+	r, end := c.intake.reading(w)
+	defer end()
+	defer func() {
+		if err != nil {
+			e.Item, e.Kind = Published{}, NodeUnread
+			c.intake.unread(w, own, e)
+		}
+	}()
 	for p, err := range c.Items(ctx, jid.JID{}, w.Node, Query{Missing: true}) {
 		if err != nil {
 			return err
 		}
 		e.Item = p
-		if err := c.intake.fetched(ctx, w, own, e); err != nil {
+		if err := c.intake.fetched(ctx, r, own, e); err != nil {
 			return err
 		}
 	}
 	e.Item, e.Kind = Published{}, NodeRead
-	return c.intake.fetched(ctx, w, own, e)
+	return c.intake.fetched(ctx, r, own, e)
 }
 
 // Features are what the client's answers to disco#info must have for events to come:
@@ -177,6 +185,9 @@ func (c *Client) HandleMessage(_ stanza.Message, t xmlstream.TokenReadEncoder) e
 	start, ok := tok.(xml.StartElement)
 	if !ok {
 		return ErrAnswer
+	}
+	if !c.intake.first(start.Attr) {
+		return nil
 	}
 	s, err := mux.FromTokens(start, t)
 	if err != nil {

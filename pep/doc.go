@@ -19,8 +19,8 @@
 //
 // A Client publishes to the own nodes and reads those of others, on a session of
 // mellium.im/xmpp; see [Private] and [Public] for how nodes are to be (XEP-0223 version
-// 1.1.1, XEP-0222 version 1.0), [Typed] for values of one's own, and packages nick, omemo and vcard4
-// below this one for what others use. Events come to whoever has called [Client.Watch]:
+// 1.1.1, XEP-0222 version 1.0), [Typed] for values of one's own, and packages nick, omemo
+// and card below this one for what others use. Events come to whoever has called [Client.Watch]:
 //
 //	c := pep.NewClient(session, &pep.ClientOptions{Contact: inRoster, Changed: sendPresence})
 //	c.Watch(pep.Watch{Node: "urn:example:mine", Fetch: true, Handle: …})

@@ -261,10 +261,14 @@ func TestInviteRevoked(t *testing.T) {
 		Active: func(context.Context, mux.Address) (bool, error) { return active, nil }})
 	romeos := s.invite(t, register.Invite{Inviter: mux.MustParseAddress(romeo)})
 	mine := s.invite(t, register.Invite{})
-	if got := s.stranger(t, 1).preauth(romeos); got != "" {
+	held := s.stranger(t, 1)
+	if got := held.preauth(romeos); got != "" {
 		t.Errorf("romeo's: %q", got)
 	}
 	active = false
+	if got := held.create("bob", password); got != notAllowed {
+		t.Errorf("of somebody disabled after it was shown: %q", got)
+	}
 	if got := s.stranger(t, 1).preauth(romeos); got != noToken {
 		t.Errorf("of somebody disabled: %q", got)
 	}

@@ -129,6 +129,10 @@ type Options struct {
 	// in by a token; nil for never. It is called in the account's turn and must not
 	// wait. Accounts must be a [Verifier].
 	AskPassword func(e *mux.Event) bool
+	// Guessed is told, in the account's turn and before the session of e ends for it, that
+	// it has given wrong passwords too often, so that whoever has let it in does not do so
+	// again; nil for nothing.
+	Guessed func(ctx context.Context, e *mux.Event)
 	// Limiter bounds how often accounts are made; nil means a [MemoryLimiter] with
 	// its defaults, and [Unlimited] is none.
 	Limiter Limiter

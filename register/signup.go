@@ -255,6 +255,13 @@ func (x *Extension) create(ctx context.Context, r *Request, res *Result) error {
 	var guest *Guest
 	if r.Grant != nil {
 		i := &r.Grant.invite
+		// He may have been disabled since it was shown.
+		switch stands, err := x.stands(ctx, i); {
+		case err != nil:
+			return err
+		case !stands:
+			return ErrInviteGone
+		}
 		a.Invite = i.ID
 		if !i.Inviter.IsZero() {
 			guest = &Guest{Account: res.Account, Inviter: i.Inviter, At: a.Now, Befriend: i.Befriend || i.Kind == ForContact}

@@ -45,7 +45,9 @@ func TestAttack13Token(t *testing.T) {
 		}{{"lonely", false}, {"banned", true}} {
 			site.auth.accounts[x.name+"@example.net"] = &account{password: "x", generation: 9, disabled: x.disabled, lacks: tasks}
 		}
-		site.issue() // to romeo
+		site.issue()                              // to romeo
+		hashed, octets := 0, make(map[string]int) // by mechanism
+		site.x.Hashed(&hashed)
 		var want string
 		for _, tt := range []attempt{
 			{user: "romeo"},                // another token than its own
@@ -55,7 +57,7 @@ func TestAttack13Token(t *testing.T) {
 		} {
 			tt.token, tt.attrs = "guessed", " count='5'"
 			header := strings.ReplaceAll(expand("{romeo}"), "romeo", tt.user)
-			store.reads, store.writes, site.auth.asked = 0, 0, 0
+			store.reads, store.writes, site.auth.asked, hashed = 0, 0, 0, 0
 			p := site.connect()
 			p.send(header)
 			features := p.raw()
@@ -66,6 +68,10 @@ func TestAttack13Token(t *testing.T) {
 			if want == "" {
 				want = got
 			}
+			if n, seen := octets[tt.mechanism]; seen && n != hashed || hashed < 100 {
+				t.Errorf("%s with %s: %d octets hashed, others %d", tt.user, tt.mechanism, hashed, n)
+			}
+			octets[tt.mechanism] = hashed
 			if got != want || !strings.Contains(got, "<not-authorized") || !strings.HasPrefix(got, "1 reads, 0 writes, 2 look-ups:") {
 				t.Errorf("%s with %s: %s\nwant %s", tt.user, tt.mechanism, got, want)
 			}

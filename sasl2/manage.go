@@ -110,6 +110,22 @@ func (x *Extension) Revoke(ctx context.Context, m *mux.Mux, account mux.Address,
 	return errors.Join(doErr, err)
 }
 
+// Forget takes the access of the client away that has the session of e, in a turn of its
+// account: its tokens are void, and its sessions end. Nothing is done for one that has
+// not said which it is, and so has no token.
+func (x *Extension) Forget(_ context.Context, e *mux.Event) {
+	if e.Session == nil || x.store == nil {
+		return
+	}
+	p := x.owner.Of(e.Session).client.Load()
+	if p == nil {
+		return
+	}
+	id := *p
+	e.Work.Write(x.store.Remove(e.Account, id))
+	e.Then(func(ctx context.Context, e *mux.Event) { x.endSessions(ctx, e, id) })
+}
+
 // endSessions ends what a client has. It may be logging in just now, and nobody can
 // tell whether it is the one that does: so whoever logs in has to begin again.
 func (x *Extension) endSessions(ctx context.Context, e *mux.Event, id string) {

@@ -221,6 +221,9 @@ func parseBind(c mux.Child) *bindRequest {
 			b.tag = x.Text()
 			continue
 		}
+		if b.inline == nil {
+			b.inline = make([]mux.Child, 0, len(children))
+		}
 		b.inline = append(b.inline, x)
 	}
 	return b

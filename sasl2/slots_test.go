@@ -1,6 +1,7 @@
 package sasl2
 
 import (
+	"encoding/base64"
 	"testing"
 	"time"
 )
@@ -106,7 +107,7 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("a token has %d characters, want 43 for 256 bits", n)
 	}
 	for _, key := range []key{k.client, k.token, k.resource, k.version} {
-		s := key.text(32, nil, "the same")
+		s := key.text(base64.RawURLEncoding, 32, nil, "the same")
 		if seen[s] {
 			t.Error("keys are the same")
 		}

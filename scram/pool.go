@@ -17,19 +17,23 @@ type Pool struct {
 	present chan struct{} // one for each that runs or waits
 }
 
-// queuePerWorker bounds the wait to about two seconds at the default
-// iteration count.
-const queuePerWorker = 32
+// queuePerCPU bounds the wait to about two seconds at the default iteration
+// count, and to twice that with two CPUs.
+const queuePerCPU = 32
 
-// NewPool returns a pool that runs workers calls at a time, 0 meaning one for
-// each CPU, while at most queue others wait, 0 meaning 32 for each worker.
+// NewPool returns a pool that runs workers calls at a time, while at most queue
+// others wait. Workers 0 means one for each CPU but one, which is left to everything
+// else: messages wait for a CPU as long as all of them derive keys. It means one at
+// least. Queue 0 means 32 for each CPU, or for each worker if their number is given.
 // Negative numbers mean the same as 0.
 func NewPool(workers, queue int) *Pool {
+	waiting := queuePerCPU * workers
 	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
+		cpus := runtime.GOMAXPROCS(0)
+		workers, waiting = max(1, cpus-1), queuePerCPU*cpus
 	}
 	if queue <= 0 {
-		queue = queuePerWorker * workers
+		queue = waiting
 	}
 	return &Pool{running: make(chan struct{}, workers), present: make(chan struct{}, workers+queue)}
 }

@@ -155,3 +155,18 @@ func TestShutdownInHandshake(t *testing.T) {
 	must(t, s.Shutdown(ctx))
 	c.expect(end)
 }
+
+// TestManyAtTheEnd: more than is held back at a time goes out before the end.
+func TestManyAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t, nil)
+	c := enter(t, s, "romeo", "a")
+	const n = 400
+	c.send(strings.Repeat("<iq type='get' id='a' to='"+domain+"'><query xmlns='urn:example:unknown'/></iq>", n) + closing)
+	for i := range n {
+		if got := c.next(); !strings.HasPrefix(got, "<iq ") {
+			t.Fatalf("got %s as answer %d", got, i)
+		}
+	}
+	c.expect(closing, end)
+}

@@ -77,15 +77,15 @@ func TestFI53ClockJumps(t *testing.T) {
 					juliet, token := enabled(t, s.Host)
 					romeo.Send(chat("1"))
 					s.Settle()
-					s.ahead += c.live
+					s.ahead.Add(int64(c.live))
 					juliet.Drop()
 					s.Settle()
-					s.ahead += c.waiting
+					s.ahead.Add(int64(c.waiting))
 					if c.restart {
 						time.Sleep(time.Minute)
 						s.stop(t)
 						romeo = nil // what comes back is for a session that is not there any more
-						s.ahead += c.down
+						s.ahead.Add(int64(c.down))
 						time.Sleep(time.Minute)
 						s.open(t)
 						s.Settle()
@@ -112,7 +112,7 @@ func TestFI53ClockJumpsOverCrash(t *testing.T) {
 				_, token := enabled(t, s.Host)
 				romeo.Send(chat("1"))
 				s.Settle()
-				s.ahead += jump
+				s.ahead.Add(int64(jump))
 				s.open(t)
 				time.Sleep(time.Minute + late)
 				s.Settle()

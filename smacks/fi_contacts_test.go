@@ -1,6 +1,7 @@
 package smacks_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -140,5 +141,49 @@ func wantOrder(t *testing.T, list []string, parts ...string) {
 			return
 		}
 		rest = rest[i+1:]
+	}
+}
+
+// FI-39: an account is removed, or its password changed, while a session of it waits.
+// The session has ended, its token is dead, and contacts see that it is not there.
+func TestFI39RemovedWhileAway(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string]func(ctx context.Context, e *mux.Event){
+		"removed":  func(ctx context.Context, e *mux.Event) { e.RemoveAccount(ctx) },
+		"password": func(ctx context.Context, e *mux.Event) { e.EndSessions(ctx, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{}, contacts(t)()...)
+				s.AddAccount(nurse, tybalt, paris)
+				juliet, names := s.Connect(t, julietFull), muxtest.Captures{}
+				juliet.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+				juliet.ExpectWith(names, "<enabled xmlns='urn:xmpp:sm:3' id='${id}' resume='true' max='600'/>")
+				juliet.Send("<presence/>")
+				c := s.Connect(t, nurseFull)
+				c.Send("<presence/>", "<message to='"+julietFull+"' type='chat' id='m'><body>x</body></message>")
+				s.Settle()
+				juliet.Clear()
+				c.Clear()
+				juliet.Drop()
+				c.ExpectNone()
+				if err := s.Mux().Do(t.Context(), mux.MustParseAddress("juliet@example.net"), do); err != nil {
+					t.Fatal(err)
+				}
+				s.Settle()
+				got := c.Arrived()
+				c.Clear()
+				if !contains(got, "<presence from='"+julietFull+"'", "type='unavailable'") || !contains(got, "id='m'", "type='error'") {
+					t.Errorf("the nurse got %q", got)
+				}
+				again := resume(t, s.Host, names["id"], "0").Arrived()
+				if len(again) != 1 || !strings.Contains(again[0], "<item-not-found ") {
+					t.Errorf("resuming: %q", again)
+				}
+				if all := s.x.Sessions(mux.MustParseAddress("juliet@example.net")); len(all) != 0 {
+					t.Errorf("left: %+v", all)
+				}
+			})
+		})
 	}
 }

@@ -68,7 +68,7 @@ func (x *Extension) enable(_ context.Context, e *mux.Event) (mux.Verdict, error)
 	case enabling:
 		return mux.Done, nil
 	}
-	s.Mux().Go(e.Account, func(_ context.Context, e *mux.Event) {
+	e.Turn(func(_ context.Context, e *mux.Event) {
 		reply, err := mux.Parse([]byte(x.enabled(s)))
 		if err != nil {
 			return // cannot be: it was made here

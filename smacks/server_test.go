@@ -2,6 +2,7 @@ package smacks_test
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,12 +27,12 @@ type site struct {
 	commits  *muxtest.Committer
 	x        *smacks.Extension
 	more     []mux.Extension
-	ahead    time.Duration // the clock on the wall
+	ahead    atomic.Int64 // of the clock on the wall
 	log      *slog.Logger
 }
 
 // wall is a clock that can be set.
-func (s *site) wall() time.Time { return time.Now().Add(s.ahead) }
+func (s *site) wall() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
 
 func newSite(t *testing.T, opt smacks.Options, more ...mux.Extension) *site {
 	s := &site{opt: opt, more: more}

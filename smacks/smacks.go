@@ -22,6 +22,9 @@
 // after [Options.NoteWithin]; what was acknowledged after that and before a crash
 // comes again to a client that does not resume, with the same stanza-id.
 //
+// Without a [mux.Committer] nothing is written until a session is saved, by a shutdown
+// that is in order: what stays in memory does not survive a crash anyway.
+//
 // Requests that are answered later than at once may never be, if a crash comes in
 // between and the client has sent something else behind them.
 //

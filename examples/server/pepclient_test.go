@@ -19,9 +19,9 @@ import (
 	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
+	"github.com/propolis-im/propolis/pep/card"
 	"github.com/propolis-im/propolis/pep/nick"
 	"github.com/propolis-im/propolis/pep/omemo"
-	"github.com/propolis-im/propolis/pep/card"
 )
 
 // eventing is a mellium session with a client of personal eventing, which announces what it

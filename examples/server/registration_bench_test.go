@@ -281,11 +281,16 @@ func chatUnderRegistration(b *testing.B, store string) {
 	pause(time.Second) // for what is late
 	var idle, attacked []time.Duration
 	var ratios []float64
+	var each [2][]time.Duration // the percentile of each window
 	for _, span := range spans {
 		calm, busy := l.of(span[0][0], span[0][1]), l.of(span[1][0], span[1][1])
 		idle, attacked = append(idle, calm...), append(attacked, busy...)
 		ratios = append(ratios, float64(p99(busy))/float64(p99(calm)))
+		each[0], each[1] = append(each[0], p99(calm)), append(each[1], p99(busy))
 	}
+	b.Logf("in the first window with it %v", each[1][0])
+	slices.Sort(each[0])
+	slices.Sort(each[1])
 	slices.Sort(ratios)
 	all, err := in.people.List(b.Context())
 	if err != nil {
@@ -296,8 +301,8 @@ func chatUnderRegistration(b *testing.B, store string) {
 	}
 	b.ReportMetric(ratios[len(ratios)/2], "ratio")
 	b.ReportMetric(float64(p99(attacked))/float64(p99(idle)), "pooled-ratio")
-	b.ReportMetric(float64(p99(idle).Microseconds()), "idle-p99-µs")
-	b.ReportMetric(float64(p99(attacked).Microseconds()), "attack-p99-µs")
+	b.ReportMetric(float64(each[0][windows/2].Microseconds()), "idle-p99-µs")
+	b.ReportMetric(float64(each[1][windows/2].Microseconds()), "attack-p99-µs")
 	b.ReportMetric(float64(f.refused.Load()), "refused")
 	b.ReportMetric(float64(len(all)-4), "accounts")
 	b.ReportMetric(float64(f.closed.Load()), "connections")

@@ -139,6 +139,7 @@ func (p *peer) open(domain string) {
 
 func (p *peer) send(text string) {
 	p.t.Helper()
+	_ = p.conn.SetDeadline(time.Now().Add(patience)) // for each step anew
 	if _, err := io.WriteString(p.conn, text); err != nil {
 		p.t.Fatal(err)
 	}

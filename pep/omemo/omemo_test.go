@@ -314,6 +314,9 @@ func TestTakenOut(t *testing.T) {
 		s.Present(a)
 		s.Present(b)
 		must(t, st.Announce(ctx))
+		time.Sleep(5 * time.Minute)
+		_, err := b.Publish(ctx, node, "current", mux.Raw(fmt.Sprintf(empty, "<device id='4'/>")), nil)
+		must(t, err)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if want := []time.Duration{0, 0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 31 * time.Second}; !slices.Equal(at, want) {
@@ -325,7 +328,7 @@ func TestTakenOut(t *testing.T) {
 		// Later it is tried again.
 		start = time.Now()
 		at = nil
-		_, err := b.Publish(ctx, node, "current", mux.Raw(fmt.Sprintf(empty, "<device id='3'/>")), nil)
+		_, err = b.Publish(ctx, node, "current", mux.Raw(fmt.Sprintf(empty, "<device id='3'/>")), nil)
 		must(t, err)
 		time.Sleep(time.Second / 2)
 		synctest.Wait()

@@ -1,8 +1,11 @@
 package signup
 
 import (
+	"context"
 	"html/template"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +43,7 @@ func (h *Handler) invitation(w http.ResponseWriter, r *http.Request, token strin
 		h.problem(w, r, t)
 		return
 	}
-	g, err := h.people.Show(r.Context(), p.source, token)
+	g, err := h.look(r.Context(), p.source, token)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -51,6 +54,16 @@ func (h *Handler) invitation(w http.ResponseWriter, r *http.Request, token strin
 		return
 	}
 	h.render(w, r, http.StatusOK, "invite", v)
+}
+
+// look looks at an invitation. One to a domain that is not served any more is as good as
+// none.
+func (h *Handler) look(ctx context.Context, source netip.Addr, token string) (*register.Grant, error) {
+	g, err := h.people.Show(ctx, source, token)
+	if err == nil && !slices.Contains(h.domains(), g.Invite().Domain) {
+		return nil, register.ErrToken
+	}
+	return g, err
 }
 
 // unsafe is why no form can be shown.

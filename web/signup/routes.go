@@ -23,7 +23,7 @@ func (h *Handler) route() {
 	m.HandleFunc("POST "+h.prefix+"/invite/{$}", h.form(h.shown))
 	m.HandleFunc(h.prefix+"/invite/{$}", h.method(http.MethodGet, http.MethodHead, http.MethodPost))
 	m.HandleFunc("POST "+h.prefix+"/account", h.form(h.account))
-	m.HandleFunc("GET "+h.prefix+"/account", h.moved("/register")) // the page after a form was opened again
+	m.HandleFunc("GET "+h.prefix+"/account", func(w http.ResponseWriter, r *http.Request) { h.problem(w, r, gone) })
 	m.HandleFunc(h.prefix+"/account", h.method(http.MethodGet, http.MethodHead, http.MethodPost))
 	m.HandleFunc("GET "+h.prefix+"/invite", h.moved("/invite/"))
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.problem(w, r, notFound) })

@@ -92,8 +92,8 @@ type view struct {
 	Account string
 	Waiting bool
 
-	Text string // of a problem
-	Link string // where it is better
+	Text           string // of a problem
+	Link, LinkText string // where it is better
 }
 
 // view begins a page.

@@ -2,6 +2,10 @@
 slixmpp_client.py, whose environment and ends this script has.
 
     slixmpp_bookmarks.py ACCOUNT
+    slixmpp_bookmarks.py ACCOUNT ROOM
+
+The second watches what another client does with the bookmark of a room, to which it adds
+an extension meanwhile.
 """
 
 import asyncio
@@ -103,7 +107,8 @@ class New(Interested):
                 return False
             for item in m.xml.iterfind(f"{EVENT}event/{EVENT}items[@node='{NODE}']/*"):
                 if item.get("id") == jid:
-                    return (described(item[0]) if len(item) else None) == want
+                    got = described(item[0]) if len(item) else None
+                    return got == want or got and want and got[1:] == want[1:] and want[0] is ...
             return False
         await self.expect(f"item {jid} {want}", match)
 
@@ -157,11 +162,24 @@ async def run(account):
         await x.leave()
 
 
+async def watch(account, room):
+    new = New(account)
+    await new.announce()
+    print("watching", flush=True)
+    await new.expect_item(room, (..., "Bee", False, []))
+    await new.write(room, f"<conference xmlns='{NODE}'><nick>Bee</nick><extensions><x xmlns='urn:x'/></extensions></conference>")
+    print("extended", flush=True)
+    await new.expect_item(room, (..., "Wasp", False, ["{urn:x}x"]))
+    print("kept", flush=True)
+    await new.expect_item(room, None)
+    await new.leave()
+
+
 def main():
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(asyncio.wait_for(run(*sys.argv[1:]), 4 * WAIT))
+        loop.run_until_complete(asyncio.wait_for((run if len(sys.argv) == 2 else watch)(*sys.argv[1:]), 4 * WAIT))
     except Failed as e:
         sys.exit(f"failed: {e}")
     print("done", flush=True)
