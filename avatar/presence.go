@@ -36,10 +36,12 @@ func (x *Extension) presence(ctx context.Context, e *mux.Event) (mux.Verdict, er
 		}
 		return mux.Pass, nil
 	}
-	a := x.accounts.Of(e)
+	a, first := x.accounts.Of(e), !x.ready(e)
 	var p photo
 	if err := x.load(ctx, e); err == nil {
-		p = a.photo
+		if p = a.photo; first {
+			x.tellOthers(ctx, e)
+		}
 	} else if len(e.Sessions()) > 0 {
 		x.readLater(e) // it may be on its way to the store
 	}
@@ -90,6 +92,15 @@ func (s *session) current(p *mux.Stanza, known *photo) *mux.Stanza {
 		s.now, _ = with.add(base)
 	}
 	return s.now
+}
+
+// tellOthers tells what was still to be told of other sessions when the server ended.
+func (x *Extension) tellOthers(ctx context.Context, e *mux.Event) {
+	for _, s := range e.Sessions() {
+		if s != e.Session {
+			x.tell(ctx, e, s)
+		}
+	}
 }
 
 // tellAll has the presence of the account's sessions told again where it says something

@@ -221,3 +221,25 @@ func TestNotUnderstood(t *testing.T) {
 		}
 	})
 }
+
+// TestLongAddress: a room whose address is too long for the ID of an item stays in the old
+// list, and keeps nothing else from being moved and written.
+func TestLongAddress(t *testing.T) {
+	t.Parallel()
+	long := "<conference jid='" + strings.Repeat("a", 500) + "@9.example/" + strings.Repeat("b", 600) + "'/>"
+	play(t, func(a *assembly) {
+		apply(t, a.private.Set(juliet, bookmarks.Name, list(long+"<conference jid='a@1.example'/>")))
+	}, func(s *stage) {
+		c := s.h.Connect(t, phone)
+		for _, tt := range [][2]string{{"", "1 9"}, {long + "<conference jid='a@2.example'/>", "2 9"}, {"<conference jid='a@2.example'/>", "2"}} {
+			if tt[0] != "" {
+				if got := s.ask(c, "set", xmlPrivate(list(tt[0]))); got != "" {
+					t.Errorf("got %s", got)
+				}
+			}
+			if got := rooms(s.ask(c, "get", xmlPrivate(empty))); got != tt[1] {
+				t.Errorf("got %s, want %s", got, tt[1])
+			}
+		}
+	})
+}

@@ -168,15 +168,18 @@ func missing(have, l []Bookmark) []Bookmark {
 // nothing in it.
 func (x *Extension) Private(ctx context.Context, e *mux.Event) (mux.Raw, error) {
 	l, _, something, err := x.list(ctx, e)
-	if err != nil || !something {
+	if err != nil {
 		return "", err
+	}
+	if x.saw(e, &l); !something {
+		return "", nil
 	}
 	return l.Compose(), nil
 }
 
 // SetPrivate takes an old list that a client has written as private XML.
 func (x *Extension) SetPrivate(ctx context.Context, e *mux.Event, list mux.Child) error {
-	return x.set(ctx, e, mux.Raw(list.Raw()))
+	return x.set(ctx, e, mux.Raw(list.Raw()), x.baseOf(e))
 }
 
 // Node is the old list for a client that reads the old node.
@@ -190,11 +193,12 @@ func (x *Extension) Node(ctx context.Context, e *mux.Event) (payload mux.Raw, at
 
 // SetNode takes an old list that a client has published at the old node.
 func (x *Extension) SetNode(ctx context.Context, e *mux.Event, list mux.Raw) error {
-	return x.set(ctx, e, list)
+	return x.set(ctx, e, list, nil)
 }
 
-// set takes an old list (XEP-0402 §5.3.2).
-func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
+// set takes an old list (XEP-0402 §5.3.2) of which its writer has seen what base says, nil
+// for all.
+func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw, base *base) error {
 	l, err := ParseList(raw)
 	if err != nil {
 		return errBadList
@@ -217,6 +221,8 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
 	if !alone { // XEP-0411 §5: or not doing the conversion
 		return x.keep(ctx, e, was, &l)
 	}
+	asWritten := l
+	x.rebase(base, slices.Concat(have, missing(have, old.Rooms)), &l)
 	c := Diff(have, old.Rest, &l)
 	if err := x.keep(ctx, e, was, &List{Rest: c.Rest}); err != nil {
 		return err
@@ -234,6 +240,9 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
 		if err := x.nodes.Retract(ctx, e, NS, id); err != nil {
 			return err
 		}
+	}
+	if base != nil {
+		x.saw(e, &asWritten)
 	}
 	return nil
 }

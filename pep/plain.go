@@ -160,11 +160,16 @@ func (x *Extension) Alone(ctx context.Context, e *mux.Event, node string) (bool,
 	return true, nil
 }
 
+// Hears reports whether a session wants a node. It does not wait.
+func (x *Extension) Hears(s *mux.Session, node string) bool {
+	return s.Available() && x.index.wantsLocal(s.JID(), node)
+}
+
 // Listens reports whether the account itself wants a node: a session is interested, or
 // it is subscribed. It does not wait.
 func (x *Extension) Listens(e *mux.Event, node string) bool {
 	for _, s := range e.Sessions() {
-		if s.Available() && x.index.wantsLocal(s.JID(), node) {
+		if x.Hears(s, node) {
 			return true
 		}
 	}
