@@ -19,6 +19,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
@@ -182,12 +184,43 @@ func Update(ctx context.Context, c *pep.Client, o *Options, f func(c *Card) erro
 // Watch has cards handled when they change, of the own account and of contacts; nil for
 // one that is gone. What comes without the card itself is read (XEP-0292 §4.2.2).
 func Watch(c *pep.Client, handle func(ctx context.Context, of jid.JID, card *Card)) (stop func(), err error) {
-	return cards(c, nil, pep.FromContacts).Watch(func(ctx context.Context, ch pep.Changed[*Card]) {
-		switch ch.Kind {
-		case pep.ItemPublished, pep.ItemRetracted, pep.NodePurged, pep.NodeDeleted:
-			if !ch.Known {
-				handle(ctx, ch.From, ch.Value)
+	var last ids
+	return c.Watch(pep.Watch{Node: Node, From: pep.FromContacts, Payload: Name, Handle: func(ctx context.Context, e pep.Event) {
+		switch e.Kind {
+		case pep.ItemPublished, pep.ItemRetracted, pep.NodePurged, pep.NodeDeleted, pep.Missed:
+		default:
+			return
+		}
+		if before := last.swap(e.From, e.Item.ID); e.Known && before == e.Item.ID {
+			return
+		}
+		p, err := c.Current(ctx, e)
+		if err != nil {
+			return // the next one is told
+		}
+		var card *Card
+		if p.Payload != "" {
+			if card, err = decode(p); err != nil {
+				return
 			}
 		}
-	})
+		handle(ctx, e.From, card)
+	}})
+}
+
+// ids are the items that were handled last, of each account.
+type ids struct {
+	mu sync.Mutex // guards m
+	m  map[string]string
+}
+
+func (l *ids) swap(of jid.JID, id string) (before string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.m == nil {
+		l.m = make(map[string]string)
+	}
+	before = l.m[of.String()]
+	l.m[of.String()] = strings.Clone(id)
+	return before
 }
