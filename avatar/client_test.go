@@ -406,3 +406,16 @@ func TestFetchHash(t *testing.T) {
 		}
 	}
 }
+
+// TestFetchMany: C-16: however many addresses somebody names, a few are asked.
+func TestFetchMany(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	var m avatar.Metadata
+	for i := range 1000 {
+		m.Infos = append(m.Infos, avatar.Info{ID: strings.Repeat("0", 40), URL: fmt.Sprintf("https://victim%d.example/", i)})
+	}
+	if _, err := avatar.NewClient(f.options()).Fetch(t.Context(), juliet, m); err == nil || len(f.log) != 4 {
+		t.Errorf("asked %d times, error %v", len(f.log), err)
+	}
+}
