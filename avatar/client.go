@@ -57,8 +57,9 @@ type ClientOptions struct {
 	// Item reads the payload of an item of an account, of the newest if id is empty; empty
 	// if there is none.
 	Item func(ctx context.Context, of jid.JID, node, id string) (mux.Raw, error)
-	// Card decodes the card of an account into v, as package vcard's Get does. The errors
-	// item-not-found and service-unavailable say that there is none, as ErrNone does.
+	// Card decodes the card of an account, or of an occupant of a chat room by his full
+	// address, into v, as package vcard's GetAt does. The errors item-not-found and
+	// service-unavailable say that there is none, as ErrNone does.
 	Card func(ctx context.Context, of jid.JID, v any) error
 	// Get begins to download from an address, which is one of https, with the HTTP client
 	// of the caller, who decides about redirections and about addresses that should not

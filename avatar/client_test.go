@@ -476,3 +476,24 @@ func TestClientWatch(t *testing.T) {
 		t.Error("a watch of nothing")
 	}
 }
+
+// TestCardOf: C-16, C-17: an occupant's card is asked of the occupant, an account's of the
+// account.
+func TestCardOf(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	c := avatar.NewClient(&avatar.ClientOptions{Card: func(_ context.Context, of jid.JID, _ any) error {
+		asked = append(asked, of.String())
+		return avatar.ErrNone
+	}})
+	occupant := jid.MustParse("room@chat.example/juliet")
+	if _, err := c.FetchHash(t.Context(), occupant, id1); !errors.Is(err, avatar.ErrNone) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := c.Fetch(t.Context(), jid.MustParse("juliet@example.net/x"), avatar.Metadata{Infos: []avatar.Info{{ID: id1}}}); !errors.Is(err, avatar.ErrNone) {
+		t.Errorf("error %v", err)
+	}
+	if want := []string{occupant.String(), "juliet@example.net"}; !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}

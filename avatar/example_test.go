@@ -60,7 +60,7 @@ func Example() {
 func wired(s *xmpp.Session, account jid.JID, nodes *pep.Client, web *http.Client) *avatar.Client {
 	return avatar.NewClient(&avatar.ClientOptions{
 		Nodes: nodes,
-		Card:  func(ctx context.Context, of jid.JID, v any) error { return vcard.Get(ctx, s, of, v) },
+		Card:  func(ctx context.Context, of jid.JID, v any) error { return vcard.GetAt(ctx, s, of, v) },
 		Get: func(ctx context.Context, url string) (string, io.ReadCloser, error) {
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 			if err != nil {

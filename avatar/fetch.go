@@ -53,7 +53,7 @@ func (c *Client) Fetch(ctx context.Context, of jid.JID, m Metadata) (Image, erro
 		}
 	}
 	if c.opt.Card != nil && ctx.Err() == nil {
-		im, err := c.fromCard(ctx, of)
+		im, err := c.fromCard(ctx, of.Bare())
 		if err == nil && !slices.ContainsFunc(m.Infos, func(i Info) bool { return strings.EqualFold(i.ID, Hash(im.Data)) }) {
 			err = ErrMismatch
 		}
