@@ -3,6 +3,7 @@ package avatar
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"image"
 	"image/png"
@@ -37,17 +38,28 @@ type Image struct {
 	Width, Height int
 }
 
+// ClientNodes is what is needed of a client of personal eventing, such as package pep's Client,
+// where the methods are described.
+type ClientNodes interface {
+	PutAs(ctx context.Context, node, id string, payload xmlstream.Marshaler, access string) error
+	ItemOf(ctx context.Context, of jid.JID, node, id string) (mux.Raw, error)
+	WatchContacts(node string, payload xml.Name, handle func(ctx context.Context, of jid.JID, payload mux.Raw)) (stop func(), err error)
+}
+
 // ClientOptions say what a Client works with, and refine it. Functions are called
 // concurrently and may wait. What is nil is left out of what the Client tries.
 type ClientOptions struct {
+	// Nodes is where avatars are, and gives Publish and Item where those are nil.
+	Nodes ClientNodes
 	// Publish publishes an item of the own account. access is the access model that
-	// the node is to have, as package pep names it.
+	// the node is to have, as package pep names it; empty for whatever it has.
 	Publish func(ctx context.Context, node, id string, payload xmlstream.Marshaler, access string) error
 	// Item reads the payload of an item of an account, of the newest if id is empty; empty
 	// if there is none.
 	Item func(ctx context.Context, of jid.JID, node, id string) (mux.Raw, error)
-	// Card decodes the card of an account into v, as package vcard's Get does. The errors
-	// item-not-found and service-unavailable say that there is none, as ErrNone does.
+	// Card decodes the card of an account, or of an occupant of a chat room by his full
+	// address, into v, as package vcard's GetAt does. The errors item-not-found and
+	// service-unavailable say that there is none, as ErrNone does.
 	Card func(ctx context.Context, of jid.JID, v any) error
 	// Get begins to download from an address, which is one of https, with the HTTP client
 	// of the caller, who decides about redirections and about addresses that should not
@@ -84,6 +96,14 @@ func NewClient(o *ClientOptions) *Client {
 	if o != nil {
 		c.opt = *o
 	}
+	if n := c.opt.Nodes; n != nil {
+		if c.opt.Publish == nil {
+			c.opt.Publish = n.PutAs
+		}
+		if c.opt.Item == nil {
+			c.opt.Item = n.ItemOf
+		}
+	}
 	if c.opt.Cache == nil {
 		c.opt.Cache = new(Memory)
 	}
@@ -103,7 +123,10 @@ func NewClient(o *ClientOptions) *Client {
 	return c
 }
 
-var errNoPublish = errors.New("avatar: nothing to publish with")
+var (
+	errNoPublish = errors.New("avatar: nothing to publish with")
+	errNoWatch   = errors.New("avatar: nothing to watch")
+)
 
 // Encode makes an image of the type that everybody must understand (XEP-0084 §4.1).
 func Encode(m image.Image) (Image, error) {
@@ -117,7 +140,7 @@ func Encode(m image.Image) (Image, error) {
 // Publish makes an image the avatar of the own account and returns its ID: data first,
 // and metadata when that has succeeded (XEP-0084 §3.1). It must be a PNG, see [Encode];
 // others are forms of it that are elsewhere, with their URLs. access is who may see it,
-// such as open or presence.
+// such as open or presence; empty for whoever may see what is there.
 func (c *Client) Publish(ctx context.Context, m Image, access string, others ...Info) (id string, err error) {
 	switch {
 	case c.opt.Publish == nil:
@@ -167,6 +190,25 @@ func (c *Client) Metadata(ctx context.Context, of jid.JID) (Metadata, error) {
 		return Metadata{}, ErrNone
 	}
 	return parseMetadata(string(payload))
+}
+
+// Watch has the avatars of contacts and of the own account told when they are others than
+// before, as metadata that [Client.Fetch] finds the image of, until stop is called. It needs
+// Nodes. handle may wait; for one account it is called for one after another.
+func (c *Client) Watch(handle func(ctx context.Context, of jid.JID, m Metadata)) (stop func(), err error) {
+	if c.opt.Nodes == nil {
+		return nil, errNoWatch
+	}
+	return c.opt.Nodes.WatchContacts(NSMetadata, metadataName, func(ctx context.Context, of jid.JID, payload mux.Raw) {
+		var m Metadata
+		if payload != "" {
+			var err error
+			if m, err = parseMetadata(string(payload)); err != nil {
+				return
+			}
+		}
+		handle(ctx, of, m)
+	})
 }
 
 // secure reports whether an address is one of https, without a password in it.

@@ -3,6 +3,7 @@ package avatar_test
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"image"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/propolis-im/propolis/avatar"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/pep"
 )
 
 var errPurpose = errors.New("on purpose")
@@ -404,5 +406,94 @@ func TestFetchHash(t *testing.T) {
 		if _, err := c.FetchHash(t.Context(), juliet, hash); !errors.Is(err, avatar.ErrNone) {
 			t.Errorf("%q: error %v", hash, err)
 		}
+	}
+}
+
+// TestFetchMany: C-16: however many addresses somebody names, a few are asked.
+func TestFetchMany(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	var m avatar.Metadata
+	for i := range 1000 {
+		m.Infos = append(m.Infos, avatar.Info{ID: strings.Repeat("0", 40), URL: fmt.Sprintf("https://victim%d.example/", i)})
+	}
+	if _, err := avatar.NewClient(f.options()).Fetch(t.Context(), juliet, m); err == nil || len(f.log) != 4 {
+		t.Errorf("asked %d times, error %v", len(f.log), err)
+	}
+}
+
+var _ avatar.ClientNodes = (*pep.Client)(nil)
+
+// scripted is a client of nodes that is played by the test.
+type scripted struct {
+	fake
+	tell func(ctx context.Context, of jid.JID, payload mux.Raw)
+}
+
+func (n *scripted) PutAs(ctx context.Context, node, id string, payload xmlstream.Marshaler, access string) error {
+	return n.options().Publish(ctx, node, id, payload, access)
+}
+
+func (n *scripted) ItemOf(ctx context.Context, of jid.JID, node, id string) (mux.Raw, error) {
+	return n.options().Item(ctx, of, node, id)
+}
+
+func (n *scripted) WatchContacts(node string, _ xml.Name, handle func(ctx context.Context, of jid.JID, payload mux.Raw)) (func(), error) {
+	if node != avatar.NSMetadata {
+		return nil, errPurpose
+	}
+	n.tell = handle
+	return func() {}, nil
+}
+
+// TestClientWatch: C-16: avatars are told of, and found where they are told to be, with one
+// client of nodes for all that.
+func TestClientWatch(t *testing.T) {
+	t.Parallel()
+	n := &scripted{fake: *newFake()}
+	c := avatar.NewClient(&avatar.ClientOptions{Nodes: n})
+	var told []string
+	if _, err := c.Watch(func(ctx context.Context, of jid.JID, m avatar.Metadata) {
+		im, err := avatar.NewClient(&avatar.ClientOptions{Nodes: n}).Fetch(ctx, of, m)
+		told = append(told, fmt.Sprint(of, " ", im.Width, " ", errors.Is(err, avatar.ErrNone)))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	im, err := avatar.Encode(image.NewGray(image.Rect(0, 0, 3, 2)))
+	if err == nil {
+		_, err = c.Publish(t.Context(), im, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, payload := range []mux.Raw{n.items[avatar.NSMetadata+" "], "<metadata xmlns='urn:xmpp:avatar:metadata'/>", "", "<x xmlns='urn:x'/>"} {
+		n.tell(t.Context(), juliet, payload)
+	}
+	if want := []string{"juliet@example.net 3 false", "juliet@example.net 0 true", "juliet@example.net 0 true"}; !reflect.DeepEqual(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	if _, err := avatar.NewClient(nil).Watch(nil); err == nil {
+		t.Error("a watch of nothing")
+	}
+}
+
+// TestCardOf: C-16, C-17: an occupant's card is asked of the occupant, an account's of the
+// account.
+func TestCardOf(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	c := avatar.NewClient(&avatar.ClientOptions{Card: func(_ context.Context, of jid.JID, _ any) error {
+		asked = append(asked, of.String())
+		return avatar.ErrNone
+	}})
+	occupant := jid.MustParse("room@chat.example/juliet")
+	if _, err := c.FetchHash(t.Context(), occupant, id1); !errors.Is(err, avatar.ErrNone) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := c.Fetch(t.Context(), jid.MustParse("juliet@example.net/x"), avatar.Metadata{Infos: []avatar.Info{{ID: id1}}}); !errors.Is(err, avatar.ErrNone) {
+		t.Errorf("error %v", err)
+	}
+	if want := []string{occupant.String(), "juliet@example.net"}; !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
 	}
 }

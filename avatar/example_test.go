@@ -3,12 +3,13 @@ package avatar_test
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"image"
 	"io"
 	"net/http"
 	"os"
 
-	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 
@@ -58,19 +59,8 @@ func Example() {
 // whatever downloads.
 func wired(s *xmpp.Session, account jid.JID, nodes *pep.Client, web *http.Client) *avatar.Client {
 	return avatar.NewClient(&avatar.ClientOptions{
-		Publish: func(ctx context.Context, node, id string, payload xmlstream.Marshaler, access string) error {
-			_, err := nodes.Publish(ctx, node, id, payload, &pep.NodeOptions{Access: access})
-			return err
-		},
-		Item: func(ctx context.Context, of jid.JID, node, id string) (mux.Raw, error) {
-			if id == "" {
-				p, err := nodes.Newest(ctx, of, node)
-				return p.Payload, err
-			}
-			p, err := nodes.Item(ctx, of, node, id)
-			return p.Payload, err
-		},
-		Card: func(ctx context.Context, of jid.JID, v any) error { return vcard.Get(ctx, s, of, v) },
+		Nodes: nodes,
+		Card:  func(ctx context.Context, of jid.JID, v any) error { return vcard.GetAt(ctx, s, of, v) },
 		Get: func(ctx context.Context, url string) (string, io.ReadCloser, error) {
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 			if err != nil {
@@ -103,4 +93,30 @@ func ExampleClient_Seen() {
 	hash, ok := c.Seen(jid.MustParse("romeo@example.net/orchard"), said)
 	fmt.Println(hash, ok) // … c.FetchHash(ctx, from.Bare(), hash)
 	// Output: e4b76f01b504c446cc5369478587ea4fbdd6d123 true
+}
+
+// A client shows the avatars of contacts, and publishes one.
+func ExampleClient() {
+	run := func(ctx context.Context, nodes *pep.Client, own image.Image) error {
+		avatars := avatar.NewClient(&avatar.ClientOptions{Nodes: nodes})
+		stop, err := avatars.Watch(func(ctx context.Context, of jid.JID, m avatar.Metadata) {
+			switch im, err := avatars.Fetch(ctx, of, m); {
+			case errors.Is(err, avatar.ErrNone):
+				fmt.Println(of, "has none")
+			case err == nil:
+				fmt.Println(of, im.Type, len(im.Data))
+			}
+		})
+		if err != nil {
+			return err
+		}
+		defer stop()
+		im, err := avatar.Encode(own)
+		if err == nil {
+			_, err = avatars.Publish(ctx, im, pep.AccessPresence)
+		}
+		return err
+	}
+	_ = run
+	// Output:
 }

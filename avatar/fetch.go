@@ -11,8 +11,12 @@ import (
 	"mellium.im/xmpp/stanza"
 )
 
+// maxDownloads is how many addresses are tried: metadata may name thousands, each of which
+// somebody would be asked.
+const maxDownloads = 4
+
 // Fetch finds the avatar that an account's metadata names: in the cache, at the data
-// node, at the addresses it names, and last in the account's card. Each is checked
+// node, at the first addresses it names, and last in the account's card. Each is checked
 // against its ID and size (XEP-0084 §3.4). The error is ErrNone if the metadata says that
 // there is no avatar, else all that has stood in the way.
 func (c *Client) Fetch(ctx context.Context, of jid.JID, m Metadata) (Image, error) {
@@ -36,16 +40,20 @@ func (c *Client) Fetch(ctx context.Context, of jid.JID, m Metadata) (Image, erro
 			return im, nil
 		}
 	}
+	tries := 0
 	for _, i := range m.Infos {
 		if i.URL == "" || c.opt.Get == nil {
 			continue
+		}
+		if tries++; tries > maxDownloads || ctx.Err() != nil {
+			break
 		}
 		if im, err := c.download(ctx, i); try(im, err) {
 			return im, nil
 		}
 	}
 	if c.opt.Card != nil && ctx.Err() == nil {
-		im, err := c.fromCard(ctx, of)
+		im, err := c.fromCard(ctx, of.Bare())
 		if err == nil && !slices.ContainsFunc(m.Infos, func(i Info) bool { return strings.EqualFold(i.ID, Hash(im.Data)) }) {
 			err = ErrMismatch
 		}

@@ -48,7 +48,9 @@ type ClientOptions struct {
 
 	// Contact reports whether a bare address is in the roster with a subscription to
 	// or both: [FromContacts] are those. It is called while the session is being read, so it
-	// must not wait. nil: there are none.
+	// must not wait. nil: there are none. What it goes by must come from the own server: a
+	// roster push by anybody else (RFC 6121 §2.1.6), which package roster of mellium does
+	// not tell apart, would make him a contact.
 	Contact func(bare jid.JID) bool
 	// Changed is told, on a goroutine of its own, that [Client.Features] gives others now, so
 	// that presence with other capabilities is to be sent (XEP-0115 §6.1). It is called

@@ -65,7 +65,8 @@ func (s *Support) add(x *infoXML) {
 
 // Discover asks the server what it can do, once for each session: at the own account and,
 // if that does not tell of personal eventing with publish-options, at the domain too
-// (XEP-0163 §6, XEP-0222 §5, XEP-0223 §5).
+// (XEP-0163 §6, XEP-0222 §5, XEP-0223 §5). An answer that it cannot tell now is an error and
+// is not kept: it says nothing of what there is.
 func (c *Client) Discover(ctx context.Context) (Support, error) {
 	select {
 	case c.asking <- struct{}{}:
@@ -87,7 +88,7 @@ func (c *Client) Discover(ctx context.Context) (Support, error) {
 	case err == nil:
 		s.Account = true
 		s.add(x)
-	case !errors.As(err, &refused):
+	case !errors.As(err, &refused) || refused.passing():
 		return Support{}, err
 	}
 	if !s.PEP || !s.PublishOptions {
@@ -96,7 +97,7 @@ func (c *Client) Discover(ctx context.Context) (Support, error) {
 		case domainErr == nil:
 			s.Domain = true
 			s.add(d)
-		case err != nil || !errors.As(domainErr, &refused):
+		case err != nil || !errors.As(domainErr, &refused) || refused.passing():
 			return Support{}, domainErr
 		}
 	}

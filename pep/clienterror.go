@@ -93,6 +93,15 @@ func (e *Error) Is(target error) bool {
 // Unwrap gives the plain error.
 func (e *Error) Unwrap() error { return e.Stanza }
 
+// passing reports whether the same request may succeed at another time.
+func (e *Error) passing() bool {
+	switch e.Stanza.Condition {
+	case stanza.InternalServerError, stanza.ResourceConstraint, stanza.RemoteServerTimeout:
+		return true
+	}
+	return e.Stanza.Type == stanza.Wait
+}
+
 // errorXML is an error element.
 type errorXML struct {
 	Type string         `xml:"type,attr"`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stanza"
 
 	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
@@ -59,8 +60,9 @@ type Event struct {
 	At time.Time
 	// Fetched says that no event has come: the item was asked for, see Watch.Fetch.
 	Fetched bool
-	// Known says that this item with this content is the last that was handled, so
-	// that there is nothing new to people.
+	// Known says that what was handled last of the item with this ID had this content, so
+	// that there is nothing new to people. Where items of several IDs stand for one value,
+	// compare that instead.
 	Known bool
 	// Redirect, Config and Subscription are told with some kinds.
 	Redirect     string
@@ -74,6 +76,26 @@ func (c *Client) Fetch(ctx context.Context, e Event) (Published, error) {
 		return e.Item, nil
 	}
 	return c.Item(ctx, e.From, e.Node, e.Item.ID)
+}
+
+// Current is the item that a node with one value has after an event of any kind, without a
+// payload if there is none: that of the event, or the newest. A value is not gone because
+// one of its older items is, as when that has made room for it.
+func (c *Client) Current(ctx context.Context, e Event) (Published, error) {
+	p, err := Published{}, error(ErrNoItem)
+	switch e.Kind {
+	case ItemPublished:
+		p, err = c.Fetch(ctx, e)
+	case NodePurged, NodeDeleted:
+		return Published{}, nil
+	}
+	if errors.Is(err, ErrNoItem) {
+		p, err = c.Newest(ctx, e.From, e.Node)
+	}
+	if errors.Is(err, ErrNoItem) || isRefused(err, stanza.Error{Condition: stanza.ItemNotFound}) {
+		return Published{}, nil
+	}
+	return p, err
 }
 
 var (

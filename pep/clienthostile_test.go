@@ -222,3 +222,32 @@ func TestBeginTwice(t *testing.T) {
 		log.expect(t, "the second", "juliet@example.net n published 1=new", "juliet@example.net n read fetched")
 	})
 }
+
+// TestClientDiscoverLater: C-1: what the server cannot tell now is asked again, and does not
+// count as missing: private things would go elsewhere.
+func TestClientDiscoverLater(t *testing.T) {
+	t.Parallel()
+	passing := "<error type='wait'><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+	for _, failing := range []string{"juliet@example.net", "example.net"} {
+		synctest.Test(t, func(t *testing.T) {
+			fails := true
+			p := dial(t, func(q clientIQ) string {
+				switch {
+				case q.To == failing && fails:
+					return passing
+				case q.To == failing:
+					return emptyNodes(q)
+				}
+				return features()
+			})
+			c := p.client(nil)
+			if ok, err := c.KeepsPrivate(t.Context()); err == nil {
+				t.Errorf("%s: kept %t without an error", failing, ok)
+			}
+			fails = false
+			if ok, err := c.KeepsPrivate(t.Context()); err != nil || !ok {
+				t.Errorf("%s: then %t, error %v", failing, ok, err)
+			}
+		})
+	}
+}

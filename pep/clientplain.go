@@ -4,15 +4,19 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"hash/maphash"
+	"sync"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 
 	"github.com/propolis-im/propolis/mux"
 )
 
-// What a client does with private nodes of the own account, for helpers of other packages,
-// which name what they need as an interface: there are no types of this one in it.
+// What a client does for helpers of other packages, which name what they need as an
+// interface: there are no types of this one in it. First with private nodes of the own
+// account.
 
 // KeepsPrivate reports whether the server keeps what is private, see [ErrNotPrivate].
 func (c *Client) KeepsPrivate(ctx context.Context) (bool, error) {
@@ -83,4 +87,70 @@ func (c *Client) WatchOwn(node string, payload xml.Name, handle func(ctx context
 		}
 		handle(ctx, what, e.Item.ID, e.Item.Payload)
 	}})
+}
+
+// And with nodes that others may read, which have one value.
+
+// PutAs publishes at an own node that has the access model, or comes to be with it, such as
+// [AccessOpen]; empty for whatever it has. [ErrPreconditionNotMet] says that it has another.
+func (c *Client) PutAs(ctx context.Context, node, id string, payload xmlstream.Marshaler, access string) error {
+	var o *NodeOptions
+	if access != "" {
+		o = &NodeOptions{Access: access}
+	}
+	_, err := c.Publish(ctx, node, id, payload, o)
+	return err
+}
+
+// ItemOf is the payload of an item of an account, of the newest if id is empty; empty if
+// there is none.
+func (c *Client) ItemOf(ctx context.Context, of jid.JID, node, id string) (mux.Raw, error) {
+	q := Query{Newest: 1}
+	if id != "" {
+		q = Query{IDs: []string{id}}
+	}
+	p, err := c.one(ctx, of, node, q)
+	if errors.Is(err, ErrNoItem) || isRefused(err, stanza.Error{Condition: stanza.ItemNotFound}) {
+		return "", nil
+	}
+	return p.Payload, err
+}
+
+// WatchContacts is [Client.Watch] for a node of contacts and of the own account: handle is
+// told what is there when that is another payload than before, empty if there is none any
+// more, see [Client.Current]. What cannot be read is left out.
+func (c *Client) WatchContacts(node string, payload xml.Name, handle func(ctx context.Context, of jid.JID, payload mux.Raw)) (stop func(), err error) {
+	last := lastTold{m: make(map[mux.Address]uint64)}
+	return c.Watch(Watch{Node: node, From: FromContacts, Payload: payload, Handle: func(ctx context.Context, e Event) {
+		switch e.Kind {
+		case ItemPublished, ItemRetracted, NodePurged, NodeDeleted, Missed:
+		default:
+			return
+		}
+		p, err := c.Current(ctx, e)
+		if err == nil && p.Payload != "" && p.Name() != payload {
+			err = ErrPayload
+		}
+		switch {
+		case err != nil:
+			c.intake.wrong()
+		case last.news(mux.AddressOf(e.From), p.Payload):
+			handle(ctx, e.From, p.Payload)
+		}
+	}})
+}
+
+// lastTold knows what was told of accounts.
+type lastTold struct {
+	mu sync.Mutex // guards m
+	m  map[mux.Address]uint64
+}
+
+func (l *lastTold) news(of mux.Address, payload mux.Raw) bool {
+	h := maphash.String(seed, string(payload))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, had := l.m[of]
+	l.m[of] = h
+	return !had || was != h
 }

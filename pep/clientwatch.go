@@ -50,8 +50,9 @@ type Watch struct {
 	// are not sent.
 	Fetch bool
 	// Handle is called for each event, of one node of one account in order and one at a
-	// time, not where the session is being read: it may wait. ctx ends with
-	// [Client.Close].
+	// time, not where the session is being read: it may wait, and call the Client, but
+	// for Begin and Close. ctx ends with [Client.Close]. A panic ends the program, as
+	// everywhere.
 	Handle func(ctx context.Context, e Event)
 	// Wrong is called in place of Handle for an item whose payload is not as it should
 	// be, with an error that is [ErrPayload]; nil drops those.

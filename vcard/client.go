@@ -20,6 +20,12 @@ func Get(ctx context.Context, s *xmpp.Session, of jid.JID, v any) error {
 	if !of.Equal(jid.JID{}) {
 		of = of.Bare() // XEP-0054 §3.3
 	}
+	return GetAt(ctx, s, of, v)
+}
+
+// GetAt is Get for exactly the address that is given: the full one of an occupant of a chat
+// room, who is asked by the room (XEP-0045), or a bare one.
+func GetAt(ctx context.Context, s *xmpp.Session, of jid.JID, v any) error {
 	ctx, done := asking.Context(ctx)
 	defer done()
 	return s.UnmarshalIQElement(ctx, xmlstream.Wrap(nil, xml.StartElement{Name: Name}), stanza.IQ{Type: stanza.GetIQ, To: of}, v)

@@ -84,7 +84,15 @@ func TestClientGet(t *testing.T) {
 			t.Errorf("asked %+v", a)
 		}
 	}
-	s, _ := client(t, "<iq type='error' id='ID'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+	occupant := jid.MustParse("room@chat.example/romeo")
+	s, got := client(t, "<iq type='result' id='ID' from='room@chat.example/romeo'><vCard xmlns='vcard-temp'/></iq>")
+	if err := vcard.GetAt(t.Context(), s, occupant, &struct{}{}); err != nil {
+		t.Error(err)
+	}
+	if a := <-got; a.To != occupant.String() {
+		t.Errorf("asked %+v", a)
+	}
+	s, _ = client(t, "<iq type='error' id='ID'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
 	if err := vcard.Get(t.Context(), s, jid.JID{}, nil); !errors.Is(err, stanza.Error{Condition: stanza.ItemNotFound}) {
 		t.Errorf("error %v", err)
 	}

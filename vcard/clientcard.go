@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
@@ -17,6 +18,9 @@ type Document struct{ doc document.Document }
 
 // UnmarshalXML implements [xml.Unmarshaler].
 func (c *Document) UnmarshalXML(d *xml.Decoder, start xml.StartElement) error {
+	if start.Name != Name {
+		return fmt.Errorf("vcard: %s is no card", start.Name.Local)
+	}
 	return c.doc.UnmarshalXML(d, start)
 }
 

@@ -105,6 +105,10 @@ func TestClientUpdate(t *testing.T) {
 			v.Odd.A != "1" || v.Odd.Text != "odd" || v.Odd.X == nil || v.Photo != "AQ==" {
 			t.Errorf("then %+v, error %v, of %s", v, err, card)
 		}
+		card = "<query xmlns='urn:x'><FN xmlns='vcard-temp'>R</FN></query>"
+		if err := vcard.Update(t.Context(), s, rename); err == nil || !strings.HasPrefix(card, "<query") {
+			t.Errorf("what is no card is replaced by %s", card)
+		}
 		before := card
 		for _, f := range []func(c *vcard.Document) error{
 			func(*vcard.Document) error { return io.ErrUnexpectedEOF },

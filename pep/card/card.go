@@ -24,6 +24,7 @@ import (
 	"mellium.im/xmpp/jid"
 
 	"github.com/propolis-im/propolis/internal/document"
+	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
 )
 
@@ -132,7 +133,7 @@ type Options struct {
 	Repair pep.Repair
 }
 
-func cards(c *pep.Client, o *Options, from pep.Senders) *pep.Typed[*Card] {
+func cards(c *pep.Client, o *Options) *pep.Typed[*Card] {
 	if o == nil {
 		o = new(Options)
 	}
@@ -141,7 +142,7 @@ func cards(c *pep.Client, o *Options, from pep.Senders) *pep.Typed[*Card] {
 	if o.Access != "" {
 		n.Access = o.Access
 	}
-	return pep.NewTyped(c, Node, Name, &pep.TypedOptions[*Card]{Node: n, From: from, Encode: encode, Decode: decode})
+	return pep.NewTyped(c, Node, Name, &pep.TypedOptions[*Card]{Node: n, Encode: encode, Decode: decode})
 }
 
 func encode(c *Card) (xmlstream.Marshaler, error) { return c, nil }
@@ -154,7 +155,7 @@ func decode(p pep.Published) (*Card, error) {
 // Get reads the card of an account, the zero JID being the own one. Without it the error
 // is [pep.ErrNoItem]; others are those of [pep.Client].
 func Get(ctx context.Context, c *pep.Client, of jid.JID) (*Card, error) {
-	v, err := cards(c, nil, pep.FromOwn).Newest(ctx, of)
+	v, err := cards(c, nil).Newest(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -175,19 +176,21 @@ func Update(ctx context.Context, c *pep.Client, o *Options, f func(c *Card) erro
 	if err := f(card); err != nil {
 		return err
 	}
-	_, err = cards(c, o, pep.FromOwn).Put(ctx, current, card)
+	_, err = cards(c, o).Put(ctx, current, card)
 	return err
 }
 
-// Watch has cards handled when they change, of the own account and of contacts; nil for
-// one that is gone. What comes without the card itself is read (XEP-0292 §4.2.2).
+// Watch has cards handled when they are others than before, of the own account and of
+// contacts; nil for one that is gone. What comes without the card itself is read (XEP-0292
+// §4.2.2).
 func Watch(c *pep.Client, handle func(ctx context.Context, of jid.JID, card *Card)) (stop func(), err error) {
-	return cards(c, nil, pep.FromContacts).Watch(func(ctx context.Context, ch pep.Changed[*Card]) {
-		switch ch.Kind {
-		case pep.ItemPublished, pep.ItemRetracted, pep.NodePurged, pep.NodeDeleted:
-			if !ch.Known {
-				handle(ctx, ch.From, ch.Value)
-			}
+	return c.WatchContacts(Node, Name, func(ctx context.Context, of jid.JID, payload mux.Raw) {
+		if payload == "" {
+			handle(ctx, of, nil)
+			return
+		}
+		if card, err := decode(pep.Published{Payload: payload}); err == nil {
+			handle(ctx, of, card)
 		}
 	})
 }

@@ -169,12 +169,20 @@ func TestWatch(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if err := c.Retract(ctx, card.Node, "current"); err != nil {
+		// An older item that goes takes nothing with it.
+		if err := c.SetConfig(ctx, card.Node, &pep.NodeOptions{MaxItems: 2}); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
-		// Without payloads nobody can tell that the second says nothing new.
-		if want := []string{"juliet@example.net J", "juliet@example.net J", "juliet@example.net K", "juliet@example.net gone"}; !reflect.DeepEqual(got, want) {
+		if _, err := c.Publish(ctx, card.Node, "other", mux.Raw("<vcard xmlns='"+card.NS+"'><fn><text>L</text></fn></vcard>"), nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"current", "other"} {
+			if err := c.Retract(ctx, card.Node, id); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if want := []string{"juliet@example.net J", "juliet@example.net K", "juliet@example.net L", "juliet@example.net gone"}; !reflect.DeepEqual(got, want) {
 			t.Errorf("told %q, want %q", got, want)
 		}
 	})

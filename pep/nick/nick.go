@@ -137,23 +137,25 @@ type Names struct {
 func Watch(c *pep.Client, changed func(ctx context.Context, of jid.JID, name string)) (n *Names, stop func(), err error) {
 	n = &Names{m: make(map[mux.Address]string)}
 	stop, err = c.Watch(pep.Watch{Node: NS, From: pep.FromContacts, Payload: Name, MaxPayload: 4096, Handle: func(ctx context.Context, e pep.Event) {
-		name := ""
 		switch e.Kind {
-		case pep.ItemPublished:
-			p, err := c.Fetch(ctx, e)
-			if err != nil {
-				return
-			}
+		case pep.ItemPublished, pep.ItemRetracted, pep.NodePurged, pep.NodeDeleted, pep.Missed:
+		default:
+			return
+		}
+		p, err := c.Current(ctx, e)
+		if err != nil {
+			return
+		}
+		name := ""
+		if p.Payload != "" {
 			var v struct {
-				Text string `xml:",chardata"`
+				XMLName xml.Name `xml:"http://jabber.org/protocol/nick nick"`
+				Text    string   `xml:",chardata"`
 			}
 			if err := p.Decode(&v); err != nil {
 				return
 			}
 			name = Clean(v.Text)
-		case pep.ItemRetracted, pep.NodePurged, pep.NodeDeleted:
-		default:
-			return
 		}
 		if n.set(mux.AddressOf(e.From), name) && changed != nil {
 			changed(ctx, e.From, name)

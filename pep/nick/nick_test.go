@@ -118,6 +118,35 @@ func TestNick(t *testing.T) {
 	})
 }
 
+// TestOlder: a name is not gone because an older item is, and is that of the newest then.
+func TestOlder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		s := peptest.New(t)
+		c, romeo := s.Client("juliet@example.net/balcony", nil), s.Client("romeo@example.net/orchard", nil)
+		names, _, err := nick.Watch(romeo, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Present(romeo)
+		for _, id := range []string{"a", "b"} {
+			if _, err := c.Publish(ctx, nick.NS, id, mux.Raw("<nick xmlns='"+nick.NS+"'>"+id+"</nick>"), &pep.NodeOptions{MaxItems: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range []struct{ id, left string }{{"a", "b"}, {"b", ""}} {
+			if err := c.Retract(ctx, nick.NS, r.id); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if got := names.Nick(juliet); got != r.left {
+				t.Errorf("without %s: %q", r.id, got)
+			}
+		}
+	})
+}
+
 // TestName: C-18: what is shown.
 func TestName(t *testing.T) {
 	t.Parallel()

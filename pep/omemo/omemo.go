@@ -62,8 +62,9 @@ type Options struct {
 	// Label names the own device to people, with its signature (XEP-0384 §5.3.1); the
 	// older form has none. One without the other is left out.
 	Label, LabelSig string
-	// Changed is told of lists, of the own account and of contacts, as [pep.Watch] tells
-	// of events; empty for those that are gone. nil for nobody.
+	// Changed is told of lists that are others than before, of the own account and of
+	// contacts, as [pep.Watch] tells of events; empty for those that are gone, not for those
+	// that cannot be read. nil for nobody.
 	Changed func(ctx context.Context, of jid.JID, devices []Device)
 	// Failed is told when the own device could not be put back into the list, with
 	// [ErrTakenOut] or an error of [pep.Client]; nil for nobody.
@@ -83,6 +84,7 @@ type Store struct {
 	announced bool
 	times     int       // that the device was put back
 	last      time.Time // when it was
+	told      map[string][]Device
 }
 
 // New returns a store for a device of the client's account. o may be nil and is copied.
@@ -90,7 +92,7 @@ func New(c *pep.Client, device uint32, o *Options) (*Store, error) {
 	if device == 0 || device > maxDevice {
 		return nil, ErrDevice
 	}
-	s := &Store{c: c, device: device}
+	s := &Store{c: c, device: device, told: make(map[string][]Device)}
 	if o != nil {
 		s.opt = *o
 	}
@@ -166,7 +168,10 @@ func (s *Store) Remove(ctx context.Context, devices ...uint32) error {
 		s.announced = false
 		s.mu.Unlock()
 	}
-	_, err := s.change(ctx, func(l *list) (bool, error) { return l.remove(devices), nil })
+	if _, err := s.change(ctx, func(l *list) (bool, error) { return l.remove(devices), nil }); err != nil {
+		return err // whoever is in the list must have a bundle
+	}
+	var err error
 	for _, d := range devices {
 		err = errors.Join(err, s.removeBundle(ctx, d))
 	}
@@ -200,8 +205,13 @@ func (s *Store) Watch() (stop func(), err error) {
 		switch c.Kind {
 		case pep.ItemPublished:
 			devices = c.Value.devices()
-		case pep.ItemRetracted, pep.NodePurged, pep.NodeDeleted:
-		case pep.NodeRead, pep.Missed:
+		case pep.ItemRetracted, pep.Missed: // an older one may be gone, of which the list is none the less there
+			var err error
+			if devices, err = s.Devices(ctx, c.From); err != nil {
+				return // what is not known is not empty
+			}
+		case pep.NodePurged, pep.NodeDeleted:
+		case pep.NodeRead:
 			if c.Own {
 				s.check(ctx)
 			}
@@ -209,13 +219,22 @@ func (s *Store) Watch() (stop func(), err error) {
 		default:
 			return
 		}
-		if s.opt.Changed != nil && !c.Known {
+		if s.opt.Changed != nil && s.news(c.From, devices) {
 			s.opt.Changed(ctx, c.From, devices)
 		}
 		if c.Own && !slices.ContainsFunc(devices, func(d Device) bool { return d.ID == s.device }) {
 			s.check(ctx)
 		}
 	})
+}
+
+// news reports whether a list is another than the one that was told last.
+func (s *Store) news(of jid.JID, devices []Device) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was, had := s.told[of.String()]
+	s.told[of.String()] = devices
+	return !had || !slices.Equal(was, devices)
 }
 
 // How often a device is put back: after a pause that doubles, and no more than maxTimes

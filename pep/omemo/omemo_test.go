@@ -373,6 +373,48 @@ func TestChanged(t *testing.T) {
 	})
 }
 
+// TestOlder: C-12: a list is not gone because an older item is, and is another than before
+// also if an item with that content was there already.
+func TestOlder(t *testing.T) {
+	forms(t, func(t *testing.T, o omemo.Options, node, empty string) {
+		ctx := t.Context()
+		s := peptest.New(t)
+		c, romeo := s.Client("juliet@example.net/balcony", nil), s.Client("romeo@example.net/orchard", nil)
+		var told []string
+		o.Changed = func(_ context.Context, _ jid.JID, devices []omemo.Device) { told = append(told, fmt.Sprint(devices)) }
+		watch(t, store(t, romeo, 9, &o))
+		s.Present(romeo)
+		for _, d := range []string{"1", "2", "1"} {
+			_, err := c.Publish(ctx, node, "id"+d, mux.Raw(fmt.Sprintf(empty, "<device id='"+d+"'/>")), &pep.NodeOptions{MaxItems: 2})
+			must(t, err)
+		}
+		must(t, c.Retract(ctx, node, "id2"))
+		must(t, c.Retract(ctx, node, "id1"))
+		synctest.Wait()
+		if want := []string{"[{1  }]", "[{2  }]", "[{1  }]", "[]"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+// TestRemoveUnread: OMEMO-4: a device that may still be in the list keeps its bundle.
+func TestRemoveUnread(t *testing.T) {
+	forms(t, func(t *testing.T, o omemo.Options, node, empty string) {
+		ctx := t.Context()
+		c := peptest.New(t).Client("juliet@example.net/balcony", nil)
+		st := store(t, c, 5, &o)
+		must(t, st.PublishBundle(ctx, bundle(1)))
+		_, err := c.Publish(ctx, node, "current", mux.Raw("<x xmlns='urn:x'/>"), nil)
+		must(t, err)
+		if err := st.Remove(ctx, 5); !errors.Is(err, pep.ErrPayload) {
+			t.Errorf("error %v", err)
+		}
+		if _, err := st.Bundle(ctx, juliet, 5); err != nil {
+			t.Errorf("the bundle is gone: %v", err)
+		}
+	})
+}
+
 // TestRestart: C-15: in a new session the own list is looked at.
 func TestRestart(t *testing.T) {
 	forms(t, func(t *testing.T, o omemo.Options, node, empty string) {
