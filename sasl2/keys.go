@@ -13,7 +13,7 @@ import (
 )
 
 // keys are separate for each purpose (auth-register PW-15).
-type keys struct{ client, token, resource, version key }
+type keys struct{ client, session, token, resource, version key }
 
 // key makes HMACs. What they need is kept for the next one.
 type key struct{ macs *sync.Pool }
@@ -32,7 +32,7 @@ type keyMAC struct {
 
 func deriveKeys(secret [32]byte) (k keys) {
 	base := newKey(secret[:])
-	for label, key := range map[string]*key{"client": &k.client, "token": &k.token, "resource": &k.resource, "version": &k.version} {
+	for label, key := range map[string]*key{"client": &k.client, "session": &k.session, "token": &k.token, "resource": &k.resource, "version": &k.version} {
 		*key = newKey(base.mac(nil, "sasl2 "+label))
 	}
 	return k
