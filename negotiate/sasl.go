@@ -157,10 +157,10 @@ func saslData(el *mux.Stanza) (data []byte, wrong string) {
 		return []byte{}, ""
 	case len(text) > maxSASLText:
 		return nil, condMalformed
-	case strings.ContainsAny(text, "\r\n"): // which the decoder would skip
+	case strings.IndexByte(text, '\r') >= 0, strings.IndexByte(text, '\n') >= 0: // which the decoder would skip
 		return nil, condEncoding
 	}
-	data, err := base64.StdEncoding.Strict().DecodeString(text)
+	data, err := strict.DecodeString(text)
 	switch {
 	case err != nil:
 		return nil, condEncoding
@@ -169,6 +169,8 @@ func saslData(el *mux.Stanza) (data []byte, wrong string) {
 	}
 	return data, ""
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // step feeds the exchange.
 func (r *run) step(data []byte) (next, error) {
