@@ -214,10 +214,14 @@ var errAccount = errors.New("no bare JID of the stream's domain")
 // for, never with a resource.
 func (r *run) owner(account string) (mux.Address, error) {
 	a, err := mux.ParseAddress(account)
-	if err != nil || !a.IsBare() || a.Local() == "" || a.Domain() != r.domain.String() {
+	if err != nil || !r.owns(a) {
 		return mux.Address{}, errAccount
 	}
 	return a, nil
+}
+
+func (r *run) owns(a mux.Address) bool {
+	return a.IsBare() && a.Local() != "" && a.Domain() == r.domain.String()
 }
 
 // saslElement writes a message; empty data is a single = (RFC 6120 §6.4.2,
