@@ -264,7 +264,7 @@ func (r *run) fail(err error) {
 	case told:
 		if !r.opened {
 			// RFC 6120 §4.9.1.2
-			if r.header(Header{}, r.anyDomain()) != nil {
+			if r.header(mux.Address{}, r.anyDomain()) != nil {
 				return
 			}
 		}

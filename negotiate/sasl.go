@@ -168,10 +168,10 @@ func saslData(el *mux.Stanza) (data []byte, wrong string) {
 		return []byte{}, ""
 	case len(text) > maxSASLText:
 		return nil, condMalformed
-	case strings.ContainsAny(text, "\r\n"): // which the decoder would skip
+	case strings.IndexByte(text, '\r') >= 0, strings.IndexByte(text, '\n') >= 0: // which the decoder would skip
 		return nil, condEncoding
 	}
-	data, err := base64.StdEncoding.Strict().DecodeString(text)
+	data, err := strict.DecodeString(text)
 	switch {
 	case err != nil:
 		return nil, condEncoding
@@ -180,6 +180,8 @@ func saslData(el *mux.Stanza) (data []byte, wrong string) {
 	}
 	return data, ""
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // step feeds the exchange.
 func (r *run) step(data []byte) (next, error) {
@@ -226,10 +228,14 @@ var errAccount = errors.New("no bare JID of the stream's domain")
 // for, never with a resource.
 func (r *run) owner(account string) (mux.Address, error) {
 	a, err := mux.ParseAddress(account)
-	if err != nil || !a.IsBare() || a.Local() == "" || a.Domain() != r.domain.String() {
+	if err != nil || !r.owns(a) {
 		return mux.Address{}, errAccount
 	}
 	return a, nil
+}
+
+func (r *run) owns(a mux.Address) bool {
+	return a.IsBare() && a.Local() != "" && a.Domain() == r.domain.String()
 }
 
 // saslElement writes a message; empty data is a single = (RFC 6120 §6.4.2,

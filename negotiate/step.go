@@ -230,11 +230,10 @@ func (r *run) stepped(f *mux.Feature, step stepFunc, el *mux.Stanza) (o mux.Outc
 // grant notes the states that a step has led to.
 func (r *run) grant(o *mux.Outcome) error {
 	if o.Sets&mux.Authenticated != 0 {
-		a, err := r.owner(o.Account.String())
-		if err != nil {
-			return err
+		if !r.owns(o.Account) {
+			return errAccount
 		}
-		r.authenticated(a)
+		r.authenticated(o.Account)
 	}
 	r.st.SetState(o.Sets)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"hash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/propolis-im/propolis/mux"
 )
@@ -91,7 +92,26 @@ func (k *keys) serverPart(account mux.Address, client, tag string) string {
 // randomPart is the same for who has no installation.
 func randomPart() string { return rand.Text()[:16] }
 
-// versionOf is the version of what is offered (XEP-0509 §2.3).
+// versionOf is the version of what is offered (XEP-0509 §2.3), of which that is the
+// digest.
 func (k *keys) versionOf(domain, from string, features []byte) string {
 	return k.version.text(base64.StdEncoding, 18, features, domain, from)
+}
+
+// digests remembers the hash of the features that were sent last: they are long, and
+// the same on most streams.
+type digests struct{ last atomic.Pointer[digest] }
+
+type digest struct {
+	text string
+	sum  [sha256.Size]byte
+}
+
+func (d *digests) of(features []byte) []byte {
+	if last := d.last.Load(); last != nil && last.text == string(features) {
+		return last.sum[:]
+	}
+	now := &digest{string(features), sha256.Sum256(features)}
+	d.last.Store(now)
+	return now.sum[:]
 }

@@ -152,12 +152,13 @@ var (
 
 // Extension is the server's side. Make one with New; it belongs to one mux.
 type Extension struct {
-	auth   SASL
-	store  Store
-	opt    Options
-	keys   keys
-	tokens []HT
-	log    *slog.Logger
+	auth    SASL
+	store   Store
+	opt     Options
+	keys    keys
+	digests digests
+	tokens  []HT
+	log     *slog.Logger
 
 	state mux.StreamKey[streamState]
 	owner mux.Key[owner]

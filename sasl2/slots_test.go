@@ -1,6 +1,8 @@
 package sasl2
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"testing"
 	"time"
@@ -112,5 +114,16 @@ func TestSecrets(t *testing.T) {
 			t.Error("keys are the same")
 		}
 		seen[s] = true
+	}
+}
+
+// TestDigests: what was remembered is not taken for anything else.
+func TestDigests(t *testing.T) {
+	t.Parallel()
+	var d digests
+	for _, text := range []string{"a", "a", "b", "a", "", "ab"} {
+		if got, want := d.of([]byte(text)), sha256.Sum256([]byte(text)); !bytes.Equal(got, want[:]) {
+			t.Errorf("digest of %q is %x", text, got)
+		}
 	}
 }
