@@ -1,12 +1,9 @@
 package archive_test
 
 import (
-	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"reflect"
 	"slices"
 	"testing"
@@ -15,7 +12,6 @@ import (
 	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
-	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/archive"
 	"github.com/propolis-im/propolis/mux"
@@ -26,56 +22,6 @@ const (
 	romeoFull  = "romeo@example.net/orchard"
 	julietFull = "juliet@example.net/balcony"
 )
-
-// open stands for a login: it exchanges stream headers, no more.
-func open(local, remote string) xmpp.Negotiator {
-	return func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-		*in = stream.Info{XMLNS: stanza.NSClient, To: jid.MustParse(local), From: jid.MustParse(remote)}
-		*out = stream.Info{XMLNS: stanza.NSClient, To: in.From, From: in.To}
-		written := make(chan error, 1)
-		go func() {
-			_, err := io.WriteString(s.Conn(), "<stream:stream xmlns='jabber:client' xmlns:stream='"+stream.NS+"' version='1.0'>")
-			written <- err
-		}()
-		r := s.TokenReader()
-		defer r.Close()
-		_, err := r.Token()
-		return xmpp.Ready, nil, nil, errors.Join(err, <-written)
-	}
-}
-
-// connect connects a client to a host.
-func connect(t testing.TB, h *muxtest.Host, full string) *xmpp.Session {
-	t.Helper()
-	a := mux.MustParseAddress(full)
-	h.AddAccount(a.Bare().String())
-	near, far := net.Pipe()
-	served := make(chan error, 1)
-	go func() {
-		s, err := xmpp.ReceiveSession(context.Background(), far, 0, open(a.Domain(), full))
-		if err != nil {
-			served <- err
-			return
-		}
-		st := h.Mux().NewStream(mux.SessionConn(s, 0), mux.Client)
-		st.SetAccount(a.Bare())
-		if _, err := st.Bind(context.Background(), &mux.BindOptions{Resource: a.Resource()}); err != nil {
-			served <- err
-			return
-		}
-		served <- nil
-		_ = mux.Serve(context.Background(), st, s) // ends with the connection
-	}()
-	s, err := xmpp.NewSession(t.Context(), jid.MustParse(a.Domain()), jid.MustParse(full), near, 0, open(full, a.Domain()))
-	if err = errors.Join(err, <-served); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		near.Close()
-		far.Close()
-	})
-	return s
-}
 
 // filled is a host with an archive in which juliet has n messages, m0 and so on.
 func filled(t testing.TB, n int) *muxtest.Host {
@@ -96,7 +42,7 @@ func filled(t testing.TB, n int) *muxtest.Host {
 func clients(t *testing.T, h *muxtest.Host) map[string]func(t *testing.T) (*xmpp.Session, *archive.Client) {
 	return map[string]func(t *testing.T) (*xmpp.Session, *archive.Client){
 		"mellium": func(t *testing.T) (*xmpp.Session, *archive.Client) {
-			c, s := new(archive.Client), connect(t, h, julietFull)
+			c, s := new(archive.Client), h.Session(julietFull)
 			served := make(chan struct{})
 			go func() {
 				defer close(served)
@@ -106,7 +52,7 @@ func clients(t *testing.T, h *muxtest.Host) map[string]func(t *testing.T) (*xmpp
 			return s, c
 		},
 		"client session": func(t *testing.T) (*xmpp.Session, *archive.Client) {
-			c, s := new(archive.Client), connect(t, h, "juliet@example.net/chamber")
+			c, s := new(archive.Client), h.Session("juliet@example.net/chamber")
 			cs, err := mux.NewClientSession(t.Context(), s, nil, c)
 			if err != nil {
 				t.Fatal(err)

@@ -2,73 +2,25 @@ package avatar_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"testing"
-	"testing/synctest"
 
-	"mellium.im/xmpp"
-	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
-	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/avatar"
-	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
 )
-
-// headers stands for a login: both sides send the header of a stream and read the other's.
-func headers(local, remote string) xmpp.Negotiator {
-	return func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-		*in = stream.Info{XMLNS: stanza.NSClient, To: jid.MustParse(local), From: jid.MustParse(remote)}
-		*out = stream.Info{XMLNS: stanza.NSClient, To: in.From, From: in.To}
-		sent := make(chan error, 1)
-		go func() {
-			_, err := io.WriteString(s.Conn(), "<stream:stream xmlns='jabber:client' xmlns:stream='"+stream.NS+"' version='1.0'>")
-			sent <- err
-		}()
-		r := s.TokenReader()
-		defer r.Close()
-		_, err := r.Token()
-		return xmpp.Ready, nil, nil, errors.Join(err, <-sent)
-	}
-}
 
 // client is a client of an account on a stage, and package pep's below it.
 func (s *stage) client(full string) (*avatar.Client, *pep.Client) {
 	s.t.Helper()
-	a := addr(full)
-	near, far := net.Pipe()
-	bound := make(chan error, 1)
-	go func() {
-		srv, err := xmpp.ReceiveSession(context.Background(), far, 0, headers(a.Domain(), full))
-		if err != nil {
-			bound <- err
-			return
-		}
-		st := s.h.Mux().NewStream(mux.SessionConn(srv, 0), mux.Client)
-		st.SetAccount(a.Bare())
-		_, err = st.Bind(context.Background(), &mux.BindOptions{Resource: a.Resource()})
-		bound <- err
-		_ = mux.Serve(context.Background(), st, srv) // ends with the connection
-	}()
-	session, err := xmpp.NewSession(s.t.Context(), jid.MustParse(a.Domain()), jid.MustParse(full), near, 0, headers(full, a.Domain()))
-	if err = errors.Join(err, <-bound); err != nil {
-		s.t.Fatal(err)
-	}
+	session := s.h.Session(full)
 	nodes := pep.NewClient(session, nil)
 	go func() { _ = session.Serve(xmppmux.New(stanza.NSClient, nodes.Handle())) }() // ends with the connection
-	s.t.Cleanup(func() {
-		nodes.Close()
-		near.Close()
-		far.Close()
-		synctest.Wait()
-	})
-	return wired(session, a.Bare().JID(), nodes, http.DefaultClient), nodes
+	s.t.Cleanup(nodes.Close)
+	return wired(session, session.LocalAddr().Bare(), nodes, http.DefaultClient), nodes
 }
 
 // TestJoint: the client's side with the server's: an avatar is published, found at the

@@ -273,7 +273,7 @@ func TestWatch(t *testing.T) {
 		want("")
 
 		// Another session: what is there and what has gone.
-		a.conn.Close()
+		a.session.Conn().Close()
 		synctest.Wait()
 		if err := other.Remove(ctx, "2@x.example"); err != nil {
 			t.Error(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -24,61 +23,10 @@ import (
 
 const julietFull = "juliet@example.net/balcony"
 
-// headers stands for a login: it exchanges stream headers, no more.
-func headers(local, remote string) xmpp.Negotiator {
-	return func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-		*in = stream.Info{XMLNS: stanza.NSClient, To: jid.MustParse(local), From: jid.MustParse(remote)}
-		*out = stream.Info{XMLNS: stanza.NSClient, To: in.From, From: in.To}
-		written := make(chan error, 1)
-		go func() {
-			_, err := io.WriteString(s.Conn(), "<stream:stream xmlns='jabber:client' xmlns:stream='"+stream.NS+"' version='1.0'>")
-			written <- err
-		}()
-		r := s.TokenReader()
-		defer r.Close()
-		_, err := r.Token()
-		return xmpp.Ready, nil, nil, errors.Join(err, <-written)
-	}
-}
-
-// session is a mellium session of an account on a stage.
-func (s *stage) session(full string) *xmpp.Session {
-	s.t.Helper()
-	a := addr(full)
-	s.h.AddAccount(a.Bare().String())
-	near, far := net.Pipe()
-	served := make(chan error, 1)
-	go func() {
-		srv, err := xmpp.ReceiveSession(context.Background(), far, 0, headers(a.Domain(), full))
-		if err != nil {
-			served <- err
-			return
-		}
-		st := s.h.Mux().NewStream(mux.SessionConn(srv, 0), mux.Client)
-		st.SetAccount(a.Bare())
-		if _, err := st.Bind(context.Background(), &mux.BindOptions{Resource: a.Resource()}); err != nil {
-			served <- err
-			return
-		}
-		served <- nil
-		_ = mux.Serve(context.Background(), st, srv) // ends with the connection
-	}()
-	c, err := xmpp.NewSession(s.t.Context(), jid.MustParse(a.Domain()), jid.MustParse(full), near, 0, headers(full, a.Domain()))
-	if err = errors.Join(err, <-served); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		near.Close()
-		far.Close()
-		synctest.Wait()
-	})
-	return c
-}
-
 // client is a client of an account on a stage, with mellium's mux.
 func (s *stage) client(full string, o *pep.ClientOptions) *pep.Client {
 	s.t.Helper()
-	session := s.session(full)
+	session := s.h.Session(full)
 	c := pep.NewClient(session, o)
 	go func() { _ = session.Serve(xmppmux.New(stanza.NSClient, c.Handle())) }() // ends with the connection
 	s.t.Cleanup(c.Close)

@@ -17,9 +17,6 @@ package peptest
 import (
 	"context"
 	"encoding/xml"
-	"errors"
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +28,6 @@ import (
 	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
-	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
@@ -120,52 +116,7 @@ func (s *Server) Session(full string) *xmpp.Session {
 		s.accounts = append(s.accounts, a.Bare())
 	}
 	s.mu.Unlock()
-	s.Host.AddAccount(a.Bare().String())
-	near, far := net.Pipe()
-	served := make(chan error, 1)
-	go func() { served <- s.serve(far, a) }()
-	c, err := xmpp.NewSession(context.Background(), jid.MustParse(a.Domain()), a.JID(), near, 0, headers(full, a.Domain()))
-	if err = errors.Join(err, <-served); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		near.Close()
-		far.Close()
-		synctest.Wait()
-	})
-	return c
-}
-
-// serve begins the other side.
-func (s *Server) serve(conn net.Conn, a mux.Address) error {
-	session, err := xmpp.ReceiveSession(context.Background(), conn, 0, headers(a.Domain(), a.String()))
-	if err != nil {
-		return err
-	}
-	st := s.Host.Mux().NewStream(mux.SessionConn(session, 0), mux.Client)
-	st.SetAccount(a.Bare())
-	if _, err := st.Bind(context.Background(), &mux.BindOptions{Resource: a.Resource()}); err != nil {
-		return err
-	}
-	go func() { _ = mux.Serve(context.Background(), st, session) }() // ends with the connection
-	return nil
-}
-
-// headers stands for a login: it exchanges stream headers, no more.
-func headers(local, remote string) xmpp.Negotiator {
-	return func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-		*in = stream.Info{XMLNS: stanza.NSClient, To: jid.MustParse(local), From: jid.MustParse(remote)}
-		*out = stream.Info{XMLNS: stanza.NSClient, To: in.From, From: in.To}
-		written := make(chan error, 1)
-		go func() {
-			_, err := io.WriteString(s.Conn(), "<stream:stream xmlns='jabber:client' xmlns:stream='"+stream.NS+"' version='1.0'>")
-			written <- err
-		}()
-		r := s.TokenReader()
-		defer r.Close()
-		_, err := r.Token()
-		return xmpp.Ready, nil, nil, errors.Join(err, <-written)
-	}
+	return s.Host.Session(full)
 }
 
 // Present makes a client available with the features it has now, as presence with its
