@@ -16,6 +16,7 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/propolis-im/propolis/internal/asking"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -144,8 +145,10 @@ func (c *Client) page(ctx context.Context, s *xmpp.Session, r *Request) (list []
 		return nil, false, err
 	}
 	defer c.forget(id)
+	lasting, done := asking.Context(ctx)
+	defer done()
 	var fin finXML
-	if err := s.UnmarshalIQElement(ctx, r.query(id), stanza.IQ{Type: stanza.SetIQ, To: r.Archive}, &fin); err != nil {
+	if err := s.UnmarshalIQElement(lasting, r.query(id), stanza.IQ{Type: stanza.SetIQ, To: r.Archive}, &fin); err != nil {
 		return nil, false, err
 	}
 	if fin.Set.First == nil || fin.Set.Last == nil {

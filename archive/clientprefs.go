@@ -9,6 +9,8 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
+
+	"github.com/propolis-im/propolis/internal/asking"
 )
 
 // Metadata says what is in an archive; everything is zero if that is empty.
@@ -30,6 +32,8 @@ func GetMetadata(ctx context.Context, s *xmpp.Session, archive jid.JID) (m Metad
 		Start   end      `xml:"start"`
 		End     end      `xml:"end"`
 	}
+	ctx, done := asking.Context(ctx)
+	defer done()
 	ask := xmlstream.Wrap(nil, xml.StartElement{Name: metadataName})
 	if err := s.UnmarshalIQElement(ctx, ask, stanza.IQ{Type: stanza.GetIQ, To: archive}, &v); err != nil {
 		return m, err
@@ -63,6 +67,8 @@ func askPrefs(ctx context.Context, s *xmpp.Session, typ stanza.IQType, payload x
 		Always  []string `xml:"always>jid"`
 		Never   []string `xml:"never>jid"`
 	}
+	ctx, done := asking.Context(ctx)
+	defer done()
 	if err := s.UnmarshalIQElement(ctx, payload, stanza.IQ{Type: typ}, &v); err != nil {
 		return Prefs{}, err
 	}

@@ -24,8 +24,9 @@
 // A card that is set with an image is published, data first and metadata then (XEP-0398
 // §3.2), unless the account has just that avatar, and is kept without it. Nodes that
 // come to be by that can be read by everybody, as cards can; others keep their access
-// model. A card that is set without a PHOTO switches the avatar off. A PHOTO that is no
-// image, such as an address elsewhere, is kept and publishes nothing.
+// model. A card that is set without a PHOTO switches the avatar off, if the card has
+// shown it before: who changes something else does not know of one that it could not. A
+// PHOTO that is no image, such as an address elsewhere, is kept and publishes nothing.
 //
 // # Presence
 //

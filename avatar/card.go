@@ -107,11 +107,21 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Con
 		return nil
 	}
 	who := e.Stanza.From()
-	if err != nil || m.id == "" || !x.opt.Nodes.Readable(ctx, e, NSData, who) || !x.opt.Nodes.Readable(ctx, e, NSMetadata, who) {
+	fail := plain
+	if who.Bare() == e.Account {
+		fail = unread
+	}
+	if err != nil {
+		return fail
+	}
+	if m.id == "" || !x.opt.Nodes.Readable(ctx, e, NSData, who) || !x.opt.Nodes.Readable(ctx, e, NSMetadata, who) {
 		return plain
 	}
 	read, err := x.opt.Nodes.Find(ctx, e, NSData, m.id)
-	if err != nil || read == nil {
+	switch {
+	case err != nil:
+		return fail
+	case read == nil:
 		return plain
 	}
 	account, id, typ := e.Account, m.id, m.typ
@@ -119,7 +129,7 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Con
 		payload, err := read(ctx)
 		if err != nil {
 			x.failed(ctx, account, err)
-			return plain(ctx, card)
+			return fail(ctx, card)
 		}
 		image, _, ok := matches(id, payload)
 		if !ok {
@@ -131,6 +141,10 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Con
 		return withPicture(card, typ, image)
 	}
 }
+
+// unread is the own card whose image cannot be read now. Without it, it would be set by
+// clients that change something else, which would switch the avatar off.
+func unread(context.Context, mux.Raw) (mux.Raw, error) { return "", errInternal }
 
 // plain is a card without PHOTO.
 func plain(_ context.Context, card mux.Raw) (mux.Raw, error) { return withPicture(card, "", nil) }
@@ -172,8 +186,8 @@ func (x *Extension) Keep(ctx context.Context, e *mux.Event, card mux.Raw) (mux.R
 func (x *Extension) publish(ctx context.Context, e *mux.Event, p picture) error {
 	a := x.accounts.Of(e)
 	switch {
-	case p.image == nil && (p.there || !a.meta.there || a.meta.off):
-		return nil
+	case p.image == nil && (p.there || !a.meta.there || !a.photo.known || a.meta.off):
+		return nil // also where the card could not show what there is
 	case p.image == nil:
 		return x.opt.Publish(ctx, e, NSMetadata, "", (&Metadata{}).raw())
 	}

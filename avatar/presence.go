@@ -36,10 +36,12 @@ func (x *Extension) presence(ctx context.Context, e *mux.Event) (mux.Verdict, er
 		}
 		return mux.Pass, nil
 	}
-	a := x.accounts.Of(e)
+	a, first := x.accounts.Of(e), !x.ready(e)
 	var p photo
 	if err := x.load(ctx, e); err == nil {
-		p = a.photo
+		if p = a.photo; first {
+			x.tellOthers(ctx, e)
+		}
 	} else if len(e.Sessions()) > 0 {
 		x.readLater(e) // it may be on its way to the store
 	}
@@ -61,18 +63,24 @@ func (s *session) said(p *mux.Stanza, how manner, with photo) {
 }
 
 // Current is the last presence of a session of e's account with what is known of the
-// avatar now. It is called in the account's turn and does not wait.
+// avatar now; as long as nothing is, since the account's state was lost, with what was
+// told last. It is called in the account's turn and does not wait.
 func (x *Extension) Current(e *mux.Event, s *mux.Session, p *mux.Stanza) *mux.Stanza {
 	if !x.ready(e) {
-		return p
+		return x.sessions.Of(s).current(p, nil)
 	}
-	return x.sessions.Of(s).current(p, x.accounts.Of(e).photo)
+	return x.sessions.Of(s).current(p, &x.accounts.Of(e).photo)
 }
 
-func (s *session) current(p *mux.Stanza, with photo) *mux.Stanza {
+// current is p with what is known, nil for what was told.
+func (s *session) current(p *mux.Stanza, known *photo) *mux.Stanza {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.Type() != "" {
+	if known == nil {
+		known = &s.told
+	}
+	with := *known
+	if p.Type() != "" || known == &s.told && !with.known {
 		return p
 	}
 	if s.last != p || s.now == nil || s.with != with {
@@ -84,6 +92,15 @@ func (s *session) current(p *mux.Stanza, with photo) *mux.Stanza {
 		s.now, _ = with.add(base)
 	}
 	return s.now
+}
+
+// tellOthers tells what was still to be told of other sessions when the server ended.
+func (x *Extension) tellOthers(ctx context.Context, e *mux.Event) {
+	for _, s := range e.Sessions() {
+		if s != e.Session {
+			x.tell(ctx, e, s)
+		}
+	}
 }
 
 // tellAll has the presence of the account's sessions told again where it says something

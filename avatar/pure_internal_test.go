@@ -239,9 +239,9 @@ func TestAllocCurrent(t *testing.T) {
 	told, how := with.add(p)
 	s.said(told, how, with)
 	for _, with := range []photo{with, {true, "0123"}, {known: true}, {}} {
-		want := s.current(told, with)
+		want := s.current(told, &with)
 		if n := testing.AllocsPerRun(100, func() {
-			if s.current(told, with) != want {
+			if s.current(told, &with) != want {
 				t.Error("made again")
 			}
 		}); n != 0 {

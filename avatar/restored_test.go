@@ -54,3 +54,29 @@ func TestRestored(t *testing.T) {
 		})
 	}
 }
+
+// TestToldAfterRestart: what was still to be told when the server ended is told when the
+// account is used again.
+func TestToldAfterRestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{assembly: newAssembly(t), t: t, commits: new(muxtest.Committer)}
+		exts := func() []mux.Extension { return append([]mux.Extension{keeper{}}, s.extensions()...) }
+		s.h = muxtest.New(t, &mux.Options{Committer: s.commits, Sessions: new(mux.MemorySessions), NoRecover: true}, exts()...)
+		s.h.AddAccount("juliet@example.net", "romeo@example.net")
+		s.juliet = s.h.Connect(t, "juliet@example.net/1")
+		s.juliet.Send("<presence/>", data(id1, png1, ""), metadata(id1, ""), data(id2, png2, ""), metadata(id2, ""))
+		s.juliet.Drop()
+		s.h.Restart(exts()...)
+		s.h.Settle()
+		s.romeo = s.h.Connect(t, "romeo@example.net/1")
+		s.romeo.Send("<presence/>")
+		s.expect(id1)
+		other := s.h.Connect(t, "juliet@example.net/2")
+		other.Send("<presence/>")
+		s.h.Settle()
+		s.expect(id2)
+		other.Send("<presence/>", "<presence/>")
+		s.expect("")
+	})
+}

@@ -10,6 +10,8 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
+
+	"github.com/propolis-im/propolis/internal/asking"
 )
 
 // Errors of the client's functions.
@@ -92,6 +94,8 @@ func wrap(name string, items xml.TokenReader) xml.TokenReader {
 // ask sends a request without an address, which means the own account, and has the
 // payload of its result read by f, if that is not nil.
 func ask(ctx context.Context, s *xmpp.Session, typ stanza.IQType, payload xml.TokenReader, f func(xml.TokenReader) error) (err error) {
+	ctx, done := asking.Context(ctx)
+	defer done()
 	r, err := s.SendIQElement(ctx, payload, stanza.IQ{Type: typ})
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@
 // On the server's side an [Extension] makes one of three: the items of the node
 // urn:xmpp:bookmarks:1 are the only truth. The old list, in private XML and as the node
 // storage:bookmarks, is made of them whenever it is read. Where it is written only what
-// differs is published or retracted, and what the writer does not know of stays. Web
+// differs is published or retracted, and what the writer does not know of stays: that is
+// also what others have changed since it has read private XML, of which nobody is told. Web
 // pages, which only old lists have, are kept in private XML. Whoever is interested in
 // either node is told of each change. What older software has left is moved once.
 //
@@ -36,6 +37,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"time"
 
@@ -73,10 +75,12 @@ type Nodes interface {
 	Ensure(ctx context.Context, e *mux.Event, node string, fields map[string][]string) error
 	// Alone reports whether nobody else can have a part in a node.
 	Alone(ctx context.Context, e *mux.Event, node string) (bool, error)
-	// Empty removes items without telling.
-	Empty(ctx context.Context, e *mux.Event, node string) error
+	// Remove removes items without telling.
+	Remove(ctx context.Context, e *mux.Event, node string, ids []string) error
 	// Listens reports, without waiting, whether the account itself wants a node.
 	Listens(e *mux.Event, node string) bool
+	// Hears reports, without waiting, whether a session wants a node.
+	Hears(s *mux.Session, node string) bool
 	// Tell sends what [Extension.Node] gives to who wants it.
 	Tell(ctx context.Context, e *mux.Event, node string) error
 }
@@ -110,11 +114,13 @@ type Extension struct {
 	private  Private
 	opt      Options
 	accounts mux.AccountKey[account]
+	sessions mux.Key[base]
+	seed     maphash.Seed
 }
 
 // New returns the extension. o may be nil and is copied.
 func New(nodes Nodes, private Private, o *Options) *Extension {
-	x := &Extension{nodes: nodes, private: private}
+	x := &Extension{nodes: nodes, private: private, seed: maphash.MakeSeed()}
 	if o != nil {
 		x.opt = *o
 	}
@@ -147,6 +153,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return errNothing
 	}
 	x.accounts = mux.AccountSlot[account](r)
+	x.sessions = mux.Slot[base](r)
 	for _, s := range []mux.Scope{mux.AtSelf, mux.AtAccount} {
 		r.Disco(s, func(_ context.Context, q *mux.DiscoQuery) error {
 			if q.Node == "" && !q.Items {

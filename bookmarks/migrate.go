@@ -44,9 +44,9 @@ func (x *Extension) Loaded(ctx context.Context, e *mux.Event) error {
 	return nil
 }
 
-// move publishes rooms, keeps the rest, and empties old nodes. If that may not be
-// published all of it is kept as private XML, where it was or should have been.
-func (x *Extension) move(ctx context.Context, e *mux.Event, something bool, was mux.Raw, l *List, nodes []string) error {
+// move publishes rooms, keeps the rest, and removes what was at old nodes. If that may not
+// be published all of it is kept as private XML, where it was or should have been.
+func (x *Extension) move(ctx context.Context, e *mux.Event, something bool, was mux.Raw, l *List, nodes map[string][]string) error {
 	alone, err := x.alone(ctx, e, something)
 	if err != nil {
 		return err
@@ -65,41 +65,39 @@ func (x *Extension) move(ctx context.Context, e *mux.Event, something bool, was 
 	if err := x.keep(ctx, e, was, rest); err != nil {
 		return err
 	}
-	for _, node := range nodes {
-		if err := x.nodes.Empty(ctx, e, node); err != nil {
+	for node, ids := range nodes {
+		if err := x.nodes.Remove(ctx, e, node, ids); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// left is what is at old nodes, as far as they have anything.
-func (x *Extension) left(ctx context.Context, e *mux.Event) (l List, nodes []string, err error) {
+// left is what is at old nodes, with the IDs of its items there. What is not understood
+// is not among it.
+func (x *Extension) left(ctx context.Context, e *mux.Event) (l List, nodes map[string][]string, err error) {
+	nodes = make(map[string][]string)
 	err = x.nodes.EachItem(ctx, e, NSOld, 0, func(id string, _ time.Time, payload mux.Raw) {
 		b, err := parse(id, payload, NSOld)
 		if err != nil || b.Address().IsZero() {
 			return
 		}
 		l.Rooms = append(l.Rooms, b)
-		nodes = []string{NSOld}
+		nodes[NSOld] = append(nodes[NSOld], id)
 	})
 	if err != nil {
 		return List{}, nil, err
 	}
 	l.Rooms = unique(l.Rooms)
-	found := false
-	err = x.nodes.EachItem(ctx, e, NSLegacy, 0, func(_ string, _ time.Time, payload mux.Raw) {
+	err = x.nodes.EachItem(ctx, e, NSLegacy, 0, func(id string, _ time.Time, payload mux.Raw) {
 		o, err := ParseList(payload)
 		if err != nil {
 			return
 		}
-		found = true
+		nodes[NSLegacy] = append(nodes[NSLegacy], id)
 		l.Rooms = append(l.Rooms, missing(l.Rooms, o.Rooms)...)
 		l.Rest = append(l.Rest, o.Rest...)
 	})
-	if found {
-		nodes = append(nodes, NSLegacy)
-	}
 	return l, nodes, err
 }
 

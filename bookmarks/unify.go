@@ -26,8 +26,9 @@ var (
 	config = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"},
 		"max_items": {"max"}, "send_last_published_item": {"never"}}
 	// ownOnly is what it must have before anything of an old list is published there
-	// (XEP-0411 §5); the rest is as its clients have it.
-	ownOnly = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"}}
+	// (XEP-0411 §5), and so that none of it pushes another out; the rest is as its clients
+	// have it.
+	ownOnly = map[string][]string{"access_model": {"whitelist"}, "publish_model": {"publishers"}, "persist_items": {"1"}, "max_items": {"max"}}
 	// whitelist is what the old node has, and what is demanded of either.
 	whitelist = map[string][]string{"access_model": {"whitelist"}}
 )
@@ -106,6 +107,10 @@ func (x *Extension) changed(ctx context.Context, e *mux.Event) {
 // items are the bookmarks of the account, and when the last was published. Items that
 // are none are left out.
 func (x *Extension) items(ctx context.Context, e *mux.Event) (l []Bookmark, at time.Time, err error) {
+	// What is moved when the nodes are read is among what is not durable.
+	if _, err := x.nodes.Exists(ctx, e, NS); err != nil {
+		return nil, at, err
+	}
 	// First: what is durable from here on is found in the store.
 	fresh := x.accounts.Of(e).pending()
 	err = x.nodes.EachItem(ctx, e, NS, x.opt.MaxBytes, func(id string, published time.Time, payload mux.Raw) {
@@ -163,15 +168,18 @@ func missing(have, l []Bookmark) []Bookmark {
 // nothing in it.
 func (x *Extension) Private(ctx context.Context, e *mux.Event) (mux.Raw, error) {
 	l, _, something, err := x.list(ctx, e)
-	if err != nil || !something {
+	if err != nil {
 		return "", err
+	}
+	if x.saw(e, &l); !something {
+		return "", nil
 	}
 	return l.Compose(), nil
 }
 
 // SetPrivate takes an old list that a client has written as private XML.
 func (x *Extension) SetPrivate(ctx context.Context, e *mux.Event, list mux.Child) error {
-	return x.set(ctx, e, mux.Raw(list.Raw()))
+	return x.set(ctx, e, mux.Raw(list.Raw()), x.baseOf(e))
 }
 
 // Node is the old list for a client that reads the old node.
@@ -185,11 +193,12 @@ func (x *Extension) Node(ctx context.Context, e *mux.Event) (payload mux.Raw, at
 
 // SetNode takes an old list that a client has published at the old node.
 func (x *Extension) SetNode(ctx context.Context, e *mux.Event, list mux.Raw) error {
-	return x.set(ctx, e, list)
+	return x.set(ctx, e, list, nil)
 }
 
-// set takes an old list (XEP-0402 §5.3.2).
-func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
+// set takes an old list (XEP-0402 §5.3.2) of which its writer has seen what base says, nil
+// for all.
+func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw, base *base) error {
 	l, err := ParseList(raw)
 	if err != nil {
 		return errBadList
@@ -212,19 +221,28 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw) error {
 	if !alone { // XEP-0411 §5: or not doing the conversion
 		return x.keep(ctx, e, was, &l)
 	}
+	asWritten := l
+	x.rebase(base, slices.Concat(have, missing(have, old.Rooms)), &l)
 	c := Diff(have, old.Rest, &l)
 	if err := x.keep(ctx, e, was, &List{Rest: c.Rest}); err != nil {
 		return err
 	}
 	for i := range c.Put {
 		if err := x.publish(ctx, e, &c.Put[i]); err != nil {
-			return err // before anything is taken back
+			// Before anything is taken back. Rooms that could not be moved stay where they are.
+			if was != "" {
+				x.refused(ctx, e, x.private.Put(ctx, e, mux.RawChild(Name, string(was))))
+			}
+			return err
 		}
 	}
 	for _, id := range c.Remove {
 		if err := x.nodes.Retract(ctx, e, NS, id); err != nil {
 			return err
 		}
+	}
+	if base != nil {
+		x.saw(e, &asWritten)
 	}
 	return nil
 }

@@ -142,12 +142,11 @@ func TestMigration(t *testing.T) {
 			}, func(s *stage) {
 				c := s.h.Connect(t, phone)
 				switch first {
-				case "private":
-					s.ask(c, "get", xmlPrivate(empty))
-				case "node":
-					s.ask(c, "get", read(bookmarks.NSLegacy))
-				case "items":
-					s.ask(c, "get", read(bookmarks.NS))
+				case "private", "node", "items":
+					payload := map[string]string{"private": xmlPrivate(empty), "node": read(bookmarks.NSLegacy), "items": read(bookmarks.NS)}[first]
+					if got := s.ask(c, "get", payload); strings.Count(got, "<conference ") != map[string]int{"private": 5, "node": 5, "items": 4}[first] {
+						t.Errorf("the first that is read is %s", got)
+					}
 				case "disco":
 					s.ask(c, "get", "<query xmlns='http://jabber.org/protocol/disco#items'/>")
 				case "presence":

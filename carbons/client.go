@@ -11,6 +11,7 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/propolis-im/propolis/internal/asking"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -24,6 +25,8 @@ func Disable(ctx context.Context, s *xmpp.Session) error { return ask(ctx, s, di
 
 // ask sends a request without an address, which means the own account.
 func ask(ctx context.Context, s *xmpp.Session, name xml.Name) error {
+	ctx, done := asking.Context(ctx)
+	defer done()
 	return s.UnmarshalIQElement(ctx, xmlstream.Wrap(nil, xml.StartElement{Name: name}), stanza.IQ{Type: stanza.SetIQ}, nil)
 }
 
@@ -31,6 +34,8 @@ func ask(ctx context.Context, s *xmpp.Session, name xml.Name) error {
 // of XEP-0280 §6.1, which must not be relied on otherwise. Errors are those of
 // [Enable].
 func Supported(ctx context.Context, s *xmpp.Session) (copies, rules bool, err error) {
+	ctx, done := asking.Context(ctx)
+	defer done()
 	info, err := disco.GetInfo(ctx, "", domainOf(s), s)
 	for _, f := range info.Features {
 		copies = copies || f.Var == NS

@@ -7,6 +7,8 @@ import (
 
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
+
+	"github.com/propolis-im/propolis/internal/asking"
 )
 
 // Supported reports whether a server has offered Client State Indication among the
@@ -35,6 +37,8 @@ func tell(ctx context.Context, s *xmpp.Session, inactive bool) (told bool, err e
 }
 
 func send(ctx context.Context, s *xmpp.Session, inactive bool) error {
+	ctx, done := asking.Context(ctx)
+	defer done()
 	return s.Send(ctx, Initial(inactive).TokenReader())
 }
 

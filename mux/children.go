@@ -31,7 +31,7 @@ func (c Child) plainChildren() (kids []Child, ok bool) {
 	}
 	decl := ""
 	if c.Name.Space != NSClient {
-		decl = string(appendAttr(nil, "xmlns", c.Name.Space))
+		decl = declOf(c.Name.Space)
 	}
 	kids = make([]Child, 0, 4)
 	begin, at := 0, content

@@ -95,7 +95,7 @@ func ErrorReply(s *Stanza, err error) *Stanza {
 	}
 	body = appendError(append(body, full.Body...), full.Stanza, full.Code, full.App)
 	c := Child{Name: errorName, raw: string(body)}
-	r.setChildren([]Child{c})
+	r.setChildren([]Child{c}, r.kids[:0])
 	r.rec = nil
 	return r
 }

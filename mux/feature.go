@@ -57,7 +57,8 @@ type Outcome struct {
 	// Sets are states that hold from now on. With Authenticated, Account must be
 	// set.
 	Sets State
-	// Account is who the peer has proved to be.
+	// Account is who the peer has proved to be; with Failed, who it has said it is,
+	// whether there is such an account or not. Zero if that is not known.
 	Account Address
 	// Next takes the peer's next element in place of everything else, whatever it
 	// is and without white space before it: an exchange that allows nothing else in

@@ -112,6 +112,12 @@ func appendAttr(dst []byte, name, value string) []byte {
 	return append(dst, '\'')
 }
 
+// declOf declares a default namespace.
+func declOf(space string) string {
+	var mem [64]byte // most fit
+	return string(appendAttr(mem[:0], "xmlns", space))
+}
+
 func appendAddress(dst []byte, before string, a Address) []byte {
 	dst = append(dst, before...)
 	if a.escape {

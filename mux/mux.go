@@ -219,6 +219,11 @@ func (m *Mux) do(w *Work, account Address, f func(ctx context.Context, e *Event)
 	r.waits = true
 	r.submit(m.use(account), t)
 	r.end()
+	select { // mostly it is over by now
+	case err := <-done:
+		return err
+	default:
+	}
 	select {
 	case err := <-done:
 		return err

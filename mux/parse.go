@@ -136,7 +136,7 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	if s.kind == Message {
 		s.rec = &x.rec
 	}
-	s.kids = s.inline[:0]
+	s.kids = x.room[:0]
 	decl := ""
 	if len(sc.Children()) > 0 {
 		decl = s.decls()
@@ -149,7 +149,7 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 
 // parsed lets a received stanza and its record come from one allocation.
 type parsed struct {
-	Stanza
+	roomy
 	rec Record
 }
 

@@ -38,7 +38,12 @@ type Stanza struct {
 	kids     []Child
 	rec      *Record
 	size     int // octets as received
-	inline   [4]Child
+}
+
+// roomy is a stanza in one allocation with room for its children.
+type roomy struct {
+	Stanza
+	room [4]Child
 }
 
 // Child is a child element of a stanza.
@@ -61,12 +66,13 @@ type Head struct {
 // Make builds a stanza. Attribute values may hold any text that is legal in XML;
 // what is not is left out, since one bad string must not break a peer's stream.
 func Make(h Head, children ...Child) *Stanza {
-	s := &Stanza{kind: h.Kind, name: xml.Name{Space: NSClient, Local: h.Kind.String()}, typ: legal(h.Type),
-		id: legal(h.ID), lang: legal(h.Lang), to: h.To, from: h.From}
+	x := &roomy{Stanza: Stanza{kind: h.Kind, name: xml.Name{Space: NSClient, Local: h.Kind.String()}, typ: legal(h.Type),
+		id: legal(h.ID), lang: legal(h.Lang), to: h.To, from: h.From}}
+	s := &x.Stanza
 	if h.Kind == Message {
 		s.rec = new(Record)
 	}
-	s.setChildren(children)
+	s.setChildren(children, x.room[:0])
 	return s
 }
 
@@ -77,7 +83,7 @@ func legal(s string) string {
 	return ""
 }
 
-func (s *Stanza) setChildren(children []Child) {
+func (s *Stanza) setChildren(children, room []Child) {
 	if len(children) == 1 {
 		s.body = children[0].selfContained()
 	} else {
@@ -92,7 +98,7 @@ func (s *Stanza) setChildren(children []Child) {
 		}
 		s.body = b.String()
 	}
-	s.kids = append(s.inline[:0], children...)
+	s.kids = append(room, children...)
 	off := 0
 	for i := range s.kids {
 		k := &s.kids[i]
@@ -172,7 +178,7 @@ func (s *Stanza) Payload() xml.TokenReader { return tokens(s.body, s.decls()) }
 func (s *Stanza) decls() string {
 	d := nsDecls(s.attrs)
 	if s.kind == Nonza && s.prefix == "" && s.name.Space != NSClient {
-		d = string(appendAttr(nil, "xmlns", s.name.Space)) + d
+		d = declOf(s.name.Space) + d
 	}
 	return d
 }
@@ -197,9 +203,10 @@ func (s *Stanza) Append(dst []byte, ns string) []byte {
 
 // With is s with a child added at its end.
 func (s *Stanza) With(c Child) *Stanza {
-	n := s.copy()
+	x := &roomy{Stanza: s.copied()}
+	n := &x.Stanza
 	c.raw, c.decl, c.off = c.selfContained(), "", len(s.body)
-	n.kids = append(append(n.inline[:0], s.kids...), c)
+	n.kids = append(append(x.room[:0], s.kids...), c)
 	n.body = s.body + c.raw
 	n.size += len(c.raw)
 	return n
@@ -211,8 +218,9 @@ func (s *Stanza) Without(match func(Child) bool) *Stanza {
 	for i, c := range s.kids {
 		if match(c) {
 			if n == nil {
-				n = s.copy()
-				n.kids = append(n.inline[:0], s.kids[:i]...)
+				x := &roomy{Stanza: s.copied()}
+				n = &x.Stanza
+				n.kids = append(x.room[:0], s.kids[:i]...)
 			}
 			body += s.body[at:c.off] // text between children stays
 			at = c.off + len(c.raw)
@@ -231,7 +239,8 @@ func (s *Stanza) Without(match func(Child) bool) *Stanza {
 
 // WithTo is s addressed to another address.
 func (s *Stanza) WithTo(to Address) *Stanza {
-	n := s.copy()
+	c := s.copied()
+	n := &c
 	n.kids = s.kids
 	n.to, n.badTo = to, ""
 	if n.rec != nil && to != s.to {
@@ -242,7 +251,8 @@ func (s *Stanza) WithTo(to Address) *Stanza {
 
 // WithFrom is s sent from another address.
 func (s *Stanza) WithFrom(from Address) *Stanza {
-	n := s.copy()
+	c := s.copied()
+	n := &c
 	n.kids = s.kids
 	n.from, n.badFrom = from, ""
 	return n
@@ -250,15 +260,16 @@ func (s *Stanza) WithFrom(from Address) *Stanza {
 
 // WithID is s with another id.
 func (s *Stanza) WithID(id string) *Stanza {
-	n := s.copy()
+	c := s.copied()
+	n := &c
 	n.kids = s.kids
 	n.id = legal(id)
 	return n
 }
 
-// copy shares everything but the child index.
-func (s *Stanza) copy() *Stanza {
-	return &Stanza{kind: s.kind, name: s.name, prefix: s.prefix, typ: s.typ, id: s.id, lang: s.lang, to: s.to, from: s.from,
+// copied shares everything but the child index.
+func (s *Stanza) copied() Stanza {
+	return Stanza{kind: s.kind, name: s.name, prefix: s.prefix, typ: s.typ, id: s.id, lang: s.lang, to: s.to, from: s.from,
 		badTo: s.badTo, badFrom: s.badFrom, attrs: s.attrs, body: s.body, rec: s.rec, size: s.size}
 }
 

@@ -45,9 +45,9 @@ func (n *Negotiator) ServeComponent(ctx context.Context, st *mux.Stream, t Trans
 	if n.opt.Timeout > 0 {
 		r.deadline(n.opt.Timeout)
 	} else {
-		r.ctx, r.cancel = context.WithCancel(ctx)
+		r.ctx, r.end = context.WithCancel(ctx)
 	}
-	defer func() { r.cancel() }()
+	defer r.cancel()
 	if err := r.contained(func() error { return r.component(c) }); err != nil {
 		r.fail(err)
 		return fmt.Errorf("negotiate: %w", err)
@@ -86,7 +86,9 @@ func (r *run) component(c Components) error {
 	case el.Name() != handshakeName:
 		return fmt.Errorf("no handshake: %w", stream.NotAuthorized) // core-im LC-5
 	case !c.Verify(domain, id, el.Text()):
-		r.penalty(AuthFailure{Mechanism: "handshake", Condition: "not-authorized"})
+		if err := r.penalty(AuthFailure{Mechanism: "handshake", Condition: "not-authorized"}); err != nil {
+			return err
+		}
 		return fmt.Errorf("component %s: wrong handshake: %w", domain, stream.NotAuthorized)
 	}
 	r.st.Authorize(domain)

@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"context"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -59,17 +58,11 @@ func (r *run) features(b []byte, state mux.State, attrs string) []byte {
 			}
 			b = append(b, "<session xmlns='"+nsSession+"'><optional/></session>"...)
 		}
-		b = r.registered(b, state, func(f *mux.Feature) func(context.Context, *mux.Stream) xmlstream.Marshaler { return f.List })
+		b = r.registered(b, state, nil)
 	}
 	b = appendLimits(b, limits)
 	if state&mux.Secure != 0 {
-		others := b[from:len(b):len(b)]
-		b = r.registered(b, state, func(f *mux.Feature) func(context.Context, *mux.Stream) xmlstream.Marshaler {
-			if f.Last == nil {
-				return nil
-			}
-			return func(ctx context.Context, st *mux.Stream) xmlstream.Marshaler { return f.Last(ctx, st, others) }
-		})
+		b = r.registered(b, state, b[from:len(b):len(b)])
 	}
 	return append(b, "</stream:features>"...)
 }
@@ -113,17 +106,22 @@ func (r *run) channelBindings(b []byte) []byte {
 	return append(b, "</sasl-channel-binding>"...)
 }
 
-// registered adds what extensions offer by the one of their functions that is
-// meant.
-func (r *run) registered(b []byte, state mux.State, by func(f *mux.Feature) func(context.Context, *mux.Stream) xmlstream.Marshaler) []byte {
+// registered adds what extensions offer: by List, or by Last with what the others
+// have offered.
+func (r *run) registered(b []byte, state mux.State, others []byte) []byte {
 	all := r.n.m.Features()
 	for i := range all {
 		f := &all[i]
-		list := by(f)
-		if list == nil || !allows(*f, state) {
-			continue
+		var p xmlstream.Marshaler
+		switch {
+		case !allows(f, state):
+		case others != nil:
+			if f.Last != nil {
+				p = f.Last(r.ctx, r.st, others)
+			}
+		case f.List != nil:
+			p = f.List(r.ctx, r.st)
 		}
-		p := list(r.ctx, r.st)
 		if p == nil {
 			continue
 		}
@@ -137,7 +135,7 @@ func (r *run) registered(b []byte, state mux.State, by func(f *mux.Feature) func
 	return b
 }
 
-func allows(f mux.Feature, state mux.State) bool {
+func allows(f *mux.Feature, state mux.State) bool {
 	return state&f.Needs == f.Needs && state&f.Forbids == 0
 }
 

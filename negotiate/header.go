@@ -17,12 +17,13 @@ func (r *run) open() error {
 	if err != nil {
 		return err
 	}
-	domain, wrong := r.check(h)
+	peer := bareFrom(h)
+	domain, wrong := r.check(h, peer)
 	from := domain.String()
 	if from == "" {
 		from = r.anyDomain()
 	}
-	if err := r.header(h, from); err != nil {
+	if err := r.header(peer, from); err != nil {
 		return err
 	}
 	if wrong != nil {
@@ -34,20 +35,16 @@ func (r *run) open() error {
 		return stream.HostGone
 	}
 	r.st.SetLang(h.Lang)
-	peer, _ := bareFrom(h)
 	r.st.SetFrom(peer)
 	return nil
 }
 
 // header writes our header. Every stream has an id of its own, also after a
 // restart (auth-register ST-2), with 130 random bits.
-func (r *run) header(h Header, from string) error {
-	out := Header{From: from, ID: rand.Text(), Lang: r.n.opt.Lang, Version: "1.0", Content: mux.NSClient}
+func (r *run) header(peer mux.Address, from string) error {
+	out := Header{From: from, To: peer.String(), ID: rand.Text(), Lang: r.n.opt.Lang, Version: "1.0", Content: mux.NSClient}
 	if r.content != "" {
 		out.Content, out.Version, out.From = r.content, "", ""
-	}
-	if peer, ok := bareFrom(h); ok {
-		out.To = peer.String()
 	}
 	if err := r.t.WriteHeader(out); err != nil {
 		return err
@@ -56,8 +53,8 @@ func (r *run) header(h Header, from string) error {
 	return nil
 }
 
-// check judges the peer's header (core-im ER-1) and finds the domain.
-func (r *run) check(h Header) (domain mux.Address, err error) {
+// check judges the header of the peer (core-im ER-1) and finds the domain.
+func (r *run) check(h Header, peer mux.Address) (domain mux.Address, err error) {
 	if h.Content != "" && h.Content != mux.NSClient {
 		return domain, fmt.Errorf("content namespace %.100q: %w", h.Content, stream.InvalidNamespace)
 	}
@@ -68,7 +65,7 @@ func (r *run) check(h Header) (domain mux.Address, err error) {
 		return domain, fmt.Errorf("version %.20q: %w", h.Version, stream.UnsupportedVersion)
 	}
 	// auth-register ST-4. Beyond that from means nothing (ST-5).
-	if peer, ok := bareFrom(h); ok && peer.Domain() != domain.String() {
+	if !peer.IsZero() && peer.Domain() != domain.String() {
 		return domain, stream.InvalidFrom
 	}
 	// An account belongs to its domain: a restart cannot move it.
@@ -112,16 +109,16 @@ func (r *run) anyDomain() string {
 }
 
 // bareFrom is what from says if that is the bare JID of an account; anything
-// else counts as absent (auth-register ST-4).
-func bareFrom(h Header) (mux.Address, bool) {
+// else counts as absent (auth-register ST-4), and is zero.
+func bareFrom(h Header) mux.Address {
 	if h.From == "" {
-		return mux.Address{}, false
+		return mux.Address{}
 	}
 	a, err := mux.ParseAddress(h.From)
 	if err != nil || !a.IsBare() || a.Local() == "" {
-		return mux.Address{}, false
+		return mux.Address{}
 	}
-	return a, true
+	return a
 }
 
 // versionOK: 1.0 or more (RFC 6120 §4.7.5); absent means 0.9.

@@ -36,9 +36,12 @@ type Options struct {
 	// §6.4.5).
 	MaxFailures int
 	// OnFailure is told of each failed attempt, on the goroutine that negotiates,
-	// and returns how long to wait before the peer is told (core-im LIM-11); the
-	// wait ends with the time for negotiation. Nil does not wait.
+	// and returns how long to wait before the peer is told (core-im LIM-11). If the
+	// time for negotiation ends before, the peer is not told. Nil does not wait.
 	OnFailure func(ctx context.Context, st *mux.Stream, f AuthFailure) time.Duration
+	// OnSuccess does the same before a peer is told that it has proved to be account,
+	// once for each login (auth-register AB-2).
+	OnSuccess func(ctx context.Context, st *mux.Stream, account mux.Address) time.Duration
 	// KeepOld refuses a resource that is in use with conflict; the default ends
 	// the session that has it (core-im LC-12).
 	KeepOld bool
@@ -129,9 +132,9 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 	if n.opt.Timeout > 0 {
 		r.deadline(n.opt.Timeout)
 	} else {
-		r.ctx, r.cancel = context.WithCancel(ctx)
+		r.ctx, r.end = context.WithCancel(ctx)
 	}
-	defer func() { r.cancel() }()
+	defer r.cancel()
 	err := r.contained(r.serve)
 	if err == nil {
 		return nil
@@ -142,12 +145,13 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 
 // run is the negotiation of one stream.
 type run struct {
-	n      *Negotiator
-	st     *mux.Stream
-	t      Transport
-	base   context.Context
-	ctx    context.Context // base with the deadline
-	cancel context.CancelFunc
+	n     *Negotiator
+	st    *mux.Stream
+	t     Transport
+	base  context.Context
+	ctx   context.Context // base with the deadline
+	limit *until          // the deadline, nil for none
+	end   func()          // of ctx without a deadline
 
 	content string       // namespace of our header, empty for that of clients
 	opened  bool         // our header was written in this stream
@@ -162,10 +166,19 @@ type run struct {
 
 // deadline gives the peer d from now on.
 func (r *run) deadline(d time.Duration) {
-	if r.cancel != nil {
-		r.cancel()
+	r.cancel()
+	r.limit = withTimeout(r.base, d)
+	r.ctx = r.limit
+}
+
+// cancel ends what r.ctx is for.
+func (r *run) cancel() {
+	if r.limit != nil {
+		r.limit.cancel()
 	}
-	r.ctx, r.cancel = withTimeout(r.base, d)
+	if r.end != nil {
+		r.end()
+	}
 }
 
 // next says how it goes on after an element.
@@ -233,9 +246,9 @@ func (r *run) read() (*mux.Stanza, error) {
 	if r.auth.ex == nil && r.going == nil {
 		return r.t.ReadElement(r.ctx)
 	}
-	ctx, cancel := withTimeout(r.ctx, maxSASLPause)
-	defer cancel()
-	return r.t.ReadElement(ctx)
+	pause := withTimeout(r.ctx, maxSASLPause)
+	defer pause.cancel()
+	return r.t.ReadElement(pause)
 }
 
 // errPeer: the peer has sent a stream error, to which there is no answer.
@@ -251,7 +264,7 @@ func (r *run) fail(err error) {
 	case told:
 		if !r.opened {
 			// RFC 6120 §4.9.1.2
-			if r.header(Header{}, r.anyDomain()) != nil {
+			if r.header(mux.Address{}, r.anyDomain()) != nil {
 				return
 			}
 		}

@@ -11,7 +11,6 @@ import (
 
 	"mellium.im/xmpp/stream"
 
-	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -55,11 +54,22 @@ type SASLError interface {
 	SASLCondition() string
 }
 
+// Claimer is an [Exchange] that tells whose it is before that is proved, for those who
+// watch over failures.
+type Claimer interface {
+	// Claimed is the prepared bare JID of whoever the peer says it is, whether there is
+	// such an account or not; empty as long as it has named nobody.
+	Claimed() string
+}
+
 // AuthFailure is an attempt to authenticate that failed.
 type AuthFailure struct {
 	Mechanism string // as the peer named it, cut after 64 octets
 	Condition string // of RFC 6120 §6.5, as the peer will see it
 	Err       error  // from SASL, nil if the attempt did not get that far
+	// Account is whose login it was to be, whether there is such an account or not;
+	// zero if the peer has named nobody or SASL does not tell, see [Claimer].
+	Account mux.Address
 }
 
 // The conditions used here (RFC 6120 §6.5).
@@ -91,6 +101,7 @@ type auth struct {
 	mechanism                   string
 	steps                       int
 	failures, aborts, temporary int
+	held                        mux.Address // whose success was held back already
 }
 
 // sasl handles an element of the SASL profile (RFC 6120 §6.4).
@@ -157,10 +168,10 @@ func saslData(el *mux.Stanza) (data []byte, wrong string) {
 		return []byte{}, ""
 	case len(text) > maxSASLText:
 		return nil, condMalformed
-	case strings.ContainsAny(text, "\r\n"): // which the decoder would skip
+	case strings.IndexByte(text, '\r') >= 0, strings.IndexByte(text, '\n') >= 0: // which the decoder would skip
 		return nil, condEncoding
 	}
-	data, err := base64.StdEncoding.Strict().DecodeString(text)
+	data, err := strict.DecodeString(text)
 	switch {
 	case err != nil:
 		return nil, condEncoding
@@ -169,6 +180,8 @@ func saslData(el *mux.Stanza) (data []byte, wrong string) {
 	}
 	return data, ""
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // step feeds the exchange.
 func (r *run) step(data []byte) (next, error) {
@@ -191,6 +204,9 @@ func (r *run) step(data []byte) (next, error) {
 		return r.refuse(condTemporary, err)
 	}
 	r.auth.ex = nil
+	if err := r.holdSuccess(account); err != nil {
+		return goOn, err
+	}
 	if err := r.t.WriteElement(saslElement("success", out)); err != nil {
 		return goOn, err
 	}
@@ -212,10 +228,14 @@ var errAccount = errors.New("no bare JID of the stream's domain")
 // for, never with a resource.
 func (r *run) owner(account string) (mux.Address, error) {
 	a, err := mux.ParseAddress(account)
-	if err != nil || !a.IsBare() || a.Local() == "" || a.Domain() != r.domain.String() {
+	if err != nil || !r.owns(a) {
 		return mux.Address{}, errAccount
 	}
 	return a, nil
+}
+
+func (r *run) owns(a mux.Address) bool {
+	return a.IsBare() && a.Local() != "" && a.Domain() == r.domain.String()
 }
 
 // saslElement writes a message; empty data is a single = (RFC 6120 §6.4.2,
@@ -246,9 +266,12 @@ func (r *run) condition(err error) string {
 // refuse ends the exchange with a failure, and the stream if there were too many
 // (auth-register SA-7, SA-8, SA-12; core-im LIM-11).
 func (r *run) refuse(condition string, cause error) (next, error) {
-	r.auth.ex = nil
+	claimed := r.claimed()
+	r.auth.ex, r.auth.held = nil, mux.Address{}
 	if r.auth.count(condition) {
-		r.penalty(AuthFailure{Mechanism: r.auth.mechanism, Condition: condition, Err: cause})
+		if err := r.penalty(AuthFailure{Mechanism: r.auth.mechanism, Condition: condition, Err: cause, Account: claimed}); err != nil {
+			return goOn, err
+		}
 	}
 	err := r.t.WriteElement([]byte("<failure xmlns='" + nsSASL + "'><" + condition + "/></failure>"))
 	if err == nil && r.tooMany() {
@@ -275,26 +298,4 @@ func (a *auth) count(condition string) bool {
 func (r *run) tooMany() bool {
 	a := &r.auth
 	return a.failures >= r.n.opt.MaxFailures || a.aborts > maxAborts || a.temporary > maxTemporary
-}
-
-// penalty lets the peer wait.
-func (r *run) penalty(f AuthFailure) {
-	if !xmlwrite.ValidText(f.Mechanism) {
-		f.Mechanism = strings.ToValidUTF8(f.Mechanism, "?") // was cut inside a character
-	}
-	r.n.log.LogAttrs(r.ctx, slog.LevelDebug, "authentication failed", slog.String("mechanism", f.Mechanism),
-		slog.String("condition", f.Condition))
-	if r.n.opt.OnFailure == nil {
-		return
-	}
-	d := r.n.opt.OnFailure(r.ctx, r.st, f)
-	if d <= 0 || r.t.Flush() != nil {
-		return
-	}
-	wait := time.NewTimer(d)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-r.ctx.Done():
-	}
 }

@@ -23,7 +23,9 @@ func (saslTest) Start(_ *mux.Stream, mechanism, domain string) (negotiate.Exchan
 	return &exchange{mechanism: mechanism, domain: domain}, nil
 }
 
-type exchange struct{ mechanism, domain, account string }
+type exchange struct{ mechanism, domain, account, claimed string }
+
+func (x *exchange) Claimed() string { return x.claimed }
 
 type failure string
 
@@ -33,6 +35,9 @@ func (f failure) SASLCondition() string { return string(f) }
 func (x *exchange) Step(_ context.Context, in []byte) (out []byte, done bool, err error) {
 	if x.mechanism == "PLAIN" {
 		parts := strings.Split(string(in), "\x00")
+		if len(parts) == 3 {
+			x.claimed = parts[1] + "@" + x.domain
+		}
 		switch {
 		case in == nil:
 			return nil, false, nil

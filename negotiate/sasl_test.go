@@ -111,7 +111,8 @@ func TestServeFailureHook(t *testing.T) {
 	})
 }
 
-// TestServeFailureHookTime: a long penalty ends with the time for negotiation.
+// TestServeFailureHookTime: a long penalty ends with the time for negotiation, and then
+// nobody learns whether it was one (auth-register AB-2).
 func TestServeFailureHookTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -121,8 +122,88 @@ func TestServeFailureHookTime(t *testing.T) {
 		defer p.stop()
 		p.run(opened + "C: <response{sasl}/>")
 		time.Sleep(time.Minute)
-		p.expect(expand("<failure{sasl}><malformed-request/></failure>{error connection-timeout}"))
+		p.expect(expand("{error connection-timeout}"))
 	})
+}
+
+// TestServeClaimed: whoever watches over failures is told whose login it was to be, once
+// the peer has named somebody (auth-register AB-2).
+func TestServeClaimed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		s := trusted()
+		s.opt.MaxFailures = 5
+		f := nonza(always(mux.Outcome{Reply: mux.Raw("<failure xmlns='urn:x'/>"), Failed: "not-authorized", Account: mux.MustParseAddress("nobody@example.net")}, nil))
+		having(f)(&s)
+		s.opt.OnFailure = func(_ context.Context, _ *mux.Stream, f negotiate.AuthFailure) time.Duration {
+			seen = append(seen, f.Account.String())
+			return 0
+		}
+		p := newSite(t, s).connect()
+		defer p.stop()
+		p.run(opened + wrong + "\nC: <auth{sasl} mechanism='PLAIN'>" + b64("romeo, none") + "</auth>\n" + malformed + "\n" + goes + "S: <failure xmlns='urn:x'/>")
+		if got := strings.Join(seen, " "); got != "romeo@example.net  nobody@example.net" {
+			t.Errorf("told of %q", got)
+		}
+	})
+}
+
+// TestServeSuccessHook: success waits as failure does, in SASL and in features, and so
+// does what only hints at it; nothing is said after the time for negotiation, and nobody
+// is logged in then (auth-register AB-2).
+func TestServeSuccessHook(t *testing.T) {
+	t.Parallel()
+	romeo := mux.MustParseAddress("romeo@example.net")
+	succeeds := mux.Outcome{Reply: mux.Raw("<done xmlns='urn:x'/>"), Sets: mux.Authenticated, Account: romeo}
+	hints := mux.Outcome{Reply: mux.Raw("<more xmlns='urn:x'/>"), Account: romeo, Next: always(succeeds, nil)}
+	for _, tt := range []struct {
+		name, text, then string
+		with             mux.Outcome
+	}{
+		{"SASL", opened + "C: {romeo}", "{success}", mux.Outcome{}},
+		{"feature", opened + goes, "<done xmlns='urn:x'/>", succeeds},
+		{"feature that goes on", opened + goes, "<more xmlns='urn:x'/>", hints},
+	} {
+		for _, wait := range []time.Duration{10 * time.Second, time.Hour} {
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				s := trusted()
+				having(nonza(always(tt.with, nil)))(&s)
+				s.opt.OnSuccess = func(_ context.Context, _ *mux.Stream, a mux.Address) time.Duration {
+					if asked++; a != romeo {
+						t.Errorf("%s: success of %s", tt.name, a)
+					}
+					return wait
+				}
+				p := newSite(t, s).connect()
+				defer p.stop()
+				p.run(tt.text)
+				time.Sleep(min(wait, time.Minute) - 1)
+				p.expect("")
+				time.Sleep(1)
+				if wait > time.Minute {
+					p.expect(expand("{error connection-timeout}"))
+					if p.st.State()&mux.Authenticated != 0 {
+						t.Errorf("%s: logged in without being told", tt.name)
+					}
+					return
+				}
+				if got := p.take(); !strings.HasPrefix(got, expand(tt.then)) {
+					t.Errorf("%s: %s", tt.name, got)
+				}
+				if tt.with.Next != nil {
+					p.send(expand("<go xmlns='urn:x'/>"))
+					if got := p.take(); !strings.HasPrefix(got, "<done ") {
+						t.Errorf("%s: at last %s", tt.name, got)
+					}
+				}
+				if asked != 1 {
+					t.Errorf("%s: asked %d times", tt.name, asked)
+				}
+			})
+		}
+	}
 }
 
 // TestServeLogs: what peers send to authenticate stays out of the log

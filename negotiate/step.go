@@ -67,7 +67,7 @@ func (r *run) feature(name xml.Name) *mux.Feature {
 	}
 	all := r.n.m.Features()
 	for i := range all {
-		if slices.Contains(all[i].Owns, name) && allows(all[i], state) {
+		if slices.Contains(all[i].Owns, name) && allows(&all[i], state) {
 			return &all[i]
 		}
 	}
@@ -124,10 +124,15 @@ func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 // follow takes a step and does what follows from it.
 func (r *run) follow(f *mux.Feature, step stepFunc, el *mux.Stanza) (next, error) {
 	o, err := r.stepped(f, step, el)
-	if err == nil {
-		err = r.grant(&o)
-	}
 	if err != nil {
+		return r.stepFailed(f, el, err)
+	}
+	if o.Failed == "" && !o.Account.IsZero() && r.st.State()&mux.Authenticated == 0 {
+		if err := r.holdSuccess(o.Account); err != nil {
+			return goOn, err
+		}
+	}
+	if err := r.grant(&o); err != nil {
 		return r.stepFailed(f, el, err)
 	}
 	return r.carryOut(f, el, &o)
@@ -154,7 +159,9 @@ func (r *run) carryOut(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, er
 	case o.Bind != nil:
 		return r.bindInStep(f, el, o)
 	case o.Failed != "":
-		r.failedStep(f, o)
+		if err := r.failedStep(f, o); err != nil {
+			return goOn, err
+		}
 	}
 	if err := r.answer(f, el, o); err != nil {
 		return goOn, err
@@ -184,14 +191,16 @@ func (r *run) carryOut(f *mux.Feature, el *mux.Stanza, o *mux.Outcome) (next, er
 
 // failedStep counts an attempt to authenticate that failed in a feature, together
 // with those of SASL, and holds the answer back if need be (core-im LIM-11).
-func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) {
-	if r.auth.count(o.Failed) {
-		name := f.Name
-		if o.Mechanism != "" {
-			name = o.Mechanism[:min(len(o.Mechanism), maxNamedInAudit)]
-		}
-		r.penalty(AuthFailure{Mechanism: name, Condition: o.Failed, Err: o.Cause})
+func (r *run) failedStep(f *mux.Feature, o *mux.Outcome) error {
+	r.auth.held = mux.Address{}
+	if !r.auth.count(o.Failed) {
+		return nil
 	}
+	name := f.Name
+	if o.Mechanism != "" {
+		name = o.Mechanism[:min(len(o.Mechanism), maxNamedInAudit)]
+	}
+	return r.penalty(AuthFailure{Mechanism: name, Condition: o.Failed, Err: o.Cause, Account: o.Account})
 }
 
 // elementOf makes a payload a top-level element.
@@ -221,11 +230,10 @@ func (r *run) stepped(f *mux.Feature, step stepFunc, el *mux.Stanza) (o mux.Outc
 // grant notes the states that a step has led to.
 func (r *run) grant(o *mux.Outcome) error {
 	if o.Sets&mux.Authenticated != 0 {
-		a, err := r.owner(o.Account.String())
-		if err != nil {
-			return err
+		if !r.owns(o.Account) {
+			return errAccount
 		}
-		r.authenticated(a)
+		r.authenticated(o.Account)
 	}
 	r.st.SetState(o.Sets)
 	return nil

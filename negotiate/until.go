@@ -19,12 +19,13 @@ type until struct {
 	ended bool // cancel was called
 }
 
-func withTimeout(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+// withTimeout is to be cancelled.
+func withTimeout(parent context.Context, d time.Duration) *until {
 	u := &until{Context: parent, at: time.Now().Add(d)}
 	if at, ok := parent.Deadline(); ok && at.Before(u.at) {
 		u.at = at
 	}
-	return u, u.cancel
+	return u
 }
 
 // Deadline implements [context.Context].

@@ -21,8 +21,7 @@ func TestUntil(t *testing.T) {
 			return ctx, cancel
 		},
 		"earlier": func() (context.Context, func()) {
-			ctx, _ := withTimeout(context.WithValue(context.Background(), untilKey{}, "v"), time.Second)
-			return ctx, nil
+			return withTimeout(context.WithValue(context.Background(), untilKey{}, "v"), time.Second), nil
 		},
 	}
 	for name, parent := range parents {
@@ -31,8 +30,8 @@ func TestUntil(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p, end := parent()
 					start := time.Now()
-					ctx, cancel := withTimeout(p, time.Minute)
-					defer cancel()
+					ctx := withTimeout(p, time.Minute)
+					defer ctx.cancel()
 					d := time.Minute
 					if name == "earlier" {
 						d = time.Second
@@ -75,12 +74,12 @@ func TestUntil(t *testing.T) {
 func TestUntilCancel(t *testing.T) {
 	t.Parallel()
 	for _, waited := range []bool{false, true} {
-		ctx, cancel := withTimeout(t.Context(), time.Hour)
+		ctx := withTimeout(t.Context(), time.Hour)
 		if waited {
 			_ = ctx.Done()
 		}
-		cancel()
-		cancel()
+		ctx.cancel()
+		ctx.cancel()
 		if err := ctx.Err(); !errors.Is(err, context.Canceled) {
 			t.Errorf("Err = %v", err)
 		}

@@ -71,6 +71,7 @@ func (x *Extension) load(ctx context.Context, e *mux.Event) (*account, error) {
 		a.loaded = false
 		return nil, err
 	}
+	x.askAll(e, a)
 	return a, nil
 }
 

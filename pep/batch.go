@@ -233,8 +233,8 @@ func (x *Extension) readHeads(ctx context.Context, m *mux.Mux, b *batch) error {
 	t := now()
 	for _, h := range heads {
 		h.Config = *x.withForced(h.Node, &h.Config)
-		if !h.Config.Notify || h.Config.expired(h.Item.At, t) {
-			continue
+		if !h.Config.Notify || h.Config.expired(h.Item.At, t) || x.kept(h.Node) != nil {
+			continue // what is kept elsewhere its account has sent, and nobody else gets
 		}
 		switch {
 		case h.Owner == account:

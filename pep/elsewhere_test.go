@@ -97,7 +97,7 @@ func TestElsewhere(t *testing.T) {
 				t.Errorf("the store has %q, %v", ids, err)
 			}
 			for _, node := range []string{"kept", "none"} {
-				if err := events.Empty(ctx, e, node); err != nil {
+				if err := events.Remove(ctx, e, node, []string{"old", "old", "other"}); err != nil {
 					t.Error(err)
 				}
 				if err := events.Tell(ctx, e, node); err != nil {

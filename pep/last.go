@@ -165,6 +165,7 @@ func (x *Extension) accountRemoved(_ context.Context, e *mux.Event, _ mux.Accoun
 	e.Work.Write(x.store.RemoveAccount(e.Account))
 	*x.accounts.Of(e) = account{}
 	x.index.drop(e.Account)
+	x.waiting.set(e.Account, false)
 	m, gone := e.Mux(), e.Account
 	m.Go(gone, func(ctx context.Context, e *mux.Event) {
 		owners, err := x.store.Involved(ctx, gone)

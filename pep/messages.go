@@ -5,7 +5,6 @@ import (
 	"encoding/xml"
 	"strings"
 
-	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -55,18 +54,6 @@ func (x *Extension) cameBack(ctx context.Context, e *mux.Event) {
 		}
 		x.setPeer(e, a, n, p)
 	}
-}
-
-// askOwnerAbout asks the owner to approve of a subscriber (XEP-0060 §8.6).
-func (x *Extension) askOwnerAbout(ctx context.Context, e *mux.Event, n *node, who mux.Address) {
-	b := appendFormStart(nil, "form", formAuthorize)
-	b = append(b, "<field var='"+varPrefix+"node' type='text-single' label='Node'><value>"...)
-	b = xmlwrite.AppendText(b, n.Name)
-	b = append(b, "</value></field><field var='"+varPrefix+"subscriber_jid' type='jid-single' label='Subscriber'><value>"...)
-	b = xmlwrite.AppendText(b, who.String())
-	b = append(b, "</value></field><field var='"+varPrefix+"allow' type='boolean' label='Allow?'><value>0</value></field></x>"...)
-	e.Send(ctx, mux.Make(mux.Head{Kind: mux.Message, ID: "sub-" + newID(), From: e.Account, To: e.Account},
-		mux.RawChild(xml.Name{Space: nsForm, Local: "x"}, string(b))))
 }
 
 // authorizes reports whether a message may be the owner's answer to that: it comes from

@@ -309,7 +309,10 @@ func (x *Extension) sendLast(ctx context.Context, e *mux.Event, n *node, to []ta
 		return
 	}
 	s := message(e.Account, &n.Config, itemsEvent(n, i))
-	extra := delay(i.At)
+	var extra []byte
+	if !i.At.IsZero() { // kept elsewhere, and never changed
+		extra = delay(i.At)
+	}
 	for _, t := range to {
 		x.deliver(ctx, e, mux.Item{Stanza: s, To: t.to, Flags: mux.Service, Extra: extra}, t)
 	}

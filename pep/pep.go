@@ -97,6 +97,8 @@ type Extension struct {
 	pending  pending
 	hooks    []ChangeFunc
 	listed   listed
+	waiting  waiting
+	asked    mux.Key[asked]
 }
 
 // New returns the extension. o may be nil and is copied.
@@ -189,6 +191,8 @@ func (x *Extension) Register(r *mux.Registry) error {
 		return (bounced(e) || authorizes(e)) && !x.Cached(e)
 	}))
 	r.Guard(mux.ToAccount, mux.Presence, x.presence)
+	x.asked = mux.PersistentSlot(r, "pep", askedCodec)
+	r.Observe(mux.FromPeer, mux.Presence, x.came)
 	r.Lifecycle(mux.Lifecycle{Closed: func(_ context.Context, e *mux.Event) {
 		if x.index.setLocal(e.Session.JID(), nil); len(e.Sessions()) == 0 {
 			x.index.outOfUse(e.Account)

@@ -70,15 +70,29 @@ func (x *Extension) Exists(ctx context.Context, e *mux.Event, node string) (bool
 	return err == nil && a.nodes[node] != nil, err
 }
 
-// Empty removes what the store has of a node's items without telling anybody, because
+// Remove removes items that the store has of a node without telling anybody, because
 // they are kept elsewhere from now on. It may wait for the store.
-func (x *Extension) Empty(ctx context.Context, e *mux.Event, node string) error {
+func (x *Extension) Remove(ctx context.Context, e *mux.Event, node string, ids []string) error {
 	a, err := x.load(ctx, e)
 	if err != nil || a.nodes[node] == nil {
 		return err
 	}
+	n := a.nodes[node]
+	idx, err := x.items(ctx, e, n)
+	if err != nil {
+		return err
+	}
 	q := &query{x: x, e: e, a: a, from: e.Account, owner: true, inner: true}
-	q.empty(a.nodes[node])
+	var gone []string
+	for _, id := range ids {
+		if entry := idx.remove(id); entry != nil {
+			q.weigh(n, -entry.size())
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) > 0 {
+		q.changed(n, Change{Remove: gone})
+	}
 	return nil
 }
 
@@ -124,7 +138,8 @@ func (x *Extension) Ensure(ctx context.Context, e *mux.Event, node string, field
 }
 
 // Alone reports whether nobody but the account itself can have a part in a node: it is
-// not there, or a whitelist on which nobody is. It may wait for the store.
+// not there, or a whitelist on which nobody is, which subscriptions from before do not
+// change. It may wait for the store.
 func (x *Extension) Alone(ctx context.Context, e *mux.Event, node string) (bool, error) {
 	a, err := x.load(ctx, e)
 	if err != nil {
@@ -138,18 +153,23 @@ func (x *Extension) Alone(ctx context.Context, e *mux.Event, node string) (bool,
 		return false, nil
 	}
 	for jid, p := range n.peers {
-		if jid.Bare() != e.Account && p.Affiliation != Outcast {
+		if jid.Bare() != e.Account && (p.Affiliation == Member || p.Affiliation == Publisher) {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
+// Hears reports whether a session wants a node. It does not wait.
+func (x *Extension) Hears(s *mux.Session, node string) bool {
+	return s.Available() && x.index.wantsLocal(s.JID(), node)
+}
+
 // Listens reports whether the account itself wants a node: a session is interested, or
 // it is subscribed. It does not wait.
 func (x *Extension) Listens(e *mux.Event, node string) bool {
 	for _, s := range e.Sessions() {
-		if s.Available() && x.index.wantsLocal(s.JID(), node) {
+		if x.Hears(s, node) {
 			return true
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/stanza"
+
+	"github.com/propolis-im/propolis/internal/asking"
 )
 
 // Get decodes the element of a name and namespace that the account of the session
@@ -19,12 +21,16 @@ func Get(ctx context.Context, s *xmpp.Session, name xml.Name, v any) error {
 		XMLName xml.Name `xml:"jabber:iq:private query"`
 		Inner   wrapped  `xml:",any"`
 	}{Inner: wrapped{v}}
+	ctx, done := asking.Context(ctx)
+	defer done()
 	return s.UnmarshalIQElement(ctx, query(asked), stanza.IQ{Type: stanza.GetIQ}, &answer)
 }
 
 // Set keeps an element, which must have a namespace of its own, in place of the
 // one with its name. Errors are those of [Get].
 func Set(ctx context.Context, s *xmpp.Session, element xmlstream.Marshaler) error {
+	ctx, done := asking.Context(ctx)
+	defer done()
 	return s.UnmarshalIQElement(ctx, query(element.TokenReader()), stanza.IQ{Type: stanza.SetIQ}, nil)
 }
 

@@ -8,6 +8,8 @@ import (
 	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/stanza"
+
+	"github.com/propolis-im/propolis/internal/asking"
 )
 
 // ErrInsecure is returned by clients' functions for a session without TLS.
@@ -66,6 +68,8 @@ func ask(ctx context.Context, s *xmpp.Session, fields xml.TokenReader) error {
 		return ErrInsecure // XEP-0077 §3.3, §11
 	}
 	query := xmlstream.Wrap(fields, xml.StartElement{Name: xml.Name{Space: NS, Local: "query"}})
+	ctx, done := asking.Context(ctx)
+	defer done()
 	return s.UnmarshalIQElement(ctx, query, stanza.IQ{Type: stanza.SetIQ}, nil)
 }
 

@@ -9,6 +9,8 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
+
+	"github.com/propolis-im/propolis/internal/asking"
 )
 
 const nsCommands = "http://jabber.org/protocol/commands"
@@ -65,6 +67,8 @@ func command(ctx context.Context, s *xmpp.Session, node, session string, form xm
 		start.Attr = append(start.Attr, xml.Attr{Name: xml.Name{Local: "sessionid"}, Value: session})
 	}
 	start.Attr = append(start.Attr, xml.Attr{Name: xml.Name{Local: "action"}, Value: action})
+	ctx, done := asking.Context(ctx)
+	defer done()
 	err = s.UnmarshalIQElement(ctx, xmlstream.Wrap(form, start), stanza.IQ{Type: stanza.SetIQ, To: s.LocalAddr().Domain()}, &c)
 	return c, err
 }
@@ -103,6 +107,8 @@ func Accept(ctx context.Context, s *xmpp.Session, i Invitation) error {
 	if s.State()&xmpp.Secure == 0 {
 		return ErrInsecure
 	}
+	ctx, done := asking.Context(ctx)
+	defer done()
 	approval := stanza.Presence{Type: stanza.SubscribedPresence, To: i.Contact}
 	if err := s.Send(ctx, approval.Wrap(nil)); err != nil {
 		return err

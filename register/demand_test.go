@@ -67,13 +67,20 @@ func TestChangeWithOld(t *testing.T) {
 // TestGuessOld: wrong passwords count as failed logins: the third ends the session.
 func TestGuessOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, &register.Options{AskPassword: byToken})
+		var told []string
+		s := newScene(t, &register.Options{AskPassword: byToken, Guessed: func(_ context.Context, e *mux.Event) { told = append(told, e.Session.JID().String()) }})
 		c := s.Connect(t, romeo+"/token")
 		for range 3 {
+			if len(told) > 0 {
+				t.Error("told too soon")
+			}
 			c.Send("<iq type='set' id='1'>" + set(form(register.NS+":cancel", "username", "romeo", "password", "guess")) + "</iq>")
 			c.Expect(errorWithText("1", "401", "auth", "not-authorized"))
 		}
 		c.ExpectClosed("policy-violation")
+		if len(told) != 1 || told[0] != romeo+"/token" {
+			t.Errorf("told of %v", told)
+		}
 		if !matches(t, s.store, romeo, password) {
 			t.Error("the account is gone")
 		}

@@ -261,10 +261,14 @@ func TestInviteRevoked(t *testing.T) {
 		Active: func(context.Context, mux.Address) (bool, error) { return active, nil }})
 	romeos := s.invite(t, register.Invite{Inviter: mux.MustParseAddress(romeo)})
 	mine := s.invite(t, register.Invite{})
-	if got := s.stranger(t, 1).preauth(romeos); got != "" {
+	held := s.stranger(t, 1)
+	if got := held.preauth(romeos); got != "" {
 		t.Errorf("romeo's: %q", got)
 	}
 	active = false
+	if got := held.create("bob", password); got != notAllowed {
+		t.Errorf("of somebody disabled after it was shown: %q", got)
+	}
 	if got := s.stranger(t, 1).preauth(romeos); got != noToken {
 		t.Errorf("of somebody disabled: %q", got)
 	}
@@ -411,6 +415,68 @@ func TestReset(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 	})
+}
+
+// TestResetStopped: who has set a new password is told so, though the server stops before
+// all that follows from it is done.
+func TestResetStopped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Limiter: register.Unlimited{}})
+	if err := service(s.store).Create(t.Context(), romeo, password); err != nil {
+		t.Fatal(err)
+	}
+	a := s.stranger(t, 1)
+	if got := a.preauth(s.invite(t, register.Invite{Kind: register.ForReset, Name: "romeo"})); got != "" {
+		t.Fatal(got)
+	}
+	if err := s.Host.Mux().Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.create("romeo", secret); got != "" || !matches(t, s.store, romeo, secret) {
+		t.Errorf("reset: %q", got)
+	}
+}
+
+// TestResetDisabled: no new password by a link for an account that cannot be logged in to,
+// also if the link was shown before; nor where that cannot be told.
+func TestResetDisabled(t *testing.T) {
+	t.Parallel()
+	active, down := true, error(nil)
+	s := newSite(t, register.Options{Limiter: register.Unlimited{}, Active: func(_ context.Context, a mux.Address) (bool, error) {
+		if a.String() != romeo {
+			t.Errorf("asked about %s", a)
+		}
+		return active, down
+	}})
+	if err := service(s.store).Create(t.Context(), romeo, password); err != nil {
+		t.Fatal(err)
+	}
+	token := s.invite(t, register.Invite{Kind: register.ForReset, Name: "romeo"})
+	a := s.stranger(t, 1)
+	if got := a.preauth(token); got != "" {
+		t.Fatal(got)
+	}
+	active = false
+	if got := a.create("romeo", secret); got != notAllowed {
+		t.Errorf("disabled after it was shown: %q", got)
+	}
+	if got := s.stranger(t, 2).preauth(token); got != noToken {
+		t.Errorf("disabled: %q", got)
+	}
+	down = errors.New("down")
+	if got := a.create("romeo", secret); got != internal {
+		t.Errorf("store down after it was shown: %q", got)
+	}
+	if got := s.stranger(t, 2).preauth(token); got != internal {
+		t.Errorf("store down: %q", got)
+	}
+	if !matches(t, s.store, romeo, password) {
+		t.Error("the password is another one")
+	}
+	active, down = true, nil
+	if got := a.create("romeo", secret); got != "" || !matches(t, s.store, romeo, secret) {
+		t.Errorf("enabled again: %q", got)
+	}
 }
 
 // TestInviteStores: what cannot be looked up lets nobody in (scenario 38).

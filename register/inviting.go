@@ -65,16 +65,31 @@ func (x *Extension) present(ctx context.Context, source netip.Addr, domain, toke
 	case !i.Valid(time.Now()), !fits(&i):
 		return nil, ErrToken
 	}
-	if !i.Inviter.IsZero() && x.opt.Active != nil {
-		switch ok, err := x.opt.Active(ctx, i.Inviter); {
-		case err != nil:
-			return nil, err
-		case !ok:
-			return nil, ErrToken // auth-register IV-10
-		}
+	switch stands, err := x.stands(ctx, &i); {
+	case err != nil:
+		return nil, err
+	case !stands:
+		return nil, ErrToken
 	}
 	how = Neutral
 	return &Grant{invite: i}, nil
+}
+
+// stands reports whether an invitation is not void because who invites cannot log in
+// (auth-register IV-10), or the account that it sets the password of cannot be logged in
+// to: that is not to be had by a link.
+func (x *Extension) stands(ctx context.Context, i *Invite) (bool, error) {
+	of := i.Inviter
+	if i.Kind == ForReset {
+		var err error
+		if of, err = mux.ParseAddress(i.Name + "@" + i.Domain); err != nil {
+			return false, nil // it cannot have been one
+		}
+	}
+	if of.IsZero() || x.opt.Active == nil {
+		return true, nil
+	}
+	return x.opt.Active(ctx, of)
 }
 
 // Invite makes an invitation. Kind and Domain must be set; what is zero of Created,

@@ -129,6 +129,10 @@ type Options struct {
 	// in by a token; nil for never. It is called in the account's turn and must not
 	// wait. Accounts must be a [Verifier].
 	AskPassword func(e *mux.Event) bool
+	// Guessed is told, in the account's turn and before the session of e ends for it, that
+	// it has given wrong passwords too often, so that whoever has let it in does not do so
+	// again; nil for nothing.
+	Guessed func(ctx context.Context, e *mux.Event)
 	// Limiter bounds how often accounts are made; nil means a [MemoryLimiter] with
 	// its defaults, and [Unlimited] is none.
 	Limiter Limiter
@@ -171,7 +175,7 @@ type Options struct {
 	// fragment (XEP-0401 §5.1); nil for none.
 	Landing func(token string) string
 	// Active reports whether an account can be logged in to: invitations of one that
-	// cannot are void. Exists reports whether there is one; no name is reserved that
+	// cannot are void, as are links for a new password of it. Exists reports whether there is one; no name is reserved that
 	// has one. nil takes it for so, and for not so. Both may wait.
 	Active, Exists func(ctx context.Context, account mux.Address) (bool, error)
 	// Apply makes changes durable where no mux runs, such as in a tool; nil has the

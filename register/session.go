@@ -168,6 +168,9 @@ func (x *Extension) verify(ctx context.Context, e *mux.Event, password string) e
 	x.opt.Logger.LogAttrs(ctx, slog.LevelWarn, "wrong password in a session", slog.String("account", e.Account.String()))
 	if s := e.Session; *fails >= maxWrong {
 		e.Then(func(ctx context.Context, e *mux.Event) { e.EndSession(ctx, s, stream.PolicyViolation) })
+		if x.opt.Guessed != nil {
+			x.opt.Guessed(ctx, e) // else a token is worth three guesses as often as it is used
+		}
 	}
 	return errUnsafeWrong
 }

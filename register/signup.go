@@ -255,6 +255,13 @@ func (x *Extension) create(ctx context.Context, r *Request, res *Result) error {
 	var guest *Guest
 	if r.Grant != nil {
 		i := &r.Grant.invite
+		// He may have been disabled since it was shown.
+		switch stands, err := x.stands(ctx, i); {
+		case err != nil:
+			return err
+		case !stands:
+			return ErrInviteGone
+		}
 		a.Invite = i.ID
 		if !i.Inviter.IsZero() {
 			guest = &Guest{Account: res.Account, Inviter: i.Inviter, At: a.Now, Befriend: i.Befriend || i.Kind == ForContact}
@@ -281,6 +288,12 @@ func (x *Extension) create(ctx context.Context, r *Request, res *Result) error {
 // reset sets a new password by an operator's link (auth-register IV-9): what follows
 // is as after a change by the account itself.
 func (x *Extension) reset(ctx context.Context, r *Request, account mux.Address) error {
+	switch stands, err := x.stands(ctx, &r.Grant.invite); {
+	case err != nil:
+		return err
+	case !stands:
+		return ErrInviteGone
+	}
 	err := x.accounts.SetPasswordWith(ctx, account.String(), r.Password, x.opt.Store.Use(r.Grant.invite.ID))
 	if err != nil {
 		return refused(err, ErrPassword)
@@ -289,5 +302,10 @@ func (x *Extension) reset(ctx context.Context, r *Request, account mux.Address) 
 	if m == nil {
 		return nil
 	}
-	return m.Do(ctx, account, func(ctx context.Context, e *mux.Event) { x.changed(ctx, e, nil) })
+	if err := m.Do(ctx, account, func(ctx context.Context, e *mux.Event) { x.changed(ctx, e, nil) }); err != nil {
+		// The password is another one now, and the link is used up, so it is no error to
+		// whoever has asked.
+		x.opt.Logger.LogAttrs(ctx, slog.LevelError, "after a new password by a link", slog.String("account", account.String()), slog.Any("err", err))
+	}
+	return nil
 }

@@ -130,10 +130,11 @@ type exchange struct {
 	a                       *auth
 	mechanism, domain, name string
 	steps                   int
-	account                 string
+	account, claimed        string
 	generation              int64
 }
 
+func (x *exchange) Claimed() string   { return x.claimed }
 func (x *exchange) Account() string   { return x.account }
 func (x *exchange) Generation() int64 { return x.generation }
 
@@ -173,6 +174,7 @@ func (x *exchange) Step(_ context.Context, in []byte) (out []byte, done bool, er
 
 func (x *exchange) verify(name, password string) (err error) {
 	x.account = name + "@" + x.domain
+	x.claimed = x.account
 	x.generation, err = x.a.check(x.account, password)
 	if x.a.changed != nil {
 		x.a.changed()

@@ -202,7 +202,7 @@ func (x *Extension) version(_ context.Context, st *mux.Stream, others []byte) xm
 	if len(state.offered) == 0 {
 		return nil
 	}
-	state.version = x.keys.versionOf(st.Domain(), st.From().String(), others)
+	state.version = x.keys.versionOf(st.Domain(), st.From().String(), x.digests.of(others))
 	b := append(make([]byte, 0, 128), "<config-version xmlns='"+NSPipeline+"' scheme='opaque' value='"...)
 	return octets(append(append(b, state.version...), "'/>"...))
 }

@@ -136,7 +136,7 @@ var errOther = errors.New("account is not that of the stream")
 // next goes on with the next task, or ends the login.
 func (l *login) next(ctx context.Context) (outcome, error) {
 	if len(l.tasks) > 0 {
-		return outcome{Reply: l.toContinue(), Next: l.chosen}, nil
+		return outcome{Reply: l.toContinue(), Next: l.chosen, Account: l.account}, nil
 	}
 	if condition, err := l.enrol(ctx); condition != "" {
 		return l.fail(condition, err)
@@ -151,9 +151,26 @@ func (l *login) fail(condition string, cause error) (outcome, error) {
 
 func (l *login) failed(condition string, cause error, more string) outcome {
 	return outcome{
-		Reply:  mux.Raw("<failure xmlns='" + NS + "'><" + condition + " xmlns='" + nsSASL + "'/>" + more + "</failure>"),
-		Failed: condition, Mechanism: l.req.mechanism, Cause: cause,
+		Account: l.claimed(),
+		Reply:   mux.Raw("<failure xmlns='" + NS + "'><" + condition + " xmlns='" + nsSASL + "'/>" + more + "</failure>"),
+		Failed:  condition, Mechanism: l.req.mechanism, Cause: cause,
 	}
+}
+
+// claimed is whose login it was to be; zero if that is not known.
+func (l *login) claimed() mux.Address {
+	if !l.account.IsZero() {
+		return l.account
+	}
+	c, ok := l.ex.(interface{ Claimed() string })
+	if !ok {
+		return mux.Address{}
+	}
+	a, err := mux.ParseAddress(c.Claimed())
+	if err != nil {
+		return mux.Address{}
+	}
+	return a
 }
 
 // mismatch answers a request that rests on features of another time.

@@ -23,11 +23,16 @@ var ErrNoClient = errors.New("sasl2: no such client")
 type Device struct {
 	ID               string // for Revoke
 	Software, Device string // as it says itself, perhaps empty
-	First, Last      time.Time
+	// Resource is that of the session, of a client that is known by nothing else: it
+	// does not say which it is, or has logged in by the older profile. It is gone when
+	// its session is.
+	Resource    string
+	First, Last time.Time
 	// Connected says that it has a session, also one that waits for its return.
 	Connected bool
 	// Password says that it has proved the password that is in force, Token that it
-	// has a token that can be used.
+	// has a token that can be used. One that is known by its session only, and was not
+	// let in by a token, is taken to know the password.
 	Password, Token bool
 }
 
@@ -68,6 +73,7 @@ func (x *Extension) devices(ctx context.Context, e *mux.Event) ([]Device, error)
 		}
 		list = append(list, d)
 	}
+	list = x.appendSessions(list, e, now)
 	slices.SortFunc(list, func(a, b Device) int {
 		return cmp.Or(b.Last.Compare(a.Last), a.First.Compare(b.First), cmp.Compare(a.ID, b.ID))
 	})
@@ -84,10 +90,10 @@ func DeviceOf(c Client, generation int64, now time.Time) Device {
 	}
 }
 
-// sessionsOf are the sessions of a client.
+// sessionsOf are the sessions of a client; of one that is known by its session, that.
 func (x *Extension) sessionsOf(e *mux.Event, id string) (list []*mux.Session) {
 	for _, s := range e.Sessions() {
-		if x.owner.Of(s).is(id) && s.State() <= mux.Hibernating {
+		if (x.owner.Of(s).is(id) || x.keys.sessionID(s) == id) && s.State() <= mux.Hibernating {
 			list = append(list, s)
 		}
 	}
@@ -96,7 +102,7 @@ func (x *Extension) sessionsOf(e *mux.Event, id string) (list []*mux.Session) {
 
 // Revoke forgets a client of an account: its tokens are void and its sessions end,
 // with not-authorized. A client that knows the password can log in again (see
-// [Device.Password]). The error may be [ErrNoClient]. It must not be called in a
+// [Device.Password]); one that is known by its session only has lost that, no more. The error may be [ErrNoClient]. It must not be called in a
 // turn.
 func (x *Extension) Revoke(ctx context.Context, m *mux.Mux, account mux.Address, id string) error {
 	var err error
@@ -108,6 +114,22 @@ func (x *Extension) Revoke(ctx context.Context, m *mux.Mux, account mux.Address,
 		}
 	})
 	return errors.Join(doErr, err)
+}
+
+// Forget takes the access of the client away that has the session of e, in a turn of its
+// account: its tokens are void, and its sessions end. Nothing is done for one that has
+// not said which it is, and so has no token.
+func (x *Extension) Forget(_ context.Context, e *mux.Event) {
+	if e.Session == nil || x.store == nil {
+		return
+	}
+	p := x.owner.Of(e.Session).client.Load()
+	if p == nil {
+		return
+	}
+	id := *p
+	e.Work.Write(x.store.Remove(e.Account, id))
+	e.Then(func(ctx context.Context, e *mux.Event) { x.endSessions(ctx, e, id) })
 }
 
 // endSessions ends what a client has. It may be logging in just now, and nobody can
@@ -174,7 +196,7 @@ func (d Device) append(b []byte) []byte {
 		b = append(b, "<fast/>"...)
 	}
 	b = append(b, "</auth><permission status='"+status+"'/><user-agent>"...)
-	for _, t := range []struct{ name, text string }{{"software", d.Software}, {"device", d.Device}} {
+	for _, t := range []struct{ name, text string }{{"software", d.Software}, {"device", cmp.Or(d.Device, d.Resource)}} {
 		if t.text != "" {
 			b = xmlwrite.AppendText(append(b, "<"+t.name+">"...), t.text)
 			b = append(b, "</"+t.name+">"...)

@@ -138,10 +138,10 @@ func decode(text string) (b []byte, condition string) {
 	switch {
 	case len(text) > maxText:
 		return nil, condMalformed
-	case strings.ContainsAny(text, "\r\n"): // which the decoder would skip
+	case strings.IndexByte(text, '\r') >= 0, strings.IndexByte(text, '\n') >= 0: // which the decoder would skip
 		return nil, condEncoding
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	b, err := strict.DecodeString(text)
 	switch {
 	case err != nil:
 		return nil, condEncoding
@@ -152,6 +152,8 @@ func decode(text string) (b []byte, condition string) {
 	}
 	return b, ""
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // parseAgent reads a user-agent (XEP-0388 §2.3). An id that is no UUID of version
 // 4 counts as none (auth-register S2-12).
@@ -220,6 +222,9 @@ func parseBind(c mux.Child) *bindRequest {
 		if x.Name == (xml.Name{Space: NSBind, Local: "tag"}) {
 			b.tag = x.Text()
 			continue
+		}
+		if b.inline == nil {
+			b.inline = make([]mux.Child, 0, len(children))
 		}
 		b.inline = append(b.inline, x)
 	}

@@ -41,7 +41,9 @@ type SASL interface {
 
 // Exchange is one run of a mechanism, which ends with done or an error. If it has a
 // method Generation() int64, that is the generation of the credentials that were
-// proved; without, the login gets neither token nor upgrade.
+// proved; without, the login gets neither token nor upgrade. If it has a method
+// Claimed() string, that is the prepared bare JID that the peer says it is, empty as
+// long as that is not known, for those who watch over failures.
 type Exchange interface {
 	// Step takes the peer's next message: nil if it sent no initial response. With
 	// done the peer is authenticated and out goes with the success, nil for
@@ -150,12 +152,13 @@ var (
 
 // Extension is the server's side. Make one with New; it belongs to one mux.
 type Extension struct {
-	auth   SASL
-	store  Store
-	opt    Options
-	keys   keys
-	tokens []HT
-	log    *slog.Logger
+	auth    SASL
+	store   Store
+	opt     Options
+	keys    keys
+	digests digests
+	tokens  []HT
+	log     *slog.Logger
 
 	state mux.StreamKey[streamState]
 	owner mux.Key[owner]

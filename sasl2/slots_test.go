@@ -1,6 +1,9 @@
 package sasl2
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"testing"
 	"time"
 )
@@ -106,10 +109,21 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("a token has %d characters, want 43 for 256 bits", n)
 	}
 	for _, key := range []key{k.client, k.token, k.resource, k.version} {
-		s := key.text(32, nil, "the same")
+		s := key.text(base64.RawURLEncoding, 32, nil, "the same")
 		if seen[s] {
 			t.Error("keys are the same")
 		}
 		seen[s] = true
+	}
+}
+
+// TestDigests: what was remembered is not taken for anything else.
+func TestDigests(t *testing.T) {
+	t.Parallel()
+	var d digests
+	for _, text := range []string{"a", "a", "b", "a", "", "ab"} {
+		if got, want := d.of([]byte(text)), sha256.Sum256([]byte(text)); !bytes.Equal(got, want[:]) {
+			t.Errorf("digest of %q is %x", text, got)
+		}
 	}
 }

@@ -369,3 +369,24 @@ func TestBrokenKey(t *testing.T) {
 	wantCondition(t, (&testClient{mechanism: "SCRAM-SHA-256", password: "pencil"}).run(t, e), scram.NotAuthorized)
 	wantCondition(t, plain(t, a, "", "user", "pencil", nil), scram.NotAuthorized)
 }
+
+// TestClaimed: an exchange tells whose it is to be once it was named, prepared and on
+// failure as well, whether there is such an account or not.
+func TestClaimed(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, scram.Options{})
+	for in, want := range map[string]string{
+		"\x00User\x00wrong": "user@" + host, "\x00nobody\x00wrong": "nobody@" + host, "\x00user\x00pencil": "user@" + host,
+		"\x00a b\x00wrong": "", "user": "",
+	} {
+		e := b.start(t, "PLAIN")
+		_, _, _ = e.Step(t.Context(), []byte(in)) // what it leads to is tested elsewhere
+		if got := e.Claimed(); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	e := b.start(t, "SCRAM-SHA-256")
+	if _, _, err := e.Step(t.Context(), []byte("n,,n=nobody,r=0123456789abcdef")); err != nil || e.Claimed() != "nobody@"+host || e.Account() != "" {
+		t.Errorf("SCRAM: %q, account %q, %v", e.Claimed(), e.Account(), err)
+	}
+}

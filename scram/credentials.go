@@ -54,18 +54,12 @@ func (c Credentials) Refuses() bool { return c.Disabled || !c.Closing.IsZero() }
 func (c Credentials) Clone() Credentials {
 	n := 0
 	for _, k := range c.Keys {
-		n += len(k.Salt) + len(k.StoredKey) + len(k.ServerKey)
+		n += k.octets()
 	}
 	all := make([]byte, 0, n) // one piece of memory for all octets
-	part := func(b []byte) []byte {
-		from := len(all)
-		all = append(all, b...)
-		return all[from:len(all):len(all)]
-	}
 	c.Keys = slices.Clone(c.Keys)
 	for i, k := range c.Keys {
-		k.Salt, k.StoredKey, k.ServerKey = part(k.Salt), part(k.StoredKey), part(k.ServerKey)
-		c.Keys[i] = k
+		c.Keys[i], all = k.copyInto(all)
 	}
 	return c
 }

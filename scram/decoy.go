@@ -62,13 +62,13 @@ func (d *Decoys) Key(h Hash, account string) Key {
 	// One class for all hashes of an account: real keys of one account are
 	// made together, and a name whose hashes differ would stand out.
 	c := d.classes[d.draw("class", account, len(d.classes))]
-	return Key{
-		Hash:       h,
-		Salt:       d.stream("salt", h, account, c.SaltLength),
-		Iterations: c.Iterations,
-		StoredKey:  d.stream("stored key", h, account, h.Size()),
-		ServerKey:  d.stream("server key", h, account, h.Size()),
-	}
+	k := Key{Hash: h, Iterations: c.Iterations}
+	// One piece of memory, with room for what is cut off the last of them.
+	all := make([]byte, 0, c.SaltLength+2*h.Size()+sha512.Size)
+	k.Salt, all = d.stream(all, "salt", h, account, c.SaltLength)
+	k.StoredKey, all = d.stream(all, "stored key", h, account, h.Size())
+	k.ServerKey, _ = d.stream(all, "server key", h, account, h.Size())
+	return k
 }
 
 // draw returns a number below n, the same at every time. What takes no time where
@@ -77,22 +77,24 @@ func (d *Decoys) draw(label, account string, n int) int {
 	if n == 1 {
 		return 0
 	}
-	return int(binary.BigEndian.Uint64(d.stream(label, 0, account, 8)) % uint64(n))
+	drawn, _ := d.stream(nil, label, 0, account, 8)
+	return int(binary.BigEndian.Uint64(drawn) % uint64(n))
 }
 
-// stream returns n octets of HMAC(secret, label, mechanism, account, block).
-// NUL cannot occur in the first three, which keeps the input unambiguous.
-func (d *Decoys) stream(label string, h Hash, account string, n int) []byte {
+// stream returns n octets of HMAC(secret, label, mechanism, account, block), which
+// are the last of all then. NUL cannot occur in the first three, which keeps the
+// input unambiguous.
+func (d *Decoys) stream(all []byte, label string, h Hash, account string, n int) (part, with []byte) {
 	m := d.macs.Get().(*decoyMAC)
 	defer d.macs.Put(m)
-	var out []byte
-	for block := uint32(0); len(out) < n; block++ {
+	from := len(all)
+	for block := uint32(0); len(all)-from < n; block++ {
 		m.in = append(append(m.in[:0], label...), 0)
 		m.in = append(append(m.in, h.Mechanism()...), 0)
 		m.in = append(binary.BigEndian.AppendUint32(m.in, block), account...)
 		m.Reset()
 		m.Write(m.in)
-		out = m.Sum(out)
+		all = m.Sum(all)
 	}
-	return out[:n:n]
+	return all[from : from+n : from+n], all[:from+n]
 }

@@ -16,6 +16,7 @@ type Exchange struct {
 	asked     bool     // the client was asked for its first message
 	next      stepFunc // nil after the end
 
+	claimed    string
 	account    string
 	generation int64
 	binding    string
@@ -59,6 +60,11 @@ func (e *Exchange) Mechanism() string { return e.mechanism }
 // proves.
 func (e *Exchange) Account() string { return e.account }
 
+// Claimed returns the bare JID of the account that the client wants to be, whether
+// there is one or not, and the empty string as long as it has named none. It proves
+// nothing, and is for counting failures.
+func (e *Exchange) Claimed() string { return e.claimed }
+
 // Generation returns the generation of the credentials that were in force at
 // the end of the exchange. It is 0 as long as Account is empty.
 func (e *Exchange) Generation() int64 { return e.generation }
@@ -75,7 +81,8 @@ func (e *Exchange) name(username string) (string, error) {
 	if err != nil {
 		return "", fail(NotAuthorized, err)
 	}
-	return local + "@" + e.host, nil
+	e.claimed = local + "@" + e.host
+	return e.claimed, nil
 }
 
 // finish ends the exchange successfully, unless the client wants to act for

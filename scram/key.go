@@ -112,10 +112,21 @@ func (k Key) Equal(o Key) bool {
 
 // clone returns a copy that shares nothing with k.
 func (k Key) clone() Key {
-	k.Salt = bytes.Clone(k.Salt)
-	k.StoredKey = bytes.Clone(k.StoredKey)
-	k.ServerKey = bytes.Clone(k.ServerKey)
+	k, _ = k.copyInto(make([]byte, 0, k.octets()))
 	return k
+}
+
+// octets is how many a copy needs.
+func (k Key) octets() int { return len(k.Salt) + len(k.StoredKey) + len(k.ServerKey) }
+
+// copyInto returns a copy whose octets are behind those of all, where room for them is.
+func (k Key) copyInto(all []byte) (Key, []byte) {
+	for _, part := range [...]*[]byte{&k.Salt, &k.StoredKey, &k.ServerKey} {
+		from := len(all)
+		all = append(all, *part...)
+		*part = all[from:len(all):len(all)]
+	}
+	return k, all
 }
 
 // verify checks the client's proof against the message both sides signed

@@ -94,11 +94,13 @@ func (k Key) GoString() string { return k.String() }
 // decodeBase64 is strict: padding, no other bits behind it, and, unlike
 // package base64, no line breaks (RFC 5802 §7, RFC 4648 §4).
 func decodeBase64(text string) ([]byte, error) {
-	if strings.ContainsAny(text, "\r\n") {
+	if strings.IndexByte(text, '\r') >= 0 || strings.IndexByte(text, '\n') >= 0 {
 		return nil, errLineBreak
 	}
-	return base64.StdEncoding.Strict().DecodeString(text)
+	return strict.DecodeString(text)
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // errLineBreak is constant so that no part of a message gets into a log.
 var errLineBreak = errors.New("line break in base64")

@@ -172,7 +172,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("nil is %+v, the zero value %+v", d, zero)
 	}
 	if d.BytesPerSecond != 64<<10 || d.BytesBurst != 1<<20 || d.StanzasPerSecond != 50 || d.StanzasBurst != 200 ||
-		d.ConnectionsPerAddress != 100 || d.NewPerMinute != 60 || d.FailuresPerAddress != 30 || d.FailureDelay != 5*time.Second ||
+		d.ConnectionsPerAddress != 100 || d.NewPerMinute != 60 || d.FailuresPerAddress != 30 || d.FailureDelay != 5*time.Second || d.FailuresPerLogin != 5 || d.FailuresPerAccount != 30 ||
 		d.Connections != 20000 || d.RecipientsPerMinute != 200 || d.StanzaBytes != 256<<10 || d.PreAuthBytes != 32<<10 || d.WriteBuffer != 4<<20 ||
 		d.WriteBuffers != 16<<20 || d.Negotiation != time.Minute || d.Idle != 5*time.Minute || d.Probe != time.Minute ||
 		d.WriteStall != 30*time.Second || d.Closing != 5*time.Second {
@@ -184,6 +184,7 @@ func TestDefaults(t *testing.T) {
 	}
 	n := NoLimits().withDefaults()
 	n.BytesPerSecond, n.StanzasPerSecond, n.ConnectionsPerAddress, n.NewPerMinute = d.BytesPerSecond, d.StanzasPerSecond, d.ConnectionsPerAddress, d.NewPerMinute
+	n.FailuresPerLogin, n.FailuresPerAccount = d.FailuresPerLogin, d.FailuresPerAccount
 	n.FailuresPerAddress, n.Connections, n.RecipientsPerMinute = d.FailuresPerAddress, d.Connections, d.RecipientsPerMinute
 	if n != d {
 		t.Errorf("without limits sizes and times are %+v", n)

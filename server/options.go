@@ -51,6 +51,13 @@ type Limits struct {
 	// (core-im LIM-11). Above it every attempt is delayed by FailureDelay, 5 s.
 	FailuresPerAddress int
 	FailureDelay       time.Duration
+	// FailuresPerLogin is how many wrong passwords or tokens one address may try in 10
+	// minutes, 5, and four times that an IPv6 /48, FailuresPerAccount how many all of them may try on one account, 30.
+	// After that every attempt of the address, or on the account, waits for half a
+	// second, then twice as long each time up to FailureDelay; those of one address on
+	// one account wait for each other, too. Nobody is locked out: failures elsewhere
+	// cost no more than FailureDelay.
+	FailuresPerLogin, FailuresPerAccount int
 	// FailuresPerStream is how many attempts to log in may fail before the stream
 	// ends, 3; from 2 to 5 (RFC 6120 §6.4.5).
 	FailuresPerStream int
@@ -91,7 +98,7 @@ type Limits struct {
 // measurements; those on sizes and times stay.
 func NoLimits() *Limits {
 	return &Limits{BytesPerSecond: -1, StanzasPerSecond: -1, ConnectionsPerAddress: -1, NewPerMinute: -1,
-		FailuresPerAddress: -1, Connections: -1, RecipientsPerMinute: -1}
+		FailuresPerAddress: -1, FailuresPerLogin: -1, FailuresPerAccount: -1, Connections: -1, RecipientsPerMinute: -1}
 }
 
 func (l *Limits) withDefaults() Limits {
@@ -121,6 +128,8 @@ func (l *Limits) withDefaults() Limits {
 	n(&d.ConnectionsPerAddress, 100)
 	n(&d.NewPerMinute, 60)
 	n(&d.FailuresPerAddress, 30)
+	n(&d.FailuresPerLogin, 5)
+	n(&d.FailuresPerAccount, 30)
 	n(&d.FailuresPerStream, 3)
 	n(&d.Connections, 20000)
 	n(&d.RecipientsPerMinute, 200)

@@ -47,6 +47,7 @@ type Server struct {
 	directTLS *tls.Config
 	budget    *netio.Budget
 	admit     *admission
+	guesses   *guesses
 	stacks    stacks
 
 	ctx     context.Context
@@ -91,7 +92,7 @@ func New(o *Options, exts ...mux.Extension) (*Server, error) {
 	if s.mux, err = mux.New(s.host, &mo, all...); err != nil {
 		return nil, err
 	}
-	s.admit = newAdmission(s.lim)
+	s.admit, s.guesses = newAdmission(s.lim), newGuesses(s.lim)
 	s.budget = netio.NewBudget(int64(s.lim.WriteBuffers), 64<<10)
 	s.neg = negotiate.New(s.mux, s.negotiation())
 	s.tlsConfigs()
@@ -118,7 +119,7 @@ func (s *Server) negotiation() *negotiate.Options {
 		Domains: func() []string { return s.host.served.Load().list },
 		SASL:    s.opt.SASL,
 		Timeout: s.lim.Negotiation, TLSTimeout: min(tlsHandshake, s.lim.Negotiation),
-		MaxFailures: s.lim.FailuresPerStream, OnFailure: s.loginFailed,
+		MaxFailures: s.lim.FailuresPerStream, OnFailure: s.loginFailed, OnSuccess: s.loginSucceeded,
 		PreAuth:  negotiate.Limits{MaxBytes: s.lim.PreAuthBytes},
 		PostAuth: negotiate.Limits{MaxBytes: s.lim.StanzaBytes, Idle: s.lim.Idle},
 		Logger:   s.log,
@@ -132,5 +133,25 @@ func (s *Server) loginFailed(_ context.Context, st *mux.Stream, f negotiate.Auth
 		return 0
 	}
 	s.log.Info("login failed", "addr", c.nc.RemoteAddr().String(), "mechanism", f.Mechanism, "condition", f.Condition)
-	return s.admit.failed(c.prefix, time.Now())
+	now := time.Now()
+	wait := s.admit.failed(c.prefix, now)
+	if f.Condition == notAuthorized {
+		// All else is nothing that guesses lead to, or the server's own fault
+		// (auth-register SA-12).
+		wait = max(wait, s.guesses.attempt(c.prefix, f.Account, true, now))
+	}
+	return wait
+}
+
+// notAuthorized is the condition of RFC 6120 §6.5.10 for whatever is wrong with a
+// proof.
+const notAuthorized = "not-authorized"
+
+// loginSucceeded lets peers wait that have guessed before.
+func (s *Server) loginSucceeded(_ context.Context, st *mux.Stream, account mux.Address) time.Duration {
+	c, ok := st.Conn().(*conn)
+	if !ok {
+		return 0
+	}
+	return s.guesses.attempt(c.prefix, account, false, time.Now())
 }

@@ -109,6 +109,29 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// TestShownAndSet: a client of vcard-temp that changes something loses nothing of what it
+// was not shown: types it does not have, further values, labels.
+func TestShownAndSet(t *testing.T) {
+	t.Parallel()
+	const email = "<email xmlns='urn:ietf:params:xml:ns:vcard-4.0'><parameters><type><text>Work</text><text>odd</text></type><altid><text>1</text></altid></parameters><text>a@b</text></email>"
+	const url = "<url xmlns='urn:ietf:params:xml:ns:vcard-4.0'><uri>u:1</uri><uri>u:2</uri></url>"
+	const adr = "<adr xmlns='urn:ietf:params:xml:ns:vcard-4.0'><parameters><label><text>1 x</text></label></parameters><street>x</street></adr>"
+	const tel = "<tel xmlns='urn:ietf:params:xml:ns:vcard-4.0'><uri>sip:1@b</uri></tel>"
+	published := four("<fn><text>J</text></fn>" + email + url + adr + tel + tel)
+	shown, err := vcard4.ToTemp(published, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set, _, err := vcard4.FromTemp(shown, published); err != nil || set != published {
+		t.Errorf("set as it was shown: %s, error %v", set, err)
+	}
+	changed := mux.Raw(strings.Replace(strings.Replace(string(shown), ">J<", ">Juliet<", 1), "u:1", "u:3", 1))
+	want := four("<fn><text>Juliet</text></fn>" + email + "<url><uri>u:3</uri></url>" + adr + tel + tel)
+	if set, _, err := vcard4.FromTemp(changed, published); err != nil || set != want {
+		t.Errorf("changed: %s, error %v", set, err)
+	}
+}
+
 // FuzzMapping: whatever is set and published, what comes out is well-formed, and a card
 // that is set again is the same.
 func FuzzMapping(f *testing.F) {

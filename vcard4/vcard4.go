@@ -71,7 +71,13 @@ type Options struct {
 var _ mux.Extension = (*Extension)(nil)
 
 // Extension keeps the views the same. Make one with New; it belongs to one mux.
-type Extension struct{ opt Options }
+type Extension struct {
+	opt      Options
+	accounts mux.AccountKey[account]
+}
+
+// account is what is remembered of an account in use.
+type account struct{ taken bool } // something was taken back, and may be in the card still
 
 // New returns the extension. o is copied.
 func New(o *Options) *Extension {
@@ -99,6 +105,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 	if o.Nodes == nil || o.Publish == nil || o.Retract == nil || o.Card == nil || o.Put == nil {
 		return errOptions
 	}
+	x.accounts = mux.AccountSlot[account](r)
 	for _, s := range []mux.Scope{mux.AtSelf, mux.AtAccount} {
 		r.Disco(s, func(_ context.Context, q *mux.DiscoQuery) error {
 			q.Feature(NS)
@@ -151,9 +158,14 @@ func usable(payload string) mux.Raw {
 func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Context, card mux.Raw) (mux.Raw, error) {
 	read, err := x.opt.Nodes.Find(ctx, e, Node, "")
 	if err != nil {
+		// Not the card instead: not everybody may see it, and its client would set it again.
 		x.failed(ctx, e.Account, err)
+		return func(context.Context, mux.Raw) (mux.Raw, error) { return "", err }
 	}
-	if err != nil || read == nil {
+	if read == nil {
+		if a := x.accounts.Peek(e); a != nil && a.taken {
+			return unmapped // what was published is taken out of the card soon
+		}
 		return nil
 	}
 	account, readable := e.Account, x.opt.Nodes.Readable(ctx, e, Node, e.Stanza.From())
@@ -164,15 +176,16 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Con
 			return "", err
 		}
 		v4 := usable(payload)
-		if v4 == "" {
+		switch {
+		case !readable:
+			return unmapped(ctx, card)
+		case v4 == "":
 			return card, nil
 		}
 		same, rest, err := FromTemp(card, v4)
 		switch {
 		case err != nil:
 			return "", err
-		case !readable:
-			return rest, nil
 		case same == v4:
 			return card, nil
 		}
@@ -180,10 +193,20 @@ func (x *Extension) Show(ctx context.Context, e *mux.Event) func(ctx context.Con
 	}
 }
 
+// unmapped is what of a card has no counterpart in vCard4.
+func unmapped(_ context.Context, card mux.Raw) (mux.Raw, error) {
+	_, rest, err := FromTemp(card, "")
+	return rest, err
+}
+
 // Changed is told of a change of the items of a node of e's account, as package pep's
 // ChangeFunc says.
 func (x *Extension) Changed(_ context.Context, e *mux.Event, node, id string, _ mux.Raw, _ []string, _ bool) {
-	if node != Node || id != "" {
+	if node != Node {
+		return
+	}
+	x.accounts.Of(e).taken = id == ""
+	if id != "" {
 		return
 	}
 	// Something was taken back, if not all: the card has nothing of it any more. It may
@@ -198,6 +221,7 @@ func (x *Extension) Changed(_ context.Context, e *mux.Event, node, id string, _ 
 
 // takeBack takes out of the card what was published and is no more.
 func (x *Extension) takeBack(ctx context.Context, e *mux.Event) {
+	x.accounts.Of(e).taken = false
 	id, _, err := x.opt.Nodes.Last(ctx, e, Node)
 	if err == nil && id != "" {
 		return

@@ -54,6 +54,34 @@ func answered(kind string, pairs ...string) string {
 	return b + "</x>"
 }
 
+// TestGuessByToken: a stolen token is worth three guesses at the password, not three each
+// time that it is used: it is void after them (auth-register PC-2, AB-2).
+func TestGuessByToken(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	operate(t, data, password, "user", "add", "alice@example.org")
+	s := launch(t, data, "-domain", "example.org")
+	token := issueToken(t, s.addr, password)
+	const bind = "<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3' resume='true'/></bind>"
+	p, _ := bound(t, s.addr, token, "", bind)
+	other := login(t, s.addr, "alice", "example.org")
+	for range 3 {
+		if got := p.inRegister(answered("cancel", "username", "alice", "password", "a guess")); got != "not-authorized" {
+			t.Errorf("guess: %s", got)
+		}
+	}
+	if got := p.until("</stream:stream>"); !strings.Contains(got, "<policy-violation ") {
+		t.Errorf("after the guesses: %s", got)
+	}
+	p.close()
+	if got := useToken(t, s.addr, token); got != "not-authorized" {
+		t.Errorf("the token: %s", got)
+	}
+	other.alive() // the owner's session stays
+	other.close()
+	s.stop()
+}
+
 // TestByToken: whoever has a device with a token, and not the password, cannot change
 // the password with it or remove the account, also not in a session that began with the
 // password; a session that has shown the password need not show it again (auth-register

@@ -11,6 +11,7 @@ import (
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/register"
+	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/web/signup"
 )
@@ -22,15 +23,21 @@ var policies = map[config.Registration]register.Policy{
 
 // registration puts package register together; pages is the address of those for people,
 // if there are any. Without a server that runs, apply makes its changes durable;
-// askPassword says who has to give the password once more.
+// fast is who lets in with tokens: those sessions have to give the password once more, and
+// who guesses it there loses the token.
 func registration(cfg *config.Config, st *stores, pages string, people *scram.Service, apply func(context.Context, ...mux.Write) error,
-	askPassword func(*mux.Event) bool, log *slog.Logger) *register.Extension {
+	fast *sasl2.Extension, log *slog.Logger) *register.Extension {
 	limiter := register.Limiter(nil)
 	if !cfg.Limits {
 		limiter = register.Unlimited{}
 	}
+	var askPassword func(*mux.Event) bool
+	var guessed func(context.Context, *mux.Event)
+	if fast != nil {
+		askPassword, guessed = fast.ByToken, fast.Forget
+	}
 	return register.New(people, &register.Options{
-		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, AskPassword: askPassword, Logger: log,
+		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, AskPassword: askPassword, Guessed: guessed, Logger: log,
 		Landing: signup.Landing(pages),
 		Active: func(ctx context.Context, account mux.Address) (bool, error) {
 			return people.Active(ctx, account.String())

@@ -68,7 +68,7 @@ func (o *operatorAccounts) Clients(ctx context.Context, account string) ([]contr
 	}
 	var list []control.ClientInfo
 	for _, d := range devices {
-		list = append(list, control.ClientInfo{ID: d.ID, Software: d.Software, Device: d.Device, Last: d.Last,
+		list = append(list, control.ClientInfo{ID: d.ID, Software: d.Software, Device: d.Device, Resource: d.Resource, Last: d.Last,
 			Connected: d.Connected, Password: d.Password, Token: d.Token})
 	}
 	return list, nil

@@ -58,7 +58,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
-	people := registration(cfg, st, pages, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast.ByToken, log)
+	people := registration(cfg, st, pages, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {

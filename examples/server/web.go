@@ -44,7 +44,8 @@ func openWebsite(cfg *config.Config, cert *selfsigned.Certificate, log *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	w := &website{ln: netutil.LimitListener(ln, webConns), url: cfg.WebURL(ln.Addr().String())}
+	w := &website{url: cfg.WebURL(ln.Addr().String())}
+	w.ln = netutil.LimitListener(shared(ln, cfg), webConns)
 	w.srv = &http.Server{
 		ReadHeaderTimeout: webTime, ReadTimeout: webTime, WriteTimeout: webAnswer, IdleTimeout: webIdle, MaxHeaderBytes: webHeaders,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // mostly what scanners do

@@ -46,7 +46,8 @@
 //
 // # Platforms
 //
-// On Unix systems the socket is read and written through its syscall.RawConn.
+// On Unix systems the socket is read and written through its syscall.RawConn, on
+// Linux by calls that the scheduler need not know of, since they never block.
 // Elsewhere, and for a net.Conn without one (net.Pipe), only Read and Write of
 // the wrapped connection are used: WaitReadable then waits with a read of one
 // byte, which costs a system call more; a Read that waits in the middle of a

@@ -50,7 +50,7 @@ func newRaw(c net.Conn) transport {
 		return nil
 	}
 	t := &raw{conn: c, rc: rc}
-	t.onRead, t.onTry, t.onWrite = t.readable, t.try, t.writable
+	t.onRead, t.onTry = t.readable, t.try
 	return t
 }
 
@@ -92,9 +92,9 @@ func (t *raw) readable(fd uintptr) bool {
 	if t.into != nil {
 		p = t.into.take()
 	}
-	n, err := syscall.Read(int(fd), p)
+	n, err := quickRead(int(fd), p)
 	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), p)
+		n, err = quickRead(int(fd), p)
 	}
 	if t.into != nil {
 		t.into.filled(n)
@@ -117,6 +117,9 @@ func (t *raw) try(fd uintptr) bool {
 }
 
 func (t *raw) writeSome(p []byte, within time.Duration) (int, error) {
+	if t.onWrite == nil { // most peers take all at once
+		t.onWrite = t.writable
+	}
 	t.within = within
 	n, err := t.doWrite(p, t.onWrite)
 	if t.armed && err == nil {
@@ -144,9 +147,9 @@ func (t *raw) writable(fd uintptr) bool {
 
 // write makes the system call and says whether it did anything.
 func (t *raw) write(fd uintptr) bool {
-	n, err := syscall.Write(int(fd), t.wp)
+	n, err := quickWrite(int(fd), t.wp)
 	for err == syscall.EINTR {
-		n, err = syscall.Write(int(fd), t.wp)
+		n, err = quickWrite(int(fd), t.wp)
 	}
 	if err == syscall.EAGAIN {
 		return false

@@ -175,6 +175,9 @@ func (s *Scanner) ownContext(b []byte) *Context {
 
 // checkDecl judges what stands between <?xml and ?> (XML 1.0 §2.8, §4.3.1).
 func checkDecl(b []byte) Reason {
+	if string(b) == usualDecl {
+		return Unspecified
+	}
 	rest := string(b)
 	version, rest, ok := pseudoAttr(rest, "version")
 	if !ok || version != "1.0" {
@@ -198,6 +201,9 @@ func checkDecl(b []byte) Reason {
 	}
 	return Unspecified
 }
+
+// usualDecl is what most clients write.
+const usualDecl = " version='1.0'"
 
 // pseudoAttr takes name='value' with white space before it off the front.
 func pseudoAttr(in, name string) (value, rest string, ok bool) {

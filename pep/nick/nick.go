@@ -26,6 +26,7 @@ import (
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/propolis-im/propolis/internal/asking"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/pep"
 )
@@ -113,6 +114,8 @@ func Subscribe(ctx context.Context, s *xmpp.Session, to jid.JID, name string) er
 	if e := element(Clean(name)); e != "" {
 		payload = e.TokenReader()
 	}
+	ctx, done := asking.Context(ctx)
+	defer done()
 	return s.Send(ctx, stanza.Presence{Type: stanza.SubscribePresence, To: to.Bare()}.Wrap(payload))
 }
 

@@ -60,22 +60,43 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), patience)
 	defer cancel()
 	p := h.peer(r)
+	if !h.genuine(r, p) {
+		h.make(ctx, w, r, p, new(attempt))
+		return
+	}
+	c, _ := r.Cookie(cookieName(p)) // is there
+	m := h.forms.mark(c.Value, r.PostForm)
+	a, first, err := h.sent.begin(ctx, m)
+	switch {
+	case err != nil:
+		h.problem(w, r, busy)
+	case first:
+		defer h.sent.end(m, a)
+		h.make(ctx, w, r, p, a)
+	default:
+		h.done(w, r, &a.ask, &a.res)
+	}
+}
+
+// make does what a form asks for, and notes success in a.
+func (h *Handler) make(ctx context.Context, w http.ResponseWriter, r *http.Request, p peer, a *attempt) {
 	f := r.PostForm
 	token := f.Get("token")
-	ask := register.Request{Path: register.Web, Source: p.source, Domain: f.Get("domain"), Name: f.Get("username"), Password: f.Get("password"), Reason: f.Get("reason")}
+	ask := register.Request{Path: register.Web, Source: p.source, Domain: f.Get("domain"), Password: f.Get("password"), Reason: f.Get("reason")}
 	if token != "" {
-		g, err := h.people.Show(ctx, p.source, token)
+		g, err := h.look(ctx, p.source, token)
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
 		ask.Grant, ask.Domain = g, g.Invite().Domain
-		if name := g.Name(); name != "" {
-			ask.Name = name // shown, and not to be edited (auth-register IV-5)
-		}
 	} else if !slices.Contains(h.domains(), ask.Domain) {
 		h.problem(w, r, badForm)
 		return
+	}
+	ask.Name = typed(f.Get("username"), ask.Domain)
+	if ask.Grant != nil && ask.Grant.Name() != "" {
+		ask.Name = ask.Grant.Name() // shown, and not to be edited (auth-register IV-5)
 	}
 	if c := h.wrong(r, p); c != nil {
 		h.again(w, r, p, &ask, token, c)
@@ -85,6 +106,10 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 		ask.Solved = h.solved(p, ask.Domain, f.Get("challenge"), func(name string) string { return f.Get("answer-" + name) })
 	}
 	res, err := h.people.SignUp(ctx, ask)
+	if errors.Is(err, register.ErrTaken) && ask.Grant != nil && ask.Grant.Name() != "" {
+		h.problem(w, r, badToken) // there is no other name to choose
+		return
+	}
 	if err != nil {
 		for i := range complaints {
 			if errors.Is(err, complaints[i].err) {
@@ -95,6 +120,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	a.succeeded(ask, res)
 	h.done(w, r, &ask, &res)
 }
 
@@ -126,6 +152,16 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, p peer, ask *reg
 	}
 	v.Error, v.Field, v.Username, v.Reason = c.text, c.field, printable(ask.Name), printable(ask.Reason)
 	h.render(w, r, c.status, name, v)
+}
+
+// typed is the name in what people type for one: keyboards of phones add spaces, and some
+// write the whole address.
+func typed(text, domain string) string {
+	text = strings.TrimSpace(text)
+	if i := strings.IndexByte(text, '@'); i > 0 && strings.EqualFold(text[i+1:], domain) {
+		return text[:i]
+	}
+	return text
 }
 
 // printable is what somebody has typed without what no page can hold.

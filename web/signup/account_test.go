@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +29,7 @@ func TestAccount(t *testing.T) {
 	token := s.invite(t, register.Invite{})
 	b := s.at(t, "192.0.2.7:4711")
 	p := b.get("/invite/" + token)
-	b.signUp(p, " Bill", password).want(t, 422, "This name is not possible")
+	b.signUp(p, "Bi ll", password).want(t, 422, "This name is not possible")
 	done := b.signUp(p, "Bill", password)
 	done.want(t, 200, "Your account is ready", "bill@"+domain)
 	if !s.has(t, "bill@"+domain, password) {
@@ -37,6 +39,104 @@ func TestAccount(t *testing.T) {
 	b.get("/invite/"+token).want(t, 404, "This invitation cannot be used")
 	if a := audits[len(audits)-1]; a.Path != register.Web || a.Source.String() != "192.0.2.7" || a.Account.String() != "bill@"+domain || a.Invite != register.IDOf(token) || a.Err != nil {
 		t.Errorf("audit %+v", a)
+	}
+}
+
+// TestTwice: the same form once more, at the same time or later, is no second try; what
+// differs in anything is (a double click, a page that is loaded again).
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	var made, tries atomic.Int32
+	s := newSite(t, register.Options{Policy: register.ByInvite, Limiter: register.Unlimited{},
+		Before:  func(context.Context, *register.Request, mux.Address) error { tries.Add(1); return nil },
+		Created: func(context.Context, mux.Address, netip.Addr) { made.Add(1) }}, signup.Options{})
+	b := s.browser(t)
+	p := b.get("/invite/" + s.invite(t, register.Invite{Kind: register.ForContact, Inviter: mux.MustParseAddress(inviter), MayRegister: true}))
+	var wg sync.WaitGroup
+	for range 10 {
+		c := s.browser(t)
+		for name, value := range b.cookies {
+			c.cookies[name] = value
+		}
+		wg.Go(func() { c.signUp(p, "bill", password).want(t, 200, "Your account is ready", "bill@"+domain, inviter) })
+	}
+	wg.Wait()
+	b.signUp(p, "bill", password).want(t, 200, "bill@"+domain)
+	if made.Load() != 1 || tries.Load() != 1 {
+		t.Errorf("%d accounts, %d tries", made.Load(), tries.Load())
+	}
+	b.signUp(p, "bill", password+"!").want(t, 404, "cannot be used")
+	b.signUp(p, "Bill", password).want(t, 404, "cannot be used")
+	c := s.browser(t) // without the cookie
+	c.signUp(p, "bill", password).want(t, 404, "cannot be used")
+
+	// What has failed can be tried again as it is.
+	if err := s.service.Create(t.Context(), "bob@"+domain, "something else"); err != nil {
+		t.Fatal(err)
+	}
+	p = b.get("/invite/" + s.invite(t, register.Invite{}))
+	b.signUp(p, "bob", password).want(t, 409, "taken")
+	if err := s.service.Remove(t.Context(), "bob@"+domain); err != nil {
+		t.Fatal(err)
+	}
+	b.signUp(p, "bob", password).want(t, 200, "bob@"+domain)
+}
+
+// TestGone: phones forget pages and open them again; whoever has used an invitation is
+// not told to need one.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	for policy, more := range map[register.Policy]string{register.Open: "Create an account", register.ByApproval: "Create an account", register.ByInvite: "!Create", register.Closed: "!Create"} {
+		s := newSite(t, register.Options{Policy: policy}, signup.Options{URL: "https://example.org/chat"})
+		p := s.browser(t).get("/chat/account")
+		p.want(t, 404, "log in with it in an app", "open your link again", more)
+		if more[0] != '!' && !strings.Contains(p.raw, `href="/chat/register"`) {
+			t.Errorf("page %s", p.raw)
+		}
+	}
+}
+
+// TestFixedNameTaken: who cannot choose another name is not asked to.
+func TestFixedNameTaken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{})
+	b := s.browser(t)
+	p := b.get("/invite/" + s.invite(t, register.Invite{Name: "bill"}))
+	if err := s.service.Create(t.Context(), "bill@"+domain, "something else"); err != nil {
+		t.Fatal(err)
+	}
+	b.signUp(p, "", password).want(t, 404, "This invitation cannot be used", "!another")
+}
+
+// TestTyped: keyboards add spaces, and some people type their whole address.
+func TestTyped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.Open, Limiter: register.Unlimited{}}, signup.Options{})
+	b := s.browser(t)
+	for text, want := range map[string]string{" Bill ": "bill@", "bob@" + domain: "bob@", "Carol@" + strings.ToUpper(domain) + " ": "carol@"} {
+		b.signUp(b.get("/register"), text, password).want(t, 200, want+domain)
+	}
+	for _, text := range []string{"dave@elsewhere.example", "@" + domain, "e@" + domain + "@" + domain, "f@" + domain + "/x"} {
+		if p := b.signUp(b.get("/register"), text, password); p.StatusCode != 422 {
+			t.Errorf("%q: %d %s", text, p.StatusCode, p.text)
+		}
+	}
+}
+
+// TestDomainGone: nobody gets an account at a domain that is not served any more, not
+// even by a page that was open before.
+func TestDomainGone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{})
+	token := s.invite(t, register.Invite{Domain: "other.example"})
+	b := s.browser(t)
+	p := b.get("/invite/" + token)
+	p.want(t, 200, "@other.example")
+	s.served.Store(&[]string{domain})
+	b.get("/invite/"+token).want(t, 404, "This invitation cannot be used")
+	b.signUp(p, "bill", password).want(t, 404, "This invitation cannot be used")
+	if s.has(t, "bill@other.example", password) {
+		t.Error("an account was made")
 	}
 }
 
@@ -124,7 +224,9 @@ func TestForms(t *testing.T) {
 		{"from another site", nil, map[string]string{"Sec-Fetch-Site": "cross-site"}, 403, "another site"},
 		{"from a neighbour", nil, map[string]string{"Sec-Fetch-Site": "same-site"}, 403, "another site"},
 		{"other origin, older browser", nil, map[string]string{"Origin": "https://evil.example"}, 403, "another site"},
-		{"no origin to be told", nil, map[string]string{"Origin": "null"}, 403, "another site"},
+		{"no origin, newer browser", nil, map[string]string{"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403, "another site"},
+		{"no origin, and a value of somebody else", nil, map[string]string{"Origin": "null", "Cookie": "signup=AAAAAAAAAAAAAAAAAAAAAAAAAA"}, 403, "send the form again"},
+		{"no origin, and no cookie", nil, map[string]string{"Origin": "null", "Cookie": ""}, 403, "send the form again"},
 		{"no cookie", nil, map[string]string{"Cookie": ""}, 403, "send the form again"},
 		{"another cookie", nil, map[string]string{"Cookie": "signup=AAAAAAAAAAAAAAAAAAAAAAAAAA"}, 403, "send the form again"},
 		{"no value", func(f url.Values) { f.Del("form") }, nil, 403, "send the form again"},
@@ -170,6 +272,10 @@ func TestForms(t *testing.T) {
 	if s.has(t, "bill@"+domain, password) {
 		t.Error("an account was made")
 	}
+	// Older browsers hide the origin of pages that tell no referrer.
+	c := s.browser(t)
+	c.header.Set("Origin", "null")
+	c.signUp(c.get("/register"), "older", password).want(t, 200, "older@"+domain)
 	// What comes through a proxy is from another host by name.
 	b.header.Set("Origin", "https://pages.example")
 	b.post("/account", good()).want(t, 200, "bill@"+domain)
@@ -285,6 +391,21 @@ func TestBadTokens(t *testing.T) {
 	s.at(t, "192.0.2.2:1").get("/invite/"+good).want(t, 200)
 }
 
+// TestEmbedded: pages of others do not have their visitors try tokens (auth-register WB-2).
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{})
+	b := s.at(t, "192.0.2.1:1")
+	for _, dest := range []string{"image", "iframe", "empty", "script"} {
+		b.header.Set("Sec-Fetch-Dest", dest)
+		for range 10 {
+			b.get("/invite/wrong").want(t, 403, "another site")
+		}
+	}
+	b.header.Set("Sec-Fetch-Dest", "document")
+	b.get("/invite/"+s.invite(t, register.Invite{})).want(t, 200)
+}
+
 // TestLimits: the web and in-band registration share their limits (auth-register AB-1,
 // WB-1).
 func TestLimits(t *testing.T) {
@@ -361,6 +482,70 @@ func TestFailures(t *testing.T) {
 		})
 	}
 }
+
+// brokenStore is one that may fail.
+type brokenStore struct {
+	register.Memory
+	down atomic.Bool
+}
+
+var errDown = errors.New("disk on fire")
+
+func (s *brokenStore) Invite(ctx context.Context, id register.InviteID) (register.Invite, error) {
+	if s.down.Load() {
+		return register.Invite{}, errDown
+	}
+	return s.Memory.Invite(ctx, id)
+}
+
+func (s *brokenStore) Admit(a register.Admission) register.Also {
+	if s.down.Load() {
+		return func(context.Context, any) (refusal, err error) { return nil, errDown }
+	}
+	return s.Memory.Admit(a)
+}
+
+// TestStoreDown: what cannot be looked up or written is no account, by none of the ways to
+// one, no different for tokens that are none; a limiter that cannot tell refuses (scenario
+// 38).
+func TestStoreDown(t *testing.T) {
+	t.Parallel()
+	store := new(brokenStore)
+	s := newSite(t, register.Options{Policy: register.Open, Store: store, Limiter: register.Unlimited{}}, signup.Options{})
+	token := s.invite(t, register.Invite{})
+	b := s.browser(t)
+	invited, stranger := b.get("/invite/"+token), b.get("/register")
+	store.down.Store(true)
+	var text string
+	for _, p := range []*page{b.get("/invite/" + token), b.get("/invite/none"), b.post("/invite/", url.Values{"code": {token}}),
+		b.signUp(invited, "bill", password), b.signUp(stranger, "bill", password)} {
+		p.want(t, 500, "Something went wrong", "!disk")
+		if text == "" {
+			text = p.text
+		}
+		if p.text != text {
+			t.Errorf("%s differs from %s", p.text, text)
+		}
+	}
+	if s.has(t, "bill@"+domain, password) {
+		t.Error("an account was made")
+	}
+	store.down.Store(false)
+	b.signUp(invited, "bill", password).want(t, 200, "bill@"+domain) // the same form, which had failed
+
+	s = newSite(t, register.Options{Policy: register.Open, Limiter: blind{}}, signup.Options{})
+	b = s.browser(t)
+	b.get("/invite/x").want(t, 429)
+	b.signUp(b.get("/register"), "bill", password).want(t, 429)
+	if s.has(t, "bill@"+domain, password) {
+		t.Error("an account was made without a limit")
+	}
+}
+
+// blind is a limiter that cannot tell.
+type blind struct{}
+
+func (blind) Begin(netip.Addr, string) (func(register.Ending), time.Duration) { return nil, 0 }
 
 // TestEntry: what people type or paste where the token of a fragment is to be.
 func TestEntry(t *testing.T) {

@@ -12,10 +12,12 @@ import (
 )
 
 // Bounds of challenges that wait for an answer. A network whose pages are opened more
-// often loses its oldest ones, nobody else's.
+// often loses its oldest ones, nobody else's; an IPv6 /48 may have four times as many as a
+// /64 of it, as with the limits of package register.
 const (
 	maxWaiting   = 4096
 	maxOfNetwork = 16
+	maxOfSite    = 4 * maxOfNetwork
 )
 
 // errFull is returned if there are too many of them.
@@ -25,7 +27,7 @@ var errFull = errors.New("signup: too many challenges wait for an answer")
 type challenges struct {
 	mu  sync.Mutex // guards what follows
 	all map[string]waiting
-	of  map[netip.Prefix][]string // their names, oldest first
+	of  map[netip.Prefix][]string // their names by network and by site, oldest first
 }
 
 type waiting struct {
@@ -45,6 +47,15 @@ func network(a netip.Addr) netip.Prefix {
 	return n
 }
 
+// site is the IPv6 /48 that a /64 is part of; invalid for others.
+func site(network netip.Prefix) netip.Prefix {
+	if !network.Addr().Is6() {
+		return netip.Prefix{}
+	}
+	n, _ := network.Addr().Prefix(48) // an address of IPv6 has one
+	return n
+}
+
 // put keeps a challenge and returns its name.
 func (c *challenges) put(w waiting, now time.Time) (string, error) {
 	c.mu.Lock()
@@ -53,6 +64,10 @@ func (c *challenges) put(w waiting, now time.Time) (string, error) {
 		c.all, c.of = make(map[string]waiting), make(map[netip.Prefix][]string)
 	}
 	if ids := c.of[w.of]; len(ids) >= maxOfNetwork {
+		c.drop(ids[0])
+	}
+	larger := site(w.of)
+	if ids := c.of[larger]; larger.IsValid() && len(ids) >= maxOfSite {
 		c.drop(ids[0])
 	}
 	if len(c.all) >= maxWaiting {
@@ -65,6 +80,9 @@ func (c *challenges) put(w waiting, now time.Time) (string, error) {
 	w.until = now.Add(register.ChallengeLifetime)
 	c.all[id] = w
 	c.of[w.of] = append(c.of[w.of], id)
+	if larger.IsValid() {
+		c.of[larger] = append(c.of[larger], id)
+	}
 	return id, nil
 }
 
@@ -93,6 +111,14 @@ func (c *challenges) sweep(now time.Time) {
 func (c *challenges) drop(id string) {
 	of := c.all[id].of
 	delete(c.all, id)
+	c.forget(id, of)
+	if larger := site(of); larger.IsValid() {
+		c.forget(id, larger)
+	}
+}
+
+// forget drops one from those of a network. The caller holds the lock.
+func (c *challenges) forget(id string, of netip.Prefix) {
 	ids := c.of[of]
 	for i := range ids {
 		if ids[i] == id {

@@ -31,7 +31,7 @@ func (h *Handler) form(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p := h.peer(r)
 		switch {
-		case h.origins.Check(r) != nil:
+		case h.origins.Check(r) != nil && !untold(r):
 			h.problem(w, r, foreign)
 			return
 		case !p.source.IsValid():
@@ -63,6 +63,13 @@ func (h *Handler) form(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// untold reports whether a browser does not say where a form is from: an older one, which
+// knows no Sec-Fetch-Site and hides the origin because pages tell no referrer. The value
+// in the form and the cookie are left to tell then (see genuine).
+func untold(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "null"
 }
 
 // bound is how long a field may be.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/propolis-im/propolis/mux"
@@ -56,6 +57,7 @@ type site struct {
 	pages    *signup.Handler
 	log      *logged
 	secrets  []string // that must not be logged
+	served   atomic.Pointer[[]string]
 }
 
 // newSite makes a site. Its keys are cheap.
@@ -69,8 +71,9 @@ func newSite(t testing.TB, o register.Options, so signup.Options) *site {
 	})
 	s.people = register.New(s.service, &o)
 	s.Host = muxtest.New(t, nil, s.people)
+	s.served.Store(&[]string{domain, "other.example"})
 	var err error
-	if s.pages, err = signup.New(s.people, func() []string { return []string{domain, "other.example"} }, &so); err != nil {
+	if s.pages, err = signup.New(s.people, func() []string { return *s.served.Load() }, &so); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

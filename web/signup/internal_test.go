@@ -1,12 +1,18 @@
 package signup
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
 	"rsc.io/qr"
+
+	"github.com/propolis-im/propolis/register"
 )
 
 // TestPending: challenges that wait are bounded, and old ones make room.
@@ -133,5 +139,69 @@ func TestURLs(t *testing.T) {
 	}
 	if got, want := Landing("https://example.org/a/")("token"), "https://example.org/a/invite/#token"; got != want {
 		t.Errorf("landing page %s, want %s", got, want)
+	}
+}
+
+// TestSentBounded: of the forms that were taken the oldest are forgotten.
+func TestSentBounded(t *testing.T) {
+	t.Parallel()
+	var s sent
+	var k formKey
+	mark := func(n int) [sha256.Size]byte { return k.mark("cookie", url.Values{"username": {strconv.Itoa(n)}}) }
+	for n := range 3 * maxSent {
+		a, first, err := s.begin(t.Context(), mark(n))
+		if err != nil || !first {
+			t.Fatalf("%d: first %t, %v", n, first, err)
+		}
+		if n%3 != 0 {
+			a.succeeded(register.Request{Password: "secret"}, register.Result{})
+		}
+		s.end(mark(n), a)
+	}
+	if len(s.all) != maxSent || len(s.done) != maxSent {
+		t.Errorf("%d forms, %d done", len(s.all), len(s.done))
+	}
+	if a, first, err := s.begin(t.Context(), mark(3*maxSent-1)); first || err != nil || a.ask.Password != "" {
+		t.Errorf("the last: first %t, %+v, %v", first, a, err)
+	}
+	if _, first, err := s.begin(t.Context(), mark(1)); !first || err != nil {
+		t.Errorf("the oldest: first %t, %v", first, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := s.begin(ctx, mark(1)); err == nil {
+		t.Error("waits for ever")
+	}
+}
+
+// TestPendingOfSite: who has many networks does not fill what all share.
+func TestPendingOfSite(t *testing.T) {
+	t.Parallel()
+	var c challenges
+	now := time.Now()
+	of := func(n int) netip.Prefix {
+		return network(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 1, byte(n >> 8), byte(n)}))
+	}
+	other := network(netip.MustParseAddr("2001:db8:2::1"))
+	theirs, err := c.put(waiting{of: other}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for n := range 2 * maxWaiting {
+		if last, err = c.put(waiting{of: of(n)}, now); err != nil {
+			t.Fatalf("%d: %v", n, err)
+		}
+	}
+	if len(c.all) != maxOfSite+1 || len(c.of) != maxOfSite+3 {
+		t.Errorf("%d challenges of %d networks", len(c.all), len(c.of))
+	}
+	for id, n := range map[string]netip.Prefix{theirs: other, last: of(2*maxWaiting - 1)} {
+		if _, ok := c.take(id, "", n, now); !ok {
+			t.Errorf("that of %v is gone", n)
+		}
+	}
+	if len(c.all) != maxOfSite-1 || len(c.of) != maxOfSite {
+		t.Errorf("at last %d challenges of %d networks", len(c.all), len(c.of))
 	}
 }

@@ -1,8 +1,11 @@
 package signup
 
 import (
+	"context"
 	"html/template"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +21,17 @@ func (h *Handler) entry(w http.ResponseWriter, r *http.Request) {
 // shown is the landing page for a token that was sent by the page entry.
 func (h *Handler) shown(w http.ResponseWriter, r *http.Request) {
 	h.invitation(w, r, tokenOf(r.PostForm.Get("code")))
+}
+
+// link is the landing page for a token in the address. Nobody but somebody who goes there
+// gets it: with pictures and the like on some page its visitors would try wrong tokens, all
+// of which count for their network.
+func (h *Handler) link(w http.ResponseWriter, r *http.Request) {
+	if d := r.Header.Get("Sec-Fetch-Dest"); d != "" && d != "document" {
+		h.problem(w, r, foreign)
+		return
+	}
+	h.invitation(w, r, r.PathValue("token"))
 }
 
 // tokenOf finds the token in what somebody has typed or pasted: the token, or a link
@@ -40,7 +54,7 @@ func (h *Handler) invitation(w http.ResponseWriter, r *http.Request, token strin
 		h.problem(w, r, t)
 		return
 	}
-	g, err := h.people.Show(r.Context(), p.source, token)
+	g, err := h.look(r.Context(), p.source, token)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -51,6 +65,16 @@ func (h *Handler) invitation(w http.ResponseWriter, r *http.Request, token strin
 		return
 	}
 	h.render(w, r, http.StatusOK, "invite", v)
+}
+
+// look looks at an invitation. One to a domain that is not served any more is as good as
+// none.
+func (h *Handler) look(ctx context.Context, source netip.Addr, token string) (*register.Grant, error) {
+	g, err := h.people.Show(ctx, source, token)
+	if err == nil && !slices.Contains(h.domains(), g.Invite().Domain) {
+		return nil, register.ErrToken
+	}
+	return g, err
 }
 
 // unsafe is why no form can be shown.

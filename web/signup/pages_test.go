@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -55,7 +56,7 @@ func TestPages(t *testing.T) {
 		{"invite", 200, []string{"You are invited to chat", "This is a server for chat", "Create your account here", "This name was chosen for you",
 			"At least 8 characters", "I have an app: open the invitation", "there is no such app on this device yet", "Conversations", "Monal", "Dino", "Gajim", "This invitation is valid until"}},
 		{"contact", 200, []string{inviter + " invites you to chat", inviter + " will be in your contacts", "Create your account here", "cannot be changed later"}},
-		{"contact only", 200, []string{inviter + " invites you to chat", "Open it in your app", "!Create", "!Password"}},
+		{"contact only", 200, []string{inviter + " invites you to chat", "Open it in your app", "If you have no account yet", "!Create", "!Password"}},
 		{"reset", 200, []string{"Choose a new password", "Account @" + domain, "Set the password", "!app: open", "works once"}},
 		{"register", 200, []string{"Create an account", "@" + domain, "an account at other.example", "Black & <white>?", "your browser shows that it is not a robot", "!agree"}},
 		{"apply", 200, []string{"have to agree", "Why would you like", "Ask for an account"}},
@@ -295,6 +296,26 @@ func TestPlatform(t *testing.T) {
 	}
 	s = newSite(t, register.Options{Policy: register.ByInvite}, signup.Options{Clients: []signup.Client{{Name: "Ours", URL: "https://example.org/app", Platforms: []string{"Linux"}}}})
 	s.browser(t).get("/invite/"+s.invite(t, register.Invite{})).want(t, 200, "Ours", "!Dino")
+}
+
+// TestHome: without a word about it a page is about the domain that it was asked for at,
+// if that is served, and never about one that somebody made up.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.Open}, signup.Options{})
+	s.served.Store(&[]string{domain, "other.example", "b\u00fccher.example"})
+	for host, want := range map[string]string{
+		"other.example": "other.example", "OTHER.example:8443": "other.example", "xn--bcher-kva.example:443": "b\u00fccher.example",
+		"evil.example": domain, "": domain, "[::1]:5280": domain, "a@other.example": domain, "other.example/x": domain, "\"><b>": domain,
+	} {
+		r := httptest.NewRequest("GET", "https://x/register", nil)
+		r.Host, r.RemoteAddr = host, "192.0.2.1:1"
+		w := httptest.NewRecorder()
+		s.pages.ServeHTTP(w, r)
+		if body := w.Body.String(); !strings.Contains(body, "<span>@"+want+"</span>") || strings.Contains(body, "evil") {
+			t.Errorf("%q: want %s in %s", host, want, body)
+		}
+	}
 }
 
 // TestPolicies: the page for those without an invitation.

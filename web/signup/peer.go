@@ -31,7 +31,7 @@ func (h *Handler) peer(r *http.Request) peer {
 	forwarded := r.Header.Values("X-Forwarded-For")
 	if !h.trusts(p.source) {
 		p.local = p.source.IsLoopback()
-		if p.local && (len(forwarded) > 0 || r.Header.Get("Forwarded") != "") {
+		if p.local && proxied(r) {
 			// A proxy on this machine that nobody has told of: all the world would
 			// share its address.
 			h.hint.give(r.Context(), h.opt.Logger)
@@ -39,9 +39,30 @@ func (h *Handler) peer(r *http.Request) peer {
 		}
 		return p
 	}
-	p.secure = p.secure || r.Header.Get("X-Forwarded-Proto") == "https"
+	p.secure = p.secure || overTLS(r.Header.Values("X-Forwarded-Proto"))
 	p.source = h.original(strings.Join(forwarded, ","))
 	return p
+}
+
+// overTLS reports whether each hop that is told of was https: a proxy may have left what
+// somebody made up in front of its own.
+func overTLS(protos []string) bool {
+	for _, p := range strings.Split(strings.Join(protos, ","), ",") {
+		if strings.TrimSpace(p) != "https" {
+			return false
+		}
+	}
+	return true // Split returns at least one
+}
+
+// proxied reports whether a request has come through a proxy, as far as that says so.
+func proxied(r *http.Request) bool {
+	for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Via", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Server"} {
+		if len(r.Header.Values(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // trusts reports whether an address is that of a proxy.

@@ -36,6 +36,10 @@ var (
 		"That is the server's fault, not yours. Please try again later."}
 	notFound = &trouble{http.StatusNotFound, "There is no such page",
 		"Please check the address."}
+	// gone is for those who open the page after a form again, such as phones that have
+	// forgotten it.
+	gone = &trouble{http.StatusNotFound, "This page cannot be shown again",
+		"If it said that your account is ready, log in with it in an app. If not, please open your link again."}
 	wrongMethod = &trouble{http.StatusMethodNotAllowed, "That is not possible here",
 		"Please go back and try again."}
 	foreign = &trouble{http.StatusForbidden, "This was sent from another site",
@@ -59,8 +63,13 @@ func (h *Handler) problem(w http.ResponseWriter, r *http.Request, t *trouble) {
 		w.Header().Set("Retry-After", "3600")
 	case busy:
 		w.Header().Set("Retry-After", "10")
+	case gone:
+		if p := h.people.Policy(); p == register.Open || p == register.ByApproval {
+			v.Link, v.LinkText = h.prefix+"/register", "Create an account"
+		}
 	case insecure:
 		if h.base != nil && h.base.Scheme == "https" {
+			v.LinkText = "Open it over https"
 			v.Link = "https://" + h.base.Host + h.prefix + "/invite/"
 		}
 	}

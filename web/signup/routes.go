@@ -16,14 +16,14 @@ func (h *Handler) route() {
 		m.HandleFunc("GET "+h.prefix+path, f)
 		m.HandleFunc(h.prefix+path, h.method(http.MethodGet, http.MethodHead))
 	}
-	get("/invite/{token}", func(w http.ResponseWriter, r *http.Request) { h.invitation(w, r, r.PathValue("token")) })
+	get("/invite/{token}", h.link)
 	get("/register", h.registration)
 	get("/signup/{asset}", h.asset)
 	m.HandleFunc("GET "+h.prefix+"/invite/{$}", h.entry)
 	m.HandleFunc("POST "+h.prefix+"/invite/{$}", h.form(h.shown))
 	m.HandleFunc(h.prefix+"/invite/{$}", h.method(http.MethodGet, http.MethodHead, http.MethodPost))
 	m.HandleFunc("POST "+h.prefix+"/account", h.form(h.account))
-	m.HandleFunc("GET "+h.prefix+"/account", h.moved("/register")) // the page after a form was opened again
+	m.HandleFunc("GET "+h.prefix+"/account", func(w http.ResponseWriter, r *http.Request) { h.problem(w, r, gone) })
 	m.HandleFunc(h.prefix+"/account", h.method(http.MethodGet, http.MethodHead, http.MethodPost))
 	m.HandleFunc("GET "+h.prefix+"/invite", h.moved("/invite/"))
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.problem(w, r, notFound) })

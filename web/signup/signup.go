@@ -99,6 +99,7 @@ type Handler struct {
 	origins *http.CrossOriginProtection
 	forms   formKey
 	pending challenges
+	sent    sent
 	hint    hint
 }
 

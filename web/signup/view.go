@@ -8,10 +8,13 @@ import (
 	"html/template"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
+	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/register"
 )
 
@@ -92,8 +95,8 @@ type view struct {
 	Account string
 	Waiting bool
 
-	Text string // of a problem
-	Link string // where it is better
+	Text           string // of a problem
+	Link, LinkText string // where it is better
 }
 
 // view begins a page.
@@ -120,12 +123,15 @@ func (h *Handler) render(w http.ResponseWriter, r *http.Request, status int, nam
 // home is the domain that a page is about which says nothing of one: that of the
 // address it was asked for by, or the first.
 func (h *Handler) home(r *http.Request) string {
-	host, _, _ := strings.Cut(strings.ToLower(r.Host), ":")
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
 	all := h.domains()
-	for _, d := range all {
-		if d == host {
-			return d
-		}
+	// Prepared, since browsers write the names of hosts in ASCII.
+	if a, err := mux.ParseAddress(host); err == nil && slices.Contains(all, a.String()) {
+		return a.String()
 	}
 	if len(all) == 0 {
 		return ""

@@ -108,6 +108,20 @@ func TestChromium(t *testing.T) {
 	s.logsIn(t, "carol@"+domain, another)
 }
 
+// TestChromiumTwice: who presses the button twice, or loads the page again, is told of the
+// account all the same.
+func TestChromiumTwice(t *testing.T) {
+	s, _ := startWeb(t, "-registration", "invite")
+	const word = "correct horse"
+	link, token := s.invite(t)
+	c := browse(t, token, "open", link, "type", "#username", "frank", "type", "#password", word, "twice", submit, "await", "#account", "text", "#account",
+		"reload", "await", "#account", "text", "h1")
+	c.expect(t, "frank@"+domain, limit)
+	c.expect(t, "Your account is ready", limit)
+	c.done(t, limit)
+	s.logsIn(t, "frank@"+domain, word)
+}
+
 // TestChromiumWithoutScripts does the same in a browser that runs none, on a phone.
 func TestChromiumWithoutScripts(t *testing.T) {
 	s, pages := startWeb(t, "-registration", "invite")

@@ -5,6 +5,8 @@
 //   await CSS       wait until there is such an element
 //   type CSS TEXT   type into it
 //   click CSS       click on it
+//   twice CSS       click on it, and again before the answer is there
+//   reload          load the page again, with what was sent for it
 //   text CSS        print what it says
 //   script on|off   whether pages may run scripts, from the next open on
 //   agent TEXT      the browser says it is that
@@ -124,6 +126,14 @@ const steps = {
   click: async (css) => {
     await until(`${find(css)} !== null && !${find(css)}.disabled`, css);
     await value(`${find(css)}.click()`);
+  },
+  twice: async (css) => {
+    await until(`${find(css)} !== null && !${find(css)}.disabled`, css);
+    await value(`((e) => { e.click(); setTimeout(() => e.click(), 20); })(${find(css)})`);
+  },
+  reload: async () => {
+    await send("Page.reload");
+    await until("document.readyState === 'complete'", "reload");
   },
   text: async (css) => {
     await until(find(css) + " !== null", css);

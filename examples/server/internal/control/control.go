@@ -50,6 +50,7 @@ type ClientInfo struct {
 	ID        string    `json:"id"`
 	Software  string    `json:"software,omitempty"`
 	Device    string    `json:"device,omitempty"`
+	Resource  string    `json:"resource,omitempty"` // if it is known by its session only
 	Last      time.Time `json:"last"`
 	Connected bool      `json:"connected,omitempty"`
 	Password  bool      `json:"password,omitempty"` // it knows the password

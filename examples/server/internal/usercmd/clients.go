@@ -45,6 +45,9 @@ func describe(x control.ClientInfo) string {
 	if x.Token {
 		parts = append(parts, "has a token")
 	}
+	if x.Resource != "" {
+		parts = append(parts, "session "+strconv.QuoteToGraphic(x.Resource))
+	}
 	for _, s := range []string{x.Software, x.Device} {
 		if s != "" {
 			parts = append(parts, strconv.QuoteToGraphic(s))

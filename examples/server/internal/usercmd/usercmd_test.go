@@ -69,6 +69,7 @@ func (s *store) Clients(_ context.Context, account string) ([]control.ClientInfo
 	return []control.ClientInfo{
 		{ID: "one", Software: "Hive", Device: "\x1b[2J", Connected: true, Password: true, Token: true},
 		{ID: "two", Last: time.Unix(1_700_000_000, 0)},
+		{ID: "s", Resource: "\x1bx", Connected: true},
 	}, s.failure
 }
 
@@ -170,7 +171,7 @@ func TestRun(t *testing.T) {
 		{"two accounts", "del a@b c@d", "", result{2, "", "user: del wants one account, NAME@DOMAIN\n"}, "old"},
 		{"list of something", "list x", "", result{2, "", "user: list wants no argument\n"}, "old"},
 		{"clients", "clients alice@example.org", "", result{0, "one, connected, knows the password, has a token, \"Hive\", \"\\x1b[2J\"\n" +
-			"two, last seen 2023-11-14T22:13:20Z\n", ""}, "old"},
+			"two, last seen 2023-11-14T22:13:20Z\ns, connected, session \"\\x1bx\"\n", ""}, "old"},
 		{"clients of nobody", "clients nobody@example.org", "", result{1, "", "user: there is no account nobody@example.org\n"}, "old"},
 		{"clients of all", "clients", "", result{2, "", "user: clients wants one account, NAME@DOMAIN\n"}, "old"},
 		{"revoke", "revoke alice@example.org one", "", result{0, "alice@example.org has lost the client \"one\"\n", ""}, "old"},
