@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"mellium.im/xmlstream"
+	"mellium.im/xmpp/jid"
 
 	"github.com/propolis-im/propolis/bookmarks"
 	"github.com/propolis-im/propolis/mux"
@@ -131,6 +132,62 @@ func TestClient(t *testing.T) {
 }
 
 var errAgain = errors.New("again")
+
+// TestPutKeeps: what is unknown survives wherever it is, and what could not be read is not
+// written over (BM-2, C-19).
+func TestPutKeeps(t *testing.T) {
+	t.Parallel()
+	play(t, nil, func(s *stage) {
+		ctx := s.t.Context()
+		d := s.device(phone)
+		c := bookmarks.NewClient(d.pep, nil)
+		const room = "A@x.example"
+		raw := mux.Raw("<conference xmlns='urn:xmpp:bookmarks:1' name='A' later='1' p:q='2' xmlns:p='urn:p'><nick>J</nick><z xmlns='urn:z'>t<y/></z><extensions e='3'><x xmlns='urn:x' a='b'>c</x></extensions></conference>")
+		if err := d.pep.PutOwn(ctx, bookmarks.NS, room, raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Put(ctx, bookmarks.Bookmark{Room: "a@X.example", Name: "B", Nick: "K"}); err != nil {
+			t.Error(err)
+		}
+		var v struct {
+			Name  string `xml:"name,attr"`
+			Later string `xml:"later,attr"`
+			Q     string `xml:"urn:p q,attr"`
+			Nick  string `xml:"nick"`
+			Z     struct {
+				Text string    `xml:",chardata"`
+				Y    *struct{} `xml:"urn:z y"`
+			} `xml:"urn:z z"`
+			Extensions struct {
+				E string `xml:"e,attr"`
+				X struct {
+					A    string `xml:"a,attr"`
+					Text string `xml:",chardata"`
+				} `xml:"urn:x x"`
+			} `xml:"extensions"`
+		}
+		p, err := d.pep.Item(ctx, jid.JID{}, bookmarks.NS, room)
+		if err = errors.Join(err, p.Decode(&v)); err != nil || v.Name != "B" || v.Later != "1" || v.Q != "2" || v.Nick != "K" || v.Z.Text != "t" || v.Z.Y == nil ||
+			v.Extensions.E != "3" || v.Extensions.X.A != "b" || v.Extensions.X.Text != "c" {
+			t.Errorf("left %s, error %v", p.Payload, err)
+		}
+		// What cannot be read is not written over.
+		if err := d.pep.PutOwn(ctx, bookmarks.NS, "b@x.example", "<x xmlns='urn:x'/>"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Put(ctx, bookmarks.Bookmark{Room: "b@x.example"}); !errors.Is(err, bookmarks.ErrNoBookmark) {
+			t.Errorf("error %v", err)
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := c.Put(ended, bookmarks.Bookmark{Room: room}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if again, err := d.pep.Item(ctx, jid.JID{}, bookmarks.NS, room); err != nil || again.Payload != p.Payload {
+			t.Errorf("left %s, error %v", again.Payload, err)
+		}
+	})
+}
 
 // TestParallelPuts: calls of one client do not overwrite each other, also where all
 // bookmarks are one list.

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,10 +14,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	xmppmux "mellium.im/xmpp/mux"
+	"mellium.im/xmpp/stanza"
+
 	"github.com/propolis-im/propolis/mds"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/pep"
+	"github.com/propolis-im/propolis/pep/peptest"
 )
 
 var (
@@ -272,6 +277,55 @@ func TestFlush(t *testing.T) {
 		c.Displayed(at("romeo@example.net", 5))
 		if got, want := s.take(), "romeo 3@1m30s"; got != want {
 			t.Errorf("published %s, want %s", got, want)
+		}
+	})
+}
+
+// TestSessions: in each session all positions are read, and events move them (MDS-2).
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := peptest.New(t)
+		phone, desk := srv.Client("juliet@example.net/phone", nil), srv.Client("juliet@example.net/desk", nil)
+		here := mds.NewClient(phone, numbers{}, nil)
+		defer here.Close()
+		here.Displayed(at("romeo@example.net", 5))
+		synctest.Wait()
+		there := mds.NewClient(desk, numbers{}, nil)
+		defer there.Close()
+		var told []string
+		if _, err := there.Watch(func(_ context.Context, p mds.Position) { told = append(told, p.Chat.Local()+" "+p.ID) }); err != nil {
+			t.Fatal(err)
+		}
+		session := func(want ...string) {
+			t.Helper()
+			srv.Present(desk)
+			if err := desk.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute)
+			if got := strings.Join(told, ", "); got != strings.Join(want, ", ") {
+				t.Errorf("told %q, want %q", got, want)
+			}
+			told = nil
+		}
+		session("romeo 5")
+		here.Displayed(at("romeo@example.net", 7))
+		session("romeo 7")
+		desk.Close()
+		here.Displayed(at("romeo@example.net", 8))
+		here.Displayed(at("nurse@example.net", 2))
+		pass(time.Minute)
+		again := srv.Session("juliet@example.net/again")
+		go func() { _ = again.Serve(xmppmux.New(stanza.NSClient, desk.Handle())) }() // ends with the connection
+		desk.Use(again)
+		if err := desk.Begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		slices.Sort(told)
+		if got := strings.Join(told, ", "); got != "nurse 2, romeo 8" {
+			t.Errorf("told %q", got)
 		}
 	})
 }

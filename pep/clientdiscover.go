@@ -31,7 +31,7 @@ type Support struct {
 	BookmarksCompat, BookmarksCompatPEP, BookmarksConversion bool
 	// DisplayedAssist: the server publishes what was displayed (XEP-0490 §4.5).
 	DisplayedAssist bool
-	// Features are all.
+	// Features are all, which must not be changed.
 	Features []string
 }
 

@@ -251,3 +251,44 @@ func TestClientDiscoverLater(t *testing.T) {
 		})
 	}
 }
+
+// TestClientRepairOnce: C-3: a node that stays as it is, since another program wants it so,
+// is changed once, in what differs, and not again.
+func TestClientRepairOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := dial(t, func(q clientIQ) string {
+			switch {
+			case strings.Contains(q.Inner, "disco#info"):
+				return emptyNodes(q)
+			case q.Type == "get":
+				return "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'><configure node='n'><x xmlns='jabber:x:data' type='form'>" +
+					"<field var='pubsub#access_model'><value>open</value></field><field var='pubsub#persist_items'><value>1</value></field></x></configure></pubsub>"
+			case strings.Contains(q.Inner, "publish"):
+				return "<error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><precondition-not-met xmlns='http://jabber.org/protocol/pubsub#errors'/></error>"
+			}
+			return "<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'/>"
+		})
+		c := p.client(nil)
+		o := pep.Private()
+		o.Repair = pep.RepairNode
+		if _, err := c.Publish(t.Context(), "n", "1", note("x"), o); !errors.Is(err, pep.ErrPreconditionNotMet) {
+			t.Errorf("error %v", err)
+		}
+		var publishes, configures int
+		for _, q := range p.requests() {
+			switch {
+			case strings.Contains(q.Inner, "<publish "):
+				publishes++
+			case q.Type == "set":
+				configures++
+				if !strings.Contains(q.Inner, "access_model") || strings.Contains(q.Inner, "persist_items") {
+					t.Errorf("configured %s", q.Inner)
+				}
+			}
+		}
+		if publishes != 2 || configures != 1 {
+			t.Errorf("published %d times, configured %d times", publishes, configures)
+		}
+	})
+}

@@ -153,11 +153,18 @@ func (s *Store) announce(ctx context.Context) (wrote bool, err error) {
 		own.Label, own.LabelSig = s.opt.Label, s.opt.LabelSig
 	}
 	return s.change(ctx, func(l *list) (bool, error) {
-		if d := l.devices(); slices.Contains(d, own) {
+		if d := l.devices(); slices.Contains(d, own) || !s.wanted() {
 			return false, nil
 		}
 		return true, l.put(s.listName(), own)
 	})
+}
+
+// wanted reports whether the own device is to be in the list.
+func (s *Store) wanted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.announced
 }
 
 // Remove takes devices out of the list and their bundles away, such as those that are
@@ -200,7 +207,11 @@ func (s *Store) change(ctx context.Context, f func(l *list) (bool, error)) (wrot
 // Watch has lists told, see Options.Changed, and the own device put back where another has
 // taken it out. It is to be called before presence is sent, and [pep.Client.Begin] after.
 func (s *Store) Watch() (stop func(), err error) {
-	return s.lists.Watch(func(ctx context.Context, c pep.Changed[*list]) {
+	watching, end := context.WithCancel(context.Background())
+	stopEvents, err := s.lists.Watch(func(ctx context.Context, c pep.Changed[*list]) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(watching, cancel)()
 		var devices []Device
 		switch c.Kind {
 		case pep.ItemPublished:
@@ -226,6 +237,7 @@ func (s *Store) Watch() (stop func(), err error) {
 			s.check(ctx)
 		}
 	})
+	return func() { end(); stopEvents() }, err
 }
 
 // news reports whether a list is another than the one that was told last.
@@ -265,6 +277,9 @@ func (s *Store) check(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if !s.wanted() {
+			return // the user has removed it meanwhile
+		}
 	}
 	var err error
 	wrote := true
@@ -278,7 +293,7 @@ func (s *Store) check(ctx context.Context) {
 		s.times, s.last = times+1, time.Now()
 		s.mu.Unlock()
 	}
-	if err != nil && s.opt.Failed != nil {
+	if err != nil && ctx.Err() == nil && s.opt.Failed != nil {
 		s.opt.Failed(ctx, err)
 	}
 }

@@ -338,6 +338,42 @@ func TestTakenOut(t *testing.T) {
 	})
 }
 
+// TestRemovedMeanwhile: OMEMO-4: a device that its user removes, or that is watched no more,
+// while it waits to be put back stays away.
+func TestRemovedMeanwhile(t *testing.T) {
+	for _, stops := range []bool{false, true} {
+		t.Run(fmt.Sprint(stops), func(t *testing.T) {
+			forms(t, func(t *testing.T, o omemo.Options, node, empty string) {
+				ctx := t.Context()
+				s := peptest.New(t)
+				a, b := s.Client("juliet@example.net/a", nil), s.Client("juliet@example.net/b", nil)
+				st := store(t, a, 1, &o)
+				stop, err := st.Watch()
+				must(t, err)
+				s.Present(a)
+				must(t, st.Announce(ctx))
+				for range 2 { // the second time it waits
+					_, err := b.Publish(ctx, node, "current", mux.Raw(fmt.Sprintf(empty, "<device id='2'/>")), nil)
+					must(t, err)
+					synctest.Wait()
+				}
+				if got := ids(t, st); got != "2" {
+					t.Fatalf("list %s", got)
+				}
+				if stops {
+					stop()
+				} else {
+					must(t, st.Remove(ctx, 1))
+				}
+				time.Sleep(time.Hour)
+				if got := ids(t, st); got != "2" {
+					t.Errorf("list %s", got)
+				}
+			})
+		})
+	}
+}
+
 // TestChanged: C-9, C-22: lists of contacts and the own one are told, those of others not.
 func TestChanged(t *testing.T) {
 	forms(t, func(t *testing.T, o omemo.Options, node, empty string) {
