@@ -36,6 +36,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -67,6 +68,9 @@ type Nodes interface {
 	// PublishItem publishes if the node is as options say; counted says that it is part
 	// of a request that was counted.
 	PublishItem(ctx context.Context, e *mux.Event, node, id string, payload mux.Raw, options map[string][]string, counted bool) error
+	// Fits is nil if all of these can be published so, counted, and nothing is pushed out,
+	// else the error that would come at some point. It changes nothing.
+	Fits(ctx context.Context, e *mux.Event, node string, items iter.Seq2[string, mux.Raw], options map[string][]string) error
 	// Retract takes an item back and tells of it.
 	Retract(ctx context.Context, e *mux.Event, node, id string) error
 	// Ensure makes a node or changes it so that it has these fields.
