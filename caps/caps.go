@@ -22,7 +22,8 @@
 // §13) and hash functions that the standard library lacks: who uses those is asked itself.
 //
 // For clients there are pure functions: [Hash115], [Hash390], [Verify], [Announced],
-// [ReadInfo], and [Announcer] for their own capabilities.
+// [ReadInfo], and [Announcer] for their own capabilities; [Client] announces them and
+// answers in a session of mellium by itself.
 //
 // # Security
 //
