@@ -38,6 +38,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"hash/maphash"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -69,6 +70,9 @@ type Nodes interface {
 	// PublishItem publishes if the node is as options say; counted says that it is part
 	// of a request that was counted.
 	PublishItem(ctx context.Context, e *mux.Event, node, id string, payload mux.Raw, options map[string][]string, counted bool) error
+	// Fits is nil if all of these can be published so, counted, and nothing is pushed out,
+	// else the error that would come at some point. It changes nothing.
+	Fits(ctx context.Context, e *mux.Event, node string, items iter.Seq2[string, mux.Raw], options map[string][]string) error
 	// Retract takes an item back and tells of it.
 	Retract(ctx context.Context, e *mux.Event, node, id string) error
 	// Ensure makes a node or changes it so that it has these fields.

@@ -46,8 +46,8 @@ func TestNotTrimmed(t *testing.T) {
 	}
 }
 
-// TestRefusedRoom: rooms that could not be moved are not lost when an old list is written
-// of which one cannot be published.
+// TestRefusedRoom: an old list of which one room cannot be published changes nothing, in
+// either form, tells nobody, and loses no rooms that could not be moved (pep BM-10a).
 func TestRefusedRoom(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 900)
@@ -59,17 +59,72 @@ func TestRefusedRoom(t *testing.T) {
 		if got := rooms(s.ask(c, "get", xmlPrivate(empty))); got != "1 2" {
 			t.Errorf("before: %s", got)
 		}
+		c.Send("<presence><c xmlns='x:caps'>urn:xmpp:bookmarks:1 storage:bookmarks</c></presence>")
+		s.h.Settle()
+		c.Clear()
+		before := s.ask(c, "get", xmlPrivate(empty))
 		if got := s.ask(c, "set", xmlPrivate(list("<conference jid='a@3.example'/><conference jid='a@1.example' name='"+long+"'/><conference jid='a@2.example'/><url url='u:2'/>"))); !strings.Contains(got, "resource-constraint") {
 			t.Errorf("got %s", got)
 		}
+		if got := s.told(c); got != "" {
+			t.Errorf("told %s", got)
+		}
 		for range 2 {
-			if got := rooms(s.ask(c, "get", xmlPrivate(empty))); !strings.Contains(got, "1") || !strings.Contains(got, "2") {
-				t.Errorf("left are %s", got)
+			if got := s.ask(c, "get", xmlPrivate(empty)); got != before || !strings.Contains(got, "u:1") {
+				t.Errorf("left is %s", got)
 			}
 			s.h.Restart(s.extensions()...)
 			c = s.h.Connect(t, laptop)
 		}
 	})
+}
+
+// TestRefusedWhole: the same, whatever is wrong with one room, by either way that old lists
+// are written.
+func TestRefusedWhole(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 900)
+	for _, c := range []struct {
+		name, last, want string
+		opt              func(o *pep.Options)
+	}{
+		{"too large", " name='" + long + "'", "payload-too-big", func(o *pep.Options) { o.MaxPayload = 800 }},
+		{"too many", "", "resource-constraint", func(o *pep.Options) { o.MaxItems = 3 }},
+		{"too many octets", " name='" + long + "'", "resource-constraint", func(o *pep.Options) { o.MaxNodeBytes = 800 }},
+	} {
+		for _, way := range []struct {
+			name  string
+			write func(list string) string
+		}{
+			{"private", xmlPrivate},
+			{"node", func(list string) string { return publication(bookmarks.NSLegacy, "current", list) }},
+		} {
+			t.Run(c.name+" "+way.name, func(t *testing.T) {
+				t.Parallel()
+				play(t, func(a *assembly) { c.opt(&a.opt) }, func(s *stage) {
+					j := s.h.Connect(t, phone)
+					old := list("<conference jid='a@1.example'/><conference jid='a@2.example'/><url url='u:1'/>")
+					if got := s.ask(j, "set", way.write(old)); strings.Contains(got, "<error") {
+						t.Fatal(got)
+					}
+					j.Send("<presence><c xmlns='x:caps'>urn:xmpp:bookmarks:1 storage:bookmarks</c></presence>")
+					s.told(j)
+					before := s.ask(j, "get", read(bookmarks.NS)) + s.ask(j, "get", xmlPrivate(empty))
+					s.told(j)
+					with := list("<conference jid='a@2.example' name='new'/><conference jid='a@3.example'/><conference jid='a@4.example'" + c.last + "/><url url='u:2'/>")
+					if got := s.ask(j, "set", way.write(with)); !strings.Contains(got, c.want) {
+						t.Errorf("got %s, want %s", got, c.want)
+					}
+					if got := s.told(j); got != "" {
+						t.Errorf("told %s", got)
+					}
+					if after := s.ask(j, "get", read(bookmarks.NS)) + s.ask(j, "get", xmlPrivate(empty)); after != before {
+						t.Errorf("was %s, is %s", before, after)
+					}
+				})
+			})
+		}
+	}
 }
 
 // TestStaleList: an old list in the node's store that could not be moved is not sent as a

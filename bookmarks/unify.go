@@ -3,6 +3,7 @@ package bookmarks
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -224,6 +225,9 @@ func (x *Extension) set(ctx context.Context, e *mux.Event, raw mux.Raw, base *ba
 	asWritten := l
 	x.rebase(base, slices.Concat(have, missing(have, old.Rooms)), &l)
 	c := Diff(have, old.Rest, &l)
+	if err := x.nodes.Fits(ctx, e, NS, payloads(c.Put), whitelist); err != nil {
+		return err // before anything is done: all of a list or nothing
+	}
 	if err := x.keep(ctx, e, was, &List{Rest: c.Rest}); err != nil {
 		return err
 	}
@@ -262,6 +266,17 @@ func (x *Extension) alone(ctx context.Context, e *mux.Event, something bool) (bo
 
 func (x *Extension) publish(ctx context.Context, e *mux.Event, b *Bookmark) error {
 	return x.nodes.PublishItem(ctx, e, NS, b.Room, b.Payload(), whitelist, true)
+}
+
+// payloads are bookmarks as items.
+func payloads(l []Bookmark) iter.Seq2[string, mux.Raw] {
+	return func(yield func(string, mux.Raw) bool) {
+		for i := range l {
+			if !yield(l[i].Room, l[i].Payload()) {
+				return
+			}
+		}
+	}
 }
 
 // keep keeps the rest of an old list if it is another one than was.

@@ -27,7 +27,8 @@ type Capabilities struct {
 
 	k      key
 	size   int
-	refs   int // resources and failures that hold it
+	refs   int    // resources and failures that hold it
+	by     *share // of the domain that answers for that, nil for none
 	cached bool
 	seen   time.Time
 	// Neighbours among those that are cached and not held, the next being used longer
@@ -106,6 +107,7 @@ type cache struct {
 	bytes       int           // of what is cached or held
 	first, last *Capabilities // those not held, the most recently used first
 	evicted     []key         // since it was asked
+	shares      shares
 }
 
 func (c *cache) get(k key) *Capabilities { return c.m[k] }
@@ -146,12 +148,13 @@ func (c *cache) add(v *Capabilities) *Capabilities {
 }
 
 // adopt counts what belongs to one resource only, and holds it; false if there is no
-// room.
-func (c *cache) adopt(v *Capabilities) bool {
-	if !c.room(v.size, 0) {
+// room for it or its domain has its share.
+func (c *cache) adopt(domain string, v *Capabilities) bool {
+	if !c.spares(domain, v.size) || !c.room(v.size, 0) {
 		return false
 	}
 	c.bytes += v.size
+	c.charge(domain, v)
 	v.refs = 1
 	return true
 }
@@ -175,6 +178,7 @@ func (c *cache) release(v *Capabilities) {
 	if v.refs--; v.refs > 0 {
 		return
 	}
+	c.discharge(v)
 	if v.cached {
 		c.link(v)
 		return

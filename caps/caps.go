@@ -22,7 +22,8 @@
 // §13) and hash functions that the standard library lacks: who uses those is asked itself.
 //
 // For clients there are pure functions: [Hash115], [Hash390], [Verify], [Announced],
-// [ReadInfo], and [Announcer] for their own capabilities.
+// [ReadInfo], and [Announcer] for their own capabilities; [Client] announces them and
+// answers in a session of mellium by itself.
 //
 // # Security
 //
@@ -73,7 +74,8 @@ type Options struct {
 	// for nothing.
 	Restored func(who mux.Address, notify []string)
 	// MaxEntries bounds the hashes that are remembered, in number; 0 or less for 50000.
-	// Those used longest ago are forgotten.
+	// Those used longest ago are forgotten. Resources of one other domain can keep half
+	// of them in use; that holds for MaxBytes too.
 	MaxEntries int
 	// MaxBytes bounds what is remembered of all hashes and resources together, in octets;
 	// 0 or less for 64 MiB. What would exceed it counts as unknown.
@@ -141,7 +143,8 @@ var (
 
 // Extension knows what resources can do. Make one with New; it belongs to one mux.
 type Extension struct {
-	store Store // may be nil
+	store Store    // may be nil
+	mux   *mux.Mux // set at the start
 	opt   Options
 	seed  maphash.Seed
 	own   mux.Key[resource]
@@ -212,6 +215,7 @@ func (x *Extension) Register(r *mux.Registry) error {
 // Start implements [mux.Starter]: what is kept is read, and restored sessions are looked
 // up in it. The error is that of the store.
 func (x *Extension) Start(ctx context.Context, m *mux.Mux) error {
+	x.mux = m
 	if x.store != nil {
 		list, err := x.store.Load(ctx, x.opt.MaxEntries)
 		if err != nil {

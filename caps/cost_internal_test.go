@@ -138,7 +138,7 @@ func TestCacheAccount(t *testing.T) {
 		t.Error("what is held was given up")
 	}
 	own := entry("o")
-	if !c.adopt(own) {
+	if !c.adopt("", own) {
 		t.Fatal("no room")
 	}
 	full := mux.MustParseAddress("friend@example.org/1")
@@ -170,7 +170,7 @@ func TestFailuresBound(t *testing.T) {
 	full := mux.MustParseAddress("friend@example.org/1")
 	for k := range maxFailures + 10 {
 		own := newCapabilities(key{XEP0115, "sha-1", fmt.Sprint(k)}, nil)
-		c.adopt(own)
+		c.adopt("", own)
 		fs.add(full, own.k, own, 1<<62)
 	}
 	if len(fs.m) != maxFailures || c.bytes != maxFailures*overhead {

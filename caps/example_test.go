@@ -5,8 +5,13 @@ import (
 	"fmt"
 	"os"
 
+	"mellium.im/xmpp"
+	xmppmux "mellium.im/xmpp/mux"
+	"mellium.im/xmpp/stanza"
+
 	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/pep"
 	"github.com/propolis-im/propolis/roster"
 )
 
@@ -62,4 +67,32 @@ func ExampleVerify() {
 	// Output:
 	// <nil>
 	// true
+}
+
+// A client whose presence says what it watches, also when that changes.
+func ExampleClient() {
+	run := func(ctx context.Context, session *xmpp.Session) error {
+		var me *caps.Client
+		events := pep.NewClient(session, &pep.ClientOptions{Changed: func() { _ = me.Update(ctx) }})
+		defer events.Close()
+		me = caps.NewClient(session, caps.ClientOptions{
+			Node:     "https://bot.example",
+			Info:     caps.Info{Identities: []caps.Identity{{Category: "client", Type: "bot", Name: "Bot"}}},
+			Features: events.Features,
+		})
+		served := make(chan error)
+		go func() { served <- session.Serve(xmppmux.New(stanza.NSClient, events.Handle(), me.Handle())) }()
+		_, err := events.Watch(pep.Watch{Node: "urn:example:mood", From: pep.FromContacts, Handle: func(_ context.Context, e pep.Event) {
+			fmt.Println(e.From, e.Item.Payload)
+		}})
+		if err != nil {
+			return err
+		}
+		if err := me.Send(ctx, stanza.Presence{}.Wrap(nil)); err != nil {
+			return err
+		}
+		return <-served
+	}
+	_ = run
+	// Output:
 }

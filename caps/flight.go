@@ -164,11 +164,14 @@ func (x *Extension) landed(ctx context.Context, e *mux.Event, f *flight, who sub
 	case !current || a == nil:
 	case a.verified:
 		a.caps.seen = time.Now()
-		result = x.cache.add(a.caps)
 		all = f.members(who)
+		if by, ok := x.payer(e.Mux(), all, a.caps); ok {
+			result = x.cache.add(a.caps)
+			x.cache.charge(by, result)
+		}
 		delete(x.flights, f.k)
 	default:
-		if a.caps != nil && x.cache.adopt(a.caps) {
+		if a.caps != nil && x.cache.adopt(domain, a.caps) {
 			result = a.caps
 		}
 		x.failures.add(who.full, f.k, result, x.opt.Retry)

@@ -133,6 +133,13 @@ const day = 24 * time.Hour
 func (x *Extension) resolve(who subject, r *resource, l limit) (f *flight, seen *Capabilities) {
 	k := r.hash.key()
 	if c := x.cache.get(k); c != nil {
+		if c.refs == 0 {
+			domain := outside(x.mux, who.full)
+			if !x.cache.affords(domain, c) {
+				return nil, nil // as if it was not known
+			}
+			x.cache.charge(domain, c)
+		}
 		x.set(r, c, known)
 		if now := time.Now(); now.Sub(c.seen) > day {
 			c.seen, seen = now, c

@@ -29,6 +29,20 @@ type Publication struct {
 // store, unless the node is [Extension.Ready]. Nodes whose items are kept elsewhere are those
 // of the store here.
 func (x *Extension) Publish(ctx context.Context, e *mux.Event, p Publication) (id string, err error) {
+	q, err := x.request(ctx, e, p.pubsub())
+	if err != nil {
+		return "", err
+	}
+	q.counted = p.Counted
+	q.defaults = p.Defaults
+	if _, err = publish(ctx, q); err != nil {
+		return "", err
+	}
+	return q.made, nil
+}
+
+// pubsub is the request.
+func (p *Publication) pubsub() []byte {
 	b := appendAttr([]byte("<pubsub xmlns='"+NS+"'><publish"), "node", p.Node)
 	b = appendAttr(append(b, "><item"...), "id", p.ID)
 	b = append(append(append(b, '>'), p.Payload...), "</item></publish>"...)
@@ -40,16 +54,7 @@ func (x *Extension) Publish(ctx context.Context, e *mux.Event, p Publication) (i
 		}
 		b = append(b, "</x></publish-options>"...)
 	}
-	q, err := x.request(ctx, e, append(b, "</pubsub>"...))
-	if err != nil {
-		return "", err
-	}
-	q.counted = p.Counted
-	q.defaults = p.Defaults
-	if _, err = publish(ctx, q); err != nil {
-		return "", err
-	}
-	return q.made, nil
+	return append(b, "</pubsub>"...)
 }
 
 // Retract takes an item back for the account of the turn; those who would get its
@@ -67,6 +72,18 @@ func (x *Extension) Retract(ctx context.Context, e *mux.Event, node, id string) 
 
 // request is a request of the turn's account itself.
 func (x *Extension) request(ctx context.Context, e *mux.Event, pubsub []byte) (*query, error) {
+	q, err := x.inner(e, pubsub)
+	if err != nil {
+		return nil, err
+	}
+	if q.a, err = x.load(ctx, e); err == nil {
+		x.pending.begin(e)
+	}
+	return q, err
+}
+
+// inner is such a request, read only.
+func (x *Extension) inner(e *mux.Event, pubsub []byte) (*query, error) {
 	s, err := mux.Parse(pubsub)
 	if err != nil {
 		return nil, errInvalidPayload
@@ -74,12 +91,7 @@ func (x *Extension) request(ctx context.Context, e *mux.Event, pubsub []byte) (*
 	iq := mux.Make(mux.Head{Kind: mux.IQ, Type: "set", From: e.Account, To: e.Account},
 		mux.RawChild(xml.Name{Space: NS, Local: "pubsub"}, string(s.Append(nil, ""))))
 	q := &query{x: x, e: e, from: e.Account, owner: true, inner: true}
-	if q.request, err = parse(iq); err != nil {
-		return nil, err
-	}
-	if q.a, err = x.load(ctx, e); err == nil {
-		x.pending.begin(e)
-	}
+	q.request, err = parse(iq)
 	return q, err
 }
 
