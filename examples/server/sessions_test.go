@@ -20,7 +20,9 @@ func TestOperatorEndsSession(t *testing.T) {
 	mute := dialWire(t, at)
 	mute.login2("juliet", "r0m30myr0m30", "")
 
-	list := func() string { return operate(t, data, "", "-domain", "localhost", "user", "clients", "juliet@localhost") }
+	list := func() string {
+		return operate(t, data, "", "-domain", "localhost", "user", "clients", "juliet@localhost")
+	}
 	got := list()
 	if strings.Count(got, ", connected, knows the password, session ") != 2 || strings.Count(got, "\n") != 2 {
 		t.Fatalf("got %s", got)
