@@ -19,12 +19,14 @@ type counting struct {
 	scram.HashCounter
 	asked atomic.Int64
 	fails atomic.Bool
-	takes time.Duration
+	hold  chan struct{} // unless nil, it waits for that
 }
 
 func (c *counting) HashCounts(ctx context.Context, host string) (int, map[scram.Hash]int, error) {
 	c.asked.Add(1)
-	time.Sleep(c.takes)
+	if c.hold != nil {
+		<-c.hold
+	}
 	if c.fails.Load() {
 		return 0, nil, errors.New("down")
 	}
@@ -104,14 +106,16 @@ func TestCensusSeldom(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		check(3, "[SHA-256 SHA-1]")
 
-		c.takes = time.Second
+		c.hold = make(chan struct{})
 		x.Changed("0@" + host)
 		time.Sleep(10 * time.Second)
 		go x.Hashes(context.Background(), host)
 		synctest.Wait()
 		x.Changed("0@" + host)      // is perhaps not counted
 		check(4, "[SHA-256 SHA-1]") // does not wait
-		time.Sleep(11 * time.Second)
+		close(c.hold)
+		synctest.Wait()
+		time.Sleep(10 * time.Second)
 		check(5, "[SHA-256 SHA-1]")
 
 		c.fails.Store(true)
