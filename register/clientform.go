@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -47,11 +48,12 @@ type queryXML struct {
 }
 
 type fieldXML struct {
-	XMLName xml.Name
-	Type    string    `xml:"type,attr"`
-	Text    string    `xml:",chardata"`
-	URL     string    `xml:"url"`
-	Fields  []dataXML `xml:"jabber:x:data field"`
+	XMLName  xml.Name
+	Type     string    `xml:"type,attr"`
+	Text     string    `xml:",chardata"`
+	URL      string    `xml:"url"`
+	Fields   []dataXML `xml:"jabber:x:data field"`
+	FormText string    `xml:"jabber:x:data instructions"`
 }
 
 type dataXML struct {
@@ -75,6 +77,7 @@ func formOf(q *queryXML) *Form {
 			f.URL = c.URL
 		case c.XMLName.Space == dataform.NS && c.XMLName.Local == "x":
 			f.form = true
+			f.Instructions = cmp.Or(c.FormText, f.Instructions)
 			for _, d := range c.Fields {
 				if d.Var != "" {
 					f.Fields = append(f.Fields, FormField{Name: d.Var, Type: d.Type, Label: d.Label, Required: d.Required != nil, Values: d.Values})
@@ -123,9 +126,9 @@ func (o *ClientOptions) fill(ctx context.Context, f *Form, domain, name string) 
 		values, ok := given[field.Name]
 		switch {
 		case ok:
-		case field.Name == "username":
+		case field.Name == "username" && name != "":
 			values = []string{name}
-		case field.Name == "password":
+		case field.Name == "password" && o.Password != "":
 			values = []string{o.Password}
 		case field.Type == "hidden":
 			values = field.Values

@@ -5,7 +5,8 @@
 // Pre-Authenticated In-Band Registration 0.2.0 and XEP-0379: Pre-Authenticated Roster
 // Subscription 0.3.3, and their xmpp: URIs (RFC 5122, XEP-0147).
 //
-// Registration with services other than the server is not part of it.
+// Clients register with other services, such as gateways, by [FormAt], [RegisterAt] and
+// [RemoveAt]; the service's side of that is not part of it.
 //
 // # Assembling
 //

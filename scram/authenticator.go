@@ -36,6 +36,9 @@ type Options struct {
 	// Pool runs the checks of PLAIN; nil means a pool with the defaults of
 	// [NewPool].
 	Pool *Pool
+	// Changed, unless nil, is told of accounts that have got a key, such as
+	// [Census.Changed]. It must not wait.
+	Changed func(account string)
 	// Nonce is that of [ServerConfig], for tests.
 	Nonce func() string
 	// Logger gets what went wrong without failing a login; nil discards it.
@@ -49,9 +52,9 @@ type Authenticator struct {
 	o      Options
 	decoys *Decoys
 
-	plain []string // mechanisms without channel binding, best first
-	all   []string // those with, before them
-	lists listHashes
+	plain   []string // mechanisms without channel binding, best first
+	subsets []lists  // what may be listed of the policy's hashes
+	lists   listHashes
 }
 
 // New returns an authenticator. The store must not be nil; the options may
@@ -68,6 +71,9 @@ func New(store Store, o *Options) *Authenticator {
 	if a.o.Pool == nil {
 		a.o.Pool = NewPool(0, 0)
 	}
+	if a.o.Changed == nil {
+		a.o.Changed = func(string) {}
+	}
 	if a.o.Logger == nil {
 		a.o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -76,14 +82,8 @@ func New(store Store, o *Options) *Authenticator {
 		classes = []Class{{a.o.Policy.SaltLength, a.o.Policy.Iterations}}
 	}
 	a.decoys = NewDecoys(a.o.Secret, classes)
-	for _, h := range a.o.Policy.Hashes {
-		a.plain = append(a.plain, h.Mechanism())
-		a.all = append(a.all, h.Mechanism()+suffixPlus)
-	}
-	if !a.o.DisablePlain {
-		a.plain = append(a.plain, Plain)
-	}
-	a.all = append(a.all, a.plain...)
+	a.subsets = subsets(a.o.Policy.Hashes, !a.o.DisablePlain)
+	a.plain = a.subsets[0].plain
 	return a
 }
 

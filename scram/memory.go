@@ -3,6 +3,7 @@ package scram
 import (
 	"cmp"
 	"context"
+	"strings"
 	"sync"
 	"time"
 )
@@ -10,6 +11,8 @@ import (
 var (
 	_ Store    = (*Memory)(nil)
 	_ Accounts = (*Memory)(nil)
+
+	_ HashCounter = (*Memory)(nil)
 )
 
 // Memory is a store that forgets everything at the end of the process. The
@@ -87,6 +90,26 @@ func (m *Memory) addKeys(ctx context.Context, account string, from int64, keys [
 	c.Updated = time.Now()
 	m.accounts[account] = c
 	return nil
+}
+
+// HashCounts implements [HashCounter].
+func (m *Memory) HashCounts(ctx context.Context, host string) (accounts int, with map[Hash]int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, nil, err
+	}
+	with = make(map[Hash]int)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for name, c := range m.accounts {
+		if !strings.HasSuffix(name, "@"+host) || len(c.Keys) == 0 {
+			continue
+		}
+		accounts++
+		for _, k := range c.Keys { // of different hashes
+			with[k.Hash]++
+		}
+	}
+	return accounts, with, nil
 }
 
 // Create implements [Accounts].

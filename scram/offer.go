@@ -18,6 +18,10 @@ type Connection struct {
 	// Leaf is the certificate that the client was shown on it; nil if that is not
 	// known, as after an old session was taken up again.
 	Leaf *x509.Certificate
+	// Hashes are those of the policy that may be listed, such as what [Census.Hashes]
+	// has returned for the host when the connection was new: what the client was told
+	// must not change. Nil or none of the policy's means all of them.
+	Hashes []Hash
 	// Listed are the mechanisms that the client sees, if they are not exactly those
 	// of [Offer.Mechanisms]: the list of the SASL profile in use, without those for
 	// tokens (XEP-0474 §6.1).
@@ -40,9 +44,10 @@ type Offer struct {
 // among it if the data of a binding could be had.
 func (a *Authenticator) On(c Connection) *Offer {
 	o := &Offer{a: a, tls: c.TLS, leaf: c.Leaf, types: a.bindingTypes(c.TLS, c.Leaf)}
-	o.mechanisms = a.plain
+	l := a.listed(c.Hashes)
+	o.mechanisms = l.plain
 	if len(o.types) > 0 {
-		o.mechanisms = a.all
+		o.mechanisms = l.all
 	}
 	o.listed = o.mechanisms
 	if c.Listed != nil {

@@ -122,6 +122,7 @@ func (a *Authenticator) renew(ctx context.Context, account, prepared string, c C
 	}
 	switch {
 	case err == nil:
+		a.o.Changed(account)
 		return c.Generation, nil
 	case errors.Is(err, ErrConflict):
 		return 0, ErrConflict

@@ -23,6 +23,9 @@ type ServiceOptions struct {
 	// Pool bounds how many keys are derived at a time; it is best the one of the
 	// [Authenticator]. nil means a pool with the defaults of [NewPool].
 	Pool *Pool
+	// Changed, unless nil, is told of accounts that have come, gone or got other keys,
+	// such as [Census.Changed]. It must not wait.
+	Changed func(account string)
 }
 
 // Service makes, changes and removes accounts with passwords as people type them:
@@ -42,6 +45,9 @@ func NewService(store AccountStore, o *ServiceOptions) *Service {
 	s := &Service{store: store}
 	if o != nil {
 		s.opt = *o
+	}
+	if s.opt.Changed == nil {
+		s.opt.Changed = func(string) {}
 	}
 	if s.opt.Pool == nil {
 		s.opt.Pool = NewPool(0, 0)
@@ -118,6 +124,7 @@ func (s *Service) CreateWith(ctx context.Context, account, password string, disa
 	}
 	c.Disabled = disabled
 	_, err = s.store.Create(ctx, account, c, also...)
+	s.opt.Changed(account)
 	return refusal(err)
 }
 
@@ -142,7 +149,9 @@ func (s *Service) SetPasswordWith(ctx context.Context, account, password string,
 	if err != nil {
 		return refusal(err)
 	}
-	return s.update(ctx, account, func(old *Credentials) { old.Keys = c.Keys }, also...)
+	err = s.update(ctx, account, func(old *Credentials) { old.Keys = c.Keys }, also...)
+	s.opt.Changed(account)
+	return err
 }
 
 // maxUpdates is how often update begins again when somebody else was faster.
@@ -219,7 +228,9 @@ func (s *Service) Verify(ctx context.Context, account, password string) (ok bool
 
 // Remove removes an account with its credentials. It waits for the store.
 func (s *Service) Remove(ctx context.Context, account string) error {
-	return refusal(s.store.Remove(ctx, account))
+	err := s.store.Remove(ctx, account)
+	s.opt.Changed(account)
+	return refusal(err)
 }
 
 func (s *Service) derive(ctx context.Context, password string) (c Credentials, err error) {

@@ -98,6 +98,7 @@ func (a *Authenticator) addKey(ctx context.Context, account string, generation i
 	err := a.store.AddKey(ctx, account, generation, k)
 	switch {
 	case err == nil:
+		a.o.Changed(account)
 		return nil
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrNoAccount):
 		return fail(NotAuthorized, errChanged)

@@ -12,7 +12,10 @@ import (
 )
 
 // sasl lets package negotiate authenticate with package scram.
-type sasl struct{ auth *scram.Authenticator }
+type sasl struct {
+	auth  *scram.Authenticator
+	lists *lists
+}
 
 var (
 	_ negotiate.SASL          = sasl{}
@@ -20,7 +23,7 @@ var (
 )
 
 func (s sasl) on(st *mux.Stream) *scram.Offer {
-	return s.auth.On(scram.Connection{TLS: st.TLS(), Leaf: st.Certificate()})
+	return s.auth.On(scram.Connection{TLS: st.TLS(), Leaf: st.Certificate(), Hashes: s.lists.hashes(st)})
 }
 
 // Mechanisms implements negotiate.SASL.

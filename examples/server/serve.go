@@ -55,10 +55,11 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		return nil, nil, nil, err
 	}
 	pool := scram.NewPool(0, 0)
-	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets,
+	keys := &lists{census: scram.NewCensus(st.accounts, &scram.CensusOptions{Logger: log})}
+	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets, Changed: keys.census.Changed,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
-	fast := sasl2.New(fastSASL{sasl{auth}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
-	people := registration(cfg, st, pages, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool}), nil, fast, log)
+	fast := sasl2.New(fastSASL{sasl{auth, keys}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
+	people := registration(cfg, st, pages, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool, Changed: keys.census.Changed}), nil, fast, log)
 
 	contacts := roster.New(st.rosters, &roster.Options{Logger: log})
 	maySee := func(ctx context.Context, e *mux.Event, _, from mux.Address) bool {
@@ -92,13 +93,14 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	present, cards, avatars, views := withAvatars(st, contacts, events, log)
 	states := csi.New(&csi.Options{Logger: log})
 	srv, err := server.New(&server.Options{
-		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth}, Certificate: cert.GetCertificate, Components: gateways,
+		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth, keys}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
 		// First, so that what others refuse is noted as handled as well.
 		smacks.New(st.streams, &smacks.Options{Idle: states.Inactive, Logger: log}),
 		blocks, // before all that store or copy
+		keys,
 		fast,
 		people, // before the contacts: it sees requests first
 		commands(people),

@@ -32,6 +32,7 @@ import (
 // accountStore is what is kept of accounts.
 type accountStore interface {
 	scram.AccountStore
+	scram.HashCounter
 	Exists(ctx context.Context, account mux.Address) (bool, error)
 	List(ctx context.Context, domain string) ([]string, error)
 	Classes(ctx context.Context) ([]scram.Class, error)

@@ -20,7 +20,7 @@ type Store interface {
 	scram.Accounts
 }
 
-// Test runs all checks. Each opens a store of its own, which must be empty
+// Test runs all checks, also those of a [scram.HashCounter] if it is one. Each opens a store of its own, which must be empty
 // and is cleaned up by what open registers with t.Cleanup. Times may be kept
 // to the second.
 func Test(t *testing.T, open func(t *testing.T) Store) {
@@ -47,6 +47,7 @@ func Test(t *testing.T, open func(t *testing.T) Store) {
 		{"concurrent additions", testConcurrentAdd},
 		{"together with something else", testAlso},
 		{"closing", testClosing},
+		{"counts of hashes", testHashCounts},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
