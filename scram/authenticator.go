@@ -106,15 +106,22 @@ func (a *Authenticator) Start(mechanism, host string) (*Exchange, error) {
 
 // start begins an exchange with SCRAM, or with PLAIN if there is no hash.
 func (a *Authenticator) start(mechanism, host string, h Hash, config ServerConfig) *Exchange {
-	e := &Exchange{a: a, host: host, mechanism: mechanism}
 	if h == 0 {
+		e := &Exchange{a: a, host: host, mechanism: mechanism}
 		e.next = e.plain
 		return e
 	}
 	config.Nonce = a.o.Nonce
-	run := &scramRun{e: e, hash: h, server: NewServer(h, config)}
-	e.next = run.first
-	return e
+	var all struct { // in one piece of memory
+		Exchange
+		run    scramRun
+		server Server
+	}
+	x := &all
+	x.Exchange = Exchange{a: a, host: host, mechanism: mechanism, next: x.run.first}
+	x.server = newServer(h, config)
+	x.run = scramRun{e: &x.Exchange, hash: h, server: &x.server}
+	return &x.Exchange
 }
 
 // decoyHashes are the hashes for which an account that does not exist seems to

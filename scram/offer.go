@@ -43,7 +43,12 @@ type Offer struct {
 // On returns what is offered on a connection. Mechanisms with channel binding are
 // among it if the data of a binding could be had.
 func (a *Authenticator) On(c Connection) *Offer {
-	o := &Offer{a: a, tls: c.TLS, leaf: c.Leaf, types: a.bindingTypes(c.TLS, c.Leaf)}
+	o := a.offer(c) // no memory is needed for one that is only asked what it has
+	return &o
+}
+
+func (a *Authenticator) offer(c Connection) Offer {
+	o := Offer{a: a, tls: c.TLS, leaf: c.Leaf, types: a.bindingTypes(c.TLS, c.Leaf)}
 	l := a.listed(c.Hashes)
 	o.mechanisms = l.plain
 	if len(o.types) > 0 {

@@ -84,10 +84,15 @@ var (
 // NewServer returns the server's side of an exchange with that hash. What the
 // configuration refers to must not be modified until its end.
 func NewServer(h Hash, c ServerConfig) *Server {
+	s := newServer(h, c)
+	return &s
+}
+
+func newServer(h Hash, c ServerConfig) Server {
 	if c.Nonce == nil {
 		c.Nonce = randomNonce
 	}
-	return &Server{hash: h, config: c}
+	return Server{hash: h, config: c}
 }
 
 // randomNonce returns 18 octets of randomness. The random source of Go ends
