@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 )
 
 // Options of an [Authenticator]. The zero value is ready to use.
@@ -17,6 +18,12 @@ type Options struct {
 	// policy is the only one.
 	Secret  [32]byte
 	Classes []Class
+	// Earlier are secrets that Secret has taken the place of, and DecoyLife how long
+	// each account that does not exist shows what it did with the one before, on
+	// average: best, how long people keep a password. See [Decoys.After]. 0 or less
+	// means [DefaultDecoyLife].
+	Earlier   []EarlierSecret
+	DecoyLife time.Duration
 	// HashSets lists for which hashes real accounts have keys, a set repeated in
 	// proportion to how many have it: by it, accounts that do not exist are told
 	// what they could be upgraded with, and cost their time with PLAIN. None means
@@ -81,7 +88,7 @@ func New(store Store, o *Options) *Authenticator {
 	if len(classes) == 0 {
 		classes = []Class{{a.o.Policy.SaltLength, a.o.Policy.Iterations}}
 	}
-	a.decoys = NewDecoys(a.o.Secret, classes)
+	a.decoys = rotated(a.o.Secret, classes, a.o.Earlier, a.o.DecoyLife)
 	a.subsets = subsets(a.o.Policy.Hashes, !a.o.DisablePlain)
 	a.plain = a.subsets[0].plain
 	return a

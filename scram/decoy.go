@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"sync"
+	"time"
 )
 
 // Class is a pair of salt length and iteration count that keys of real
@@ -19,11 +20,15 @@ type Class struct {
 // Decoys makes up keys for accounts that do not exist, or that lack a key for
 // a hash, so that an exchange looks the same to the end (RFC 5802 §7,
 // unknown-user). The same secret, hash and account always give the same key,
-// on every server that shares the secret. It does not change and is safe for
-// concurrent use.
+// on every server that shares the secret, unless they are [Decoys.After] others. It does
+// not change and is safe for concurrent use.
 type Decoys struct {
-	macs    sync.Pool // decoyMACs with the secret, to be used again
+	macs    *sync.Pool // decoyMACs with the secret, to be used again
 	classes []Class
+
+	earlier *Decoys       // nil for none, see After
+	at      time.Time     // when they took the place of earlier
+	life    time.Duration // until they show an account, on average
 }
 
 // NewDecoys returns decoys from a secret of 32 random octets, which must be
@@ -36,7 +41,7 @@ func NewDecoys(secret [32]byte, classes []Class) *Decoys {
 	if secret == [32]byte{} {
 		rand.Read(secret[:])
 	}
-	d := &Decoys{macs: sync.Pool{New: func() any { return &decoyMAC{Hash: hmac.New(sha512.New, secret[:])} }}}
+	d := &Decoys{macs: &sync.Pool{New: func() any { return &decoyMAC{Hash: hmac.New(sha512.New, secret[:])} }}}
 	for _, c := range classes {
 		k := Key{Hash: SHA1, Salt: make([]byte, max(c.SaltLength, 0)), Iterations: c.Iterations}
 		if k.checkParameters() == nil {
@@ -59,9 +64,10 @@ type decoyMAC struct {
 // No password matches it: its StoredKey is not the hash of anything known.
 // The hash must be one of this package's.
 func (d *Decoys) Key(h Hash, account string) Key {
+	d = d.of(account, time.Now())
 	// One class for all hashes of an account: real keys of one account are
 	// made together, and a name whose hashes differ would stand out.
-	c := d.classes[d.draw("class", account, len(d.classes))]
+	c := d.classes[d.drawn("class", account, len(d.classes))]
 	k := Key{Hash: h, Iterations: c.Iterations}
 	// One piece of memory, with room for what is cut off the last of them.
 	all := make([]byte, 0, c.SaltLength+2*h.Size()+sha512.Size)
@@ -74,6 +80,15 @@ func (d *Decoys) Key(h Hash, account string) Key {
 // draw returns a number below n, the same at every time. What takes no time where
 // there is nothing to draw takes none for anybody.
 func (d *Decoys) draw(label, account string, n int) int {
+	if n == 1 {
+		return 0
+	}
+	d = d.of(account, time.Now())
+	return d.drawn(label, account, n)
+}
+
+// drawn is draw of these decoys, whichever show the account.
+func (d *Decoys) drawn(label, account string, n int) int {
 	if n == 1 {
 		return 0
 	}

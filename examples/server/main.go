@@ -47,6 +47,10 @@ const help = `Usage: server [FLAG]...                        run the server
        server [FLAG]... invite show ID           tell what is known of one
        server [FLAG]... invite revoke ID         void one
        server [FLAG]... invite reset NAME@DOMAIN print a link for a new password
+       server [FLAG]... secret rotate            replace the secret that hides who has no
+                                                 account, little by little; the server
+                                                 must not run
+       server [FLAG]... secret replace           the same at once, if it has become known
        server [FLAG]... dns                      not available yet
 
 Flags may also follow the command. Each can be set in the environment too, as
@@ -96,6 +100,11 @@ func command(ctx context.Context, args, environ []string, stdin *os.File, stdout
 			return cmd.RunInvite(ctx, args[1:])
 		}
 		return cmd.Run(ctx, args[1:])
+	case "secret":
+		if err := rotateSecret(ctx, cfg, args[1:], stdout); err != nil {
+			return fail(stderr, failure, err)
+		}
+		return success
 	case "dns":
 		return fail(stderr, failure, fmt.Errorf("%s: not available yet", name))
 	default:

@@ -56,7 +56,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	}
 	pool := scram.NewPool(0, 0)
 	keys := &lists{census: scram.NewCensus(st.accounts, &scram.CensusOptions{Logger: log})}
-	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Classes: classes, HashSets: sets, Changed: keys.census.Changed,
+	auth := scram.New(st.accounts, &scram.Options{Secret: st.secret, Earlier: st.earlier, Classes: classes, HashSets: sets, Changed: keys.census.Changed,
 		DisablePlain: !cfg.SASLPlain, LenientY: cfg.SASLYLenient, Pool: pool, Logger: log})
 	fast := sasl2.New(fastSASL{sasl{auth, keys}}, st.clients, &sasl2.Options{Secret: st.tokens, Logger: log})
 	people := registration(cfg, st, pages, scram.NewService(st.accounts, &scram.ServiceOptions{Pool: pool, Changed: keys.census.Changed}), nil, fast, log)

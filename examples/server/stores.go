@@ -69,7 +69,8 @@ type stores struct {
 	streams      smacks.Store  // nil as sessions
 	committer    mux.Committer // nil: nothing survives, nothing waits
 	secret       [32]byte      // for scram.Options
-	tokens       [32]byte      // for sasl2.Options
+	earlier      []scram.EarlierSecret
+	tokens       [32]byte // for sasl2.Options
 	close        func() error
 
 	// addresses reports those that are prepared differently now; nil if none are kept.
@@ -99,7 +100,10 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 		archives: db.Archives(), offline: db.Offline(), nodes: db.PEP(), caps: db.Caps(),
 		sessions: db.Sessions(), streams: db.StreamManagement(), committer: db, close: db.Close, addresses: db.CheckAddresses,
 	}
-	for name, key := range map[string]*[32]byte{"scram-decoys": &s.secret, "sasl2": &s.tokens} {
+	if s.earlier, err = earlierDecoys(ctx, db); err != nil {
+		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
+	}
+	for name, key := range map[string]*[32]byte{decoys: &s.secret, "sasl2": &s.tokens} {
 		secret, err := db.Secret(ctx, name, len(key))
 		if err != nil {
 			return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
