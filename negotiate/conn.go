@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/propolis-im/propolis/internal/tlscert"
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/mux"
 )
@@ -16,8 +15,15 @@ import (
 // ConnOptions refine a ConnTransport. The zero value of each field is its
 // default.
 type ConnOptions struct {
-	// TLS is for STARTTLS, as a server; nil offers none. It needs certificates.
+	// TLS is for STARTTLS, as a server; nil offers none. It needs certificates. If it
+	// has GetConfigForClient, a configuration that is a new one for each client, and has
+	// no keys for tickets, takes up no sessions.
 	TLS *tls.Config
+	// Certificate is what a connection that is a *tls.Conn has shown to the client in
+	// this handshake or in the one that began the session which it has taken up; nil if
+	// that is not known for sure, then there is no tls-server-end-point. It does not
+	// matter for STARTTLS.
+	Certificate *tls.Certificate
 	// Trusted allows a client to go on without TLS: on loopback, behind something
 	// that has ended TLS already, in tests.
 	Trusted bool
@@ -93,12 +99,16 @@ type ConnTransport struct {
 }
 
 // NewConnTransport makes a transport over a connection of which nothing was read
-// yet. If it is a *tls.Conn its handshake must be complete (XEP-0368). o may be
-// nil and is copied.
+// yet. If it is a *tls.Conn its handshake must be complete (XEP-0368): then
+// [ConnOptions.Certificate] says what it has shown, or [NewDirectTLS] makes both. o may
+// be nil and is copied.
 func NewConnTransport(c net.Conn, o *ConnOptions) *ConnTransport {
 	t := &ConnTransport{raw: c, opt: o.withDefaults()}
 	t.calm.L = &t.mu
 	t.tls, _ = c.(*tls.Conn)
+	if t.tls != nil {
+		t.cert = t.opt.Certificate
+	}
 	t.lim = xmlscan.Limits{Bytes: t.opt.PreAuthBytes, Depth: xmlscan.PreAuthDepth}
 	t.sc.Reset(t.lim)
 	return t
@@ -129,7 +139,7 @@ func (t *ConnTransport) Secure(ctx context.Context) error {
 	if err := t.readDeadline(); err != nil {
 		return err
 	}
-	c := tls.Server(t.raw, t.noting(t.opt.TLS))
+	c := tls.Server(t.raw, noting(t.opt.TLS, func(c *tls.Certificate) { t.cert = c }))
 	if err := c.HandshakeContext(ctx); err != nil {
 		return err
 	}
@@ -137,45 +147,6 @@ func (t *ConnTransport) Secure(ctx context.Context) error {
 	defer t.mu.Unlock()
 	t.tls = c
 	return nil
-}
-
-// noting is a configuration that takes note of the certificate which the client
-// sees, also if that was in an earlier session.
-func (t *ConnTransport) noting(base *tls.Config) *tls.Config {
-	if base.GetConfigForClient != nil {
-		return base
-	}
-	config := base.Clone()
-	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		c, err := choose(base, hello)
-		if err != nil || c == nil || len(c.Certificate) == 0 {
-			return nil, err
-		}
-		t.cert = c
-		bound := tlscert.Bind(base, c.Certificate[0])
-		bound.Certificates, bound.GetCertificate = []tls.Certificate{*c}, nil
-		return bound, nil
-	}
-	return config
-}
-
-// choose is the certificate that a configuration has for a client, nil for none.
-func choose(config *tls.Config, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if get := config.GetCertificate; get != nil {
-		if c, err := get(hello); err != nil || c != nil {
-			return c, err
-		}
-	}
-	own := config.Certificates
-	for i := range own {
-		if hello.SupportsCertificate(&own[i]) == nil {
-			return &own[i], nil
-		}
-	}
-	if len(own) > 0 {
-		return &own[0], nil
-	}
-	return nil, nil
 }
 
 // TLS implements [Transport].
@@ -193,8 +164,8 @@ func (t *ConnTransport) TLS() *tls.ConnectionState {
 // Trusted implements [Transport].
 func (t *ConnTransport) Trusted() bool { return t.opt.Trusted }
 
-// Certificate implements [Transport]; nil if TLS was on from the start, or if
-// GetConfigForClient has chosen.
+// Certificate implements [Transport]; nil if TLS was on from the start and
+// [ConnOptions.Certificate] is.
 func (t *ConnTransport) Certificate() *tls.Certificate { return t.cert }
 
 // Restart implements [Transport].
