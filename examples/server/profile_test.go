@@ -4,6 +4,7 @@ import (
 	"context"
 	"image"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,9 +44,10 @@ func TestProfile(t *testing.T) {
 		session, err := dialAccount(t, srv.addr, alice+"/profile", password, nil)
 		must(err)
 		running, stop := context.WithCancel(ctx)
+		room := map[bool]string{false: "room@chat.example", true: "garden@chat.example"}[cut] // what is published last
 		lines, ended := make(chan string, 100), make(chan error, 1)
 		go func() {
-			ended <- profile.Run(running, session, &profile.Wishes{Nick: "Alice", Room: "room@chat.example", Picture: picture}, func(line string) { lines <- line })
+			ended <- profile.Run(running, session, &profile.Wishes{Nick: "Alice", Room: room, Picture: picture}, func(line string) { lines <- line })
 		}()
 		say := func(part string) {
 			t.Helper()
@@ -62,7 +64,7 @@ func TestProfile(t *testing.T) {
 				}
 			}
 		}
-		say("room room@chat.example, join true")
+		say("room " + room + ", join true")
 		avatars := avatar.NewClient(&avatar.ClientOptions{Nodes: friend.Client})
 		m, err := avatars.Metadata(ctx, jid.MustParse(alice))
 		must(err)
@@ -74,7 +76,7 @@ func TestProfile(t *testing.T) {
 			t.Errorf("nick %s, error %v", p.Payload, err)
 		}
 		l, err := bookmarks.NewClient(own.Client, nil).List(ctx)
-		if err != nil || len(l) != 1 || !l[0].Autojoin {
+		if err != nil || !slices.ContainsFunc(l, func(b bookmarks.Bookmark) bool { return b.Room == room && b.Autojoin }) {
 			t.Errorf("bookmarks %+v, error %v", l, err)
 		}
 		if f, err := own.GetConfig(ctx, bookmarks.NS); err != nil || f.Get("access_model") != pep.AccessWhitelist {
