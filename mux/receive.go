@@ -71,25 +71,26 @@ func (st *Stream) fromClient(ctx context.Context, s *Stanza) error {
 	if s.lang == "" {
 		s.lang = st.lang // set before there is a session
 	}
-	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
-	return st.accept(it, sess, true)
+	return st.accept(s, sess)
 }
 
-// accept takes a stanza into a Work of its own.
-func (st *Stream) accept(item Item, sess *Session, count bool) error {
-	s := item.Stanza
+// accept takes a stanza into a Work of its own. What is under it on the stack while
+// turns run is little, so that the stack of a reader stays as small as it is idle.
+func (st *Stream) accept(s *Stanza, sess *Session) error {
+	at := st.m.now()
 	if err := st.acquire(s.size); err != nil {
 		return err
 	}
 	m := st.m
 	w := m.newWork()
 	w.stream, w.size = st, s.size
-	if sess != nil && count {
+	if sess != nil {
 		w.sess, w.seq = sess, sess.count.next()
 	}
 	r := st.runner()
-	r.item = item
 	it := &r.item
+	*it = Item{} // not all at once, which would be on the stack first
+	it.Stanza, it.Origin, it.At, it.Record = s, st, at, s.rec
 	it.Work, it.gen = w, w.generation()
 	if sess != nil && sess.in != nil {
 		if err := st.protected(func() error { return sess.in.Put(it) }); err != nil {
@@ -98,24 +99,8 @@ func (st *Stream) accept(item Item, sess *Session, count bool) error {
 			return st.fail(errServer)
 		}
 	}
-	if bad := malformed(s); bad != nil {
-		e := &r.ev
-		*e = Event{Account: s.from.Bare(), Work: w, m: m, r: r}
-		if sess != nil {
-			e.acct, e.from = sess.acct, sess.jid
-		}
-		m.bounce(m.ctx, e, it, bad)
-		*e = Event{}
-		w.turnEnded(r)
-		r.run()
-		return nil
-	}
-	if sess == nil {
-		// Nobody's turn: straight to the recipient's, in order of arrival.
-		e := &r.ev
-		*e = Event{Account: s.from.Bare(), Work: w, m: m, r: r, from: s.from}
-		m.route(m.ctx, e, it)
-		*e = Event{}
+	if bad := malformed(s); bad != nil || sess == nil {
+		st.atOnce(r, w, s, sess, bad)
 		w.turnEnded(r)
 		r.run()
 		return nil
@@ -126,6 +111,23 @@ func (st *Stream) accept(item Item, sess *Session, count bool) error {
 	r.submit(sess.acct, t)
 	r.run()
 	return nil
+}
+
+// atOnce deals with a stanza, the runner's item, in nobody's turn: it goes back if
+// something is wrong with it, or straight to the recipient's turns, in order of arrival.
+func (st *Stream) atOnce(r *runner, w *Work, s *Stanza, sess *Session, bad error) {
+	m, e := st.m, &r.ev
+	*e = Event{Account: s.from.Bare(), Work: w, m: m, r: r}
+	if sess != nil {
+		e.acct, e.from = sess.acct, sess.jid
+	}
+	if bad != nil {
+		m.bounce(m.ctx, e, &r.item, bad)
+	} else {
+		e.from = s.from
+		m.route(m.ctx, e, &r.item)
+	}
+	*e = Event{}
 }
 
 // malformed is why a stanza cannot be processed, nil if it can (RFC 6120
@@ -210,8 +212,7 @@ func (st *Stream) fromDomain(ctx context.Context, s *Stanza) error {
 	if s.lang == "" {
 		s.lang = st.lang // set before the first stanza (RFC 6120 §4.7.4)
 	}
-	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
-	return st.accept(it, nil, false)
+	return st.accept(s, nil)
 }
 
 func (st *Stream) speaksFor(domain string) bool {
@@ -238,6 +239,5 @@ func (st *Stream) fromUpstream(ctx context.Context, s *Stanza) error {
 	if s.from.IsZero() && s.badFrom == "" {
 		s.from = sess.acct.addr
 	}
-	it := Item{Stanza: s, Origin: st, At: st.m.now(), Record: s.rec}
-	return st.accept(it, sess, true)
+	return st.accept(s, sess)
 }

@@ -80,8 +80,10 @@ func (q *outQueue) push(it *Item, limit int, loose bool) error {
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
-	q.items = append(q.items, *it)
-	q.items[len(q.items)-1].loose = loose
+	q.items = append(q.items, Item{})
+	last := &q.items[len(q.items)-1]
+	*last = *it
+	last.loose = loose
 	q.bytes += n
 	return nil
 }

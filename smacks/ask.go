@@ -46,8 +46,11 @@ func (k *sink) answered() {
 	st := k.st
 	after, within := k.patience()
 	switch {
+	case st.queue.len() == 0 && st.alone:
+		st.since = 0
+		st.disarm() // else it wakes up a server that sleeps, for nothing
 	case st.queue.len() == 0:
-		st.since, st.due = 0, time.Time{}
+		st.since, st.due = 0, time.Time{} // the timer is likely to be needed soon
 	case st.since >= farBehind*after, k.high():
 		k.ask()
 	default:
@@ -92,6 +95,7 @@ func (k *sink) Ask() {
 // ask asks now.
 func (k *sink) ask() {
 	st := k.st
+	st.alone = st.since < k.x.opt.AskAfter
 	st.asked, st.since, st.last = true, 0, time.Now()
 	st.overdue = k.x.opt.Notify == nil || k.x.opt.OverdueAfter >= k.x.opt.AckTimeout
 	if k.s.Say(request) == nil {

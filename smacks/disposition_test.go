@@ -288,16 +288,16 @@ func TestIdleAskedLater(t *testing.T) {
 			romeo.Send(chats(1, 2)...)
 			juliet.Expect(got("1"), ask, got("2"))
 			juliet.Send(ack("1"))
-			time.Sleep(5 * time.Second)
+			time.Sleep(10 * time.Second)
 			synctest.Wait()
 			if idle {
 				juliet.ExpectNone()
-				time.Sleep(55 * time.Second)
+				time.Sleep(50 * time.Second)
 				synctest.Wait()
 			}
 			juliet.Expect(ask)
 			juliet.Send(ack("2"))
-			time.Sleep(5 * time.Second)
+			time.Sleep(10 * time.Second)
 			romeo.Send(chat("3")) // what wakes it anyway takes the question along
 			juliet.Expect(got("3"), ask)
 			juliet.Send(ack("3"))

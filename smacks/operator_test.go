@@ -67,7 +67,7 @@ func TestAskedSeldom(t *testing.T) {
 		pause time.Duration // between two messages
 		want  string        // which of 50 take the question along
 	}{
-		{0, "1 41"}, {time.Millisecond, "1 41"}, {6 * time.Millisecond, "1 11 21 31 41"}, {time.Second, "1 6 11 16 21 26 31 36 41 46"}, {5 * time.Second, ""},
+		{0, "1 41"}, {time.Millisecond, "1 41"}, {6 * time.Millisecond, "1 11 21 31 41"}, {2 * time.Second, "1 6 11 16 21 26 31 36 41 46"}, {10 * time.Second, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSite(t, smacks.Options{})

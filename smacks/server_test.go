@@ -90,7 +90,7 @@ func TestResume(t *testing.T) {
 		again := resume(t, s.Host, token, "1")
 		again.Expect("<resumed xmlns='urn:xmpp:sm:3' previd='"+token+"' h='1'/>", late("2"), "<iq type='error' id='v' from='example.net' to='"+julietFull+"'>{*}</iq>", late("3"), ask)
 		again.Send("<a xmlns='urn:xmpp:sm:3' h='4'/>")
-		time.Sleep(5 * time.Second)
+		time.Sleep(10 * time.Second)
 		romeo.Send(chat("4"))
 		again.Expect(got("4"), ask)
 		romeo.ExpectNone()

@@ -77,7 +77,7 @@ type Options struct {
 	MaxAllWaiting, MaxAllBytes int
 	// AskAfter is after how many stanzas a client is asked to acknowledge, 0 for 10, or
 	// four times as many while they come fast; AskWithin how long the last ones wait
-	// for that, 0 for 5 s. The first stanza after so long is asked for at once.
+	// for that, 0 for 10 s. The first stanza after so long is asked for at once.
 	AskAfter  int
 	AskWithin time.Duration
 	// Idle reports whether nobody looks at a session's client (XEP-0352), so that
@@ -118,7 +118,7 @@ func (o *Options) withDefaults() Options {
 	orElse(&d.MaxAllBytes, 1<<30)
 	orElse(&d.OverdueAfter, 30*time.Second)
 	orElse(&d.AskAfter, 10)
-	orElse(&d.AskWithin, 5*time.Second)
+	orElse(&d.AskWithin, 10*time.Second)
 	orElse(&d.AskIdle, 60*time.Second)
 	orElse(&d.AckTimeout, 60*time.Second)
 	orElse(&d.NoteWithin, 250*time.Millisecond)

@@ -38,6 +38,7 @@ type state struct {
 	counted bool      // among all that wait
 	share   int       // of their octets
 	since   int       // stanzas since it was asked
+	alone   bool      // few were when it was
 	timer   *time.Timer
 	fires   time.Time // when the timer does, zero if it is not running
 	due     time.Time // when that means something, zero for never
