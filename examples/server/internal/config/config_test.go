@@ -241,13 +241,20 @@ func TestFlagsAnywhere(t *testing.T) {
 		{"after", []string{"user", "list", "-data=x"}, "x", []string{"user", "list"}},
 		{"last wins", []string{"-data", "y", "user", "-data", "x"}, "x", []string{"user"}},
 		{"dashes", []string{"-data", "x", "user", "del", "--", "-data"}, "x", []string{"user", "del", "-data"}},
+		{"client", []string{"user", "revoke", "a@b", "-fd_x-", "-data=x"}, "x", []string{"user", "revoke", "a@b", "-fd_x-"}},
+		{"client behind a flag", []string{"user", "revoke", "-data", "x", "a@b", "--fd=x"}, "x", []string{"user", "revoke", "a@b", "--fd=x"}},
 	} {
 		c, rest, err := config.Load(tt.args, nil)
 		if err != nil || c.Data != tt.data || !slices.Equal(rest, tt.rest) {
 			t.Errorf("%s: %+v, %q, %v", tt.name, c, rest, err)
 		}
 	}
-	for _, args := range [][]string{{"-help"}, {"user", "-h"}, {"-data", "x", "--help"}} {
+	for _, args := range [][]string{{"user", "del", "a@b", "-fd"}, {"user", "revoke", "-fd"}, {"user", "revoke", "a@b", "c", "-fd"}, {"user", "revoke", "a@b", "-data"}} {
+		if c, rest, err := config.Load(args, nil); err == nil {
+			t.Errorf("%q: %+v, %q", args, c, rest)
+		}
+	}
+	for _, args := range [][]string{{"-help"}, {"user", "-h"}, {"-data", "x", "--help"}, {"user", "revoke", "a@b", "-help"}} {
 		if _, _, err := config.Load(args, nil); !errors.Is(err, flag.ErrHelp) {
 			t.Errorf("%q: %v, want ErrHelp", args, err)
 		}

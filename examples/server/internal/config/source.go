@@ -44,7 +44,12 @@ func parseFlags(args []string) (entries []entry, rest []string, err error) {
 	}
 	for {
 		if err := set.Parse(args); err != nil {
-			return nil, nil, err
+			id := args[len(args)-set.NArg()-1] // what it stopped at
+			if name, _, _ := strings.Cut(strings.TrimLeft(id, "-"), "="); !namesClient(rest) || errors.Is(err, flag.ErrHelp) || set.Lookup(name) != nil {
+				return nil, nil, err
+			}
+			rest, args = append(rest, id), set.Args()
+			continue
 		}
 		if set.NArg() == 0 {
 			return entries, rest, nil
@@ -52,6 +57,12 @@ func parseFlags(args []string) (entries []entry, rest []string, err error) {
 		rest = append(rest, set.Arg(0))
 		args = set.Args()[1:]
 	}
+}
+
+// namesClient reports whether the next argument is the ID of a client, which may begin
+// like a flag.
+func namesClient(args []string) bool {
+	return len(args) == 3 && args[0] == "user" && args[1] == "revoke"
 }
 
 // envPrefix begins the name of every setting in the environment.
