@@ -11,6 +11,7 @@ import (
 	xmppmux "mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
 
+	"github.com/propolis-im/propolis/internal/asking"
 	"github.com/propolis-im/propolis/mux"
 )
 
@@ -125,6 +126,8 @@ func (c *Client) set() (mux.Raw, error) {
 
 // send sends an element, in the turn of its sender.
 func (c *Client) send(ctx context.Context, el []xml.Token) error {
+	ctx, done := asking.Context(ctx)
+	defer done()
 	start := el[0].(xml.StartElement)
 	if start.Name.Local != "presence" {
 		return c.s.Send(ctx, reader(el))

@@ -184,28 +184,26 @@ func (c *Client) ask(ctx context.Context, to jid.JID, typ stanza.IQType, payload
 	case life.Err() != nil:
 		return nil, ErrDisconnected
 	}
-	// It does not end with an answer: mellium takes the end of a context, though it comes
-	// after the request was written, for a reason to break off what is being written then.
-	asking, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer context.AfterFunc(ctx, func() { cancel(ctx.Err()) })()
+	waiting, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	defer context.AfterFunc(life, func() { cancel(ErrDisconnected) })()
 	if c.opt.Timeout > 0 {
 		late := time.AfterFunc(c.opt.Timeout, func() { cancel(context.DeadlineExceeded) })
 		defer late.Stop()
 	}
-	defer watchEnd(asking, s, cancel)()
+	defer watchEnd(waiting, s, cancel)()
 	tokens, err := checked(plain{mux.Raw(payload).TokenReader()})
 	if err != nil {
 		return nil, err
 	}
-	a, err := c.exchange(asking, s, tokens, stanza.IQ{Type: typ, To: to})
+	a, err := c.exchange(waiting, s, tokens, stanza.IQ{Type: typ, To: to})
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.Is(context.Cause(asking), context.DeadlineExceeded):
+	case errors.Is(context.Cause(waiting), context.DeadlineExceeded):
 		return nil, fmt.Errorf("pep: no answer: %w", context.DeadlineExceeded)
-	case asking.Err() != nil:
+	case waiting.Err() != nil:
 		return nil, ErrDisconnected
 	default:
 		return nil, err
@@ -227,8 +225,7 @@ func (c *Client) exchange(ctx context.Context, s *xmpp.Session, request xml.Toke
 		a   *answerXML
 		err error
 	}
-	// It ends only if it is given up: one that ends after the answer could have mellium
-	// break off what others write just then.
+	// It ends only if it is given up, as that of package asking does.
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer context.AfterFunc(ctx, giveUp)()
 	done := make(chan result, 1)
@@ -246,6 +243,7 @@ func (c *Client) exchange(ctx context.Context, s *xmpp.Session, request xml.Toke
 	case r := <-done:
 		return r.a, r.err
 	case <-ctx.Done():
+		giveUp() // what AfterFunc does may come too late, and is stopped then
 		return nil, ctx.Err()
 	}
 }
