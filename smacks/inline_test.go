@@ -106,8 +106,10 @@ func TestInlineEnable(t *testing.T) {
 		c.Expect(unexpected)
 		romeo.Send(chat("1"))
 		c.Expect(got("1"), ask)
-		c.Send("<message to='"+romeoFull+"'/>", ask)
-		c.Expect(ack("0"), ack("1"))
+		c.Send("<message to='" + romeoFull + "'/>")
+		s.Settle()
+		c.Send(ask)
+		c.Expect(ack("1"))
 		c.Drop()
 		s.open(t) // it was saved with the binding
 		again := resume(t, s.Host, reply.Attr("id"), "0")
