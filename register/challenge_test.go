@@ -96,6 +96,35 @@ func TestChallenge(t *testing.T) {
 	})
 }
 
+// TestChallengePage: a form with a challenge has no fields beside it, since these would be
+// filled in for nothing, but tells where else to go (XEP-0158 §5).
+func TestChallengePage(t *testing.T) {
+	t.Parallel()
+	const page = "https://example.org/a?b&c"
+	for _, tt := range []struct{ page, hint, address string }{
+		{"", "your app must be able to solve", ""},
+		{page, "create your account at https://example.org/a?b&amp;c", "<x xmlns='jabber:x:oob'><url>https://example.org/a?b&amp;c</url></x></query>"},
+	} {
+		s := newSite(t, register.Options{Policy: register.Open, Challenger: new(register.ProofOfWork), ChallengePage: tt.page})
+		a := s.stranger(t, 1)
+		got := a.ask(get)
+		if strings.Count(got, tt.hint) != 2 || !strings.Contains(got, register.DefaultInstructions) || !strings.Contains(got, tt.address) ||
+			strings.Contains(got, "oob") != (tt.page != "") || strings.Contains(got, "<password") {
+			t.Errorf("%q: %s", tt.page, got)
+		}
+		if got := a.create("bill", password); got != "cancel service-unavailable 503" {
+			t.Errorf("%q: without an answer: %s", tt.page, got)
+		}
+		// Those who are invited need neither.
+		if got := a.preauth(s.invite(t, register.Invite{})); got != "" {
+			t.Fatal(got)
+		}
+		if got := a.ask(get); !strings.Contains(got, "<username></username><password/>") || strings.Contains(got, "oob") {
+			t.Errorf("%q: invited: %s", tt.page, got)
+		}
+	}
+}
+
 // brokenChallenger has none.
 type brokenChallenger struct{}
 

@@ -100,6 +100,7 @@ func (x *Extension) form(ctx context.Context, st *mux.Stream, state *streamState
 		if err := x.challenge(ctx, st, state, el, f); err != nil {
 			return mux.Outcome{}, err
 		}
+		return mux.Outcome{Reply: challenged(x.opt.ChallengePage, f)}, nil
 	}
 	return mux.Outcome{Reply: fields(false, instructions, name, f)}, nil
 }

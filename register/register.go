@@ -122,6 +122,9 @@ type Options struct {
 	Redirect string
 	// Challenger sets a challenge to those who show no invitation; nil for none.
 	Challenger Challenger
+	// ChallengePage is the address of a page where those register whose client cannot
+	// answer the challenge; empty for none (XEP-0158 §5).
+	ChallengePage string
 	// KeepPassword and KeepAccount refuse to change passwords and to remove
 	// accounts, with not-allowed.
 	KeepPassword, KeepAccount bool

@@ -117,13 +117,36 @@ func fields(registered bool, instructions, username string, form *dataform.Form)
 	return mux.Raw(append(b, "</query>"...))
 }
 
+// challenged is the answer to a get with a form that has a challenge. There are no fields
+// beside the form, since they would be filled in for nothing: clients that do not know
+// forms show the instructions, and the address of a page if there is one (XEP-0158 §5).
+func challenged(page string, form *dataform.Form) mux.Raw {
+	hint := "To create an account here, your app must be able to solve a challenge against robots."
+	if page != "" {
+		hint = "If your app cannot solve the challenge against robots, create your account at " + page
+	}
+	form.Instructions += " " + hint
+	b := []byte("<query xmlns='" + NS + "'><instructions>")
+	b = xmlwrite.AppendText(b, hint)
+	b = form.Append(append(b, "</instructions>"...))
+	if page != "" {
+		b = appendAddress(b, page)
+	}
+	return mux.Raw(append(b, "</query>"...))
+}
+
+// appendAddress appends the address of a page (XEP-0066).
+func appendAddress(b []byte, page string) []byte {
+	b = xmlwrite.AppendText(append(b, "<x xmlns='jabber:x:oob'><url>"...), page)
+	return append(b, "</url></x>"...)
+}
+
 // redirection is the answer where registration is elsewhere (XEP-0077 §5).
 func redirection(instructions, address string) mux.Raw {
 	b := []byte("<query xmlns='" + NS + "'><instructions>")
 	b = xmlwrite.AppendText(b, instructions)
-	b = append(b, "</instructions><x xmlns='jabber:x:oob'><url>"...)
-	b = xmlwrite.AppendText(b, address)
-	return mux.Raw(append(b, "</url></x></query>"...))
+	b = appendAddress(append(b, "</instructions>"...), address)
+	return mux.Raw(append(b, "</query>"...))
 }
 
 // registerForm is the form for a new account (XEP-0077 §4).

@@ -21,6 +21,22 @@ var policies = map[config.Registration]register.Policy{
 	config.Open: register.Open, config.Approve: register.ByApproval, config.Invite: register.ByInvite, config.Closed: register.Closed,
 }
 
+// challenger is what the setting -registration-challenge means.
+func challenger(cfg *config.Config) register.Challenger {
+	if cfg.Challenge == config.ProofOfWork {
+		return new(register.ProofOfWork)
+	}
+	return nil
+}
+
+// challengePage is where those register whose clients cannot do that.
+func challengePage(pages string) string {
+	if pages == "" {
+		return ""
+	}
+	return pages + "/register"
+}
+
 // registration puts package register together; pages is the address of those for people,
 // if there are any. Without a server that runs, apply makes its changes durable;
 // fast is who lets in with tokens: those sessions have to give the password once more, and
@@ -38,7 +54,7 @@ func registration(cfg *config.Config, st *stores, pages string, people *scram.Se
 	}
 	return register.New(people, &register.Options{
 		Policy: policies[cfg.Registration], Store: st.registration, Limiter: limiter, Apply: apply, AskPassword: askPassword, Guessed: guessed, Logger: log,
-		Landing: signup.Landing(pages),
+		Landing: signup.Landing(pages), Challenger: challenger(cfg), ChallengePage: challengePage(pages),
 		Active: func(ctx context.Context, account mux.Address) (bool, error) {
 			return people.Active(ctx, account.String())
 		},

@@ -150,7 +150,11 @@ func (h *Handler) again(w http.ResponseWriter, r *http.Request, p peer, ask *reg
 		h.fail(w, r, err)
 		return
 	}
-	v.Error, v.Field, v.Username, v.Reason = c.text, c.field, printable(ask.Name), printable(ask.Reason)
+	text := c.text
+	if c.err == register.ErrChallenge && v.Task != nil && len(v.Task.Fields) == 0 {
+		text = idle
+	}
+	v.Error, v.Field, v.Username, v.Reason = text, c.field, printable(ask.Name), printable(ask.Reason)
 	h.render(w, r, c.status, name, v)
 }
 

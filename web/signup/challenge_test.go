@@ -86,6 +86,25 @@ func TestChallenge(t *testing.T) {
 	})
 }
 
+// TestWork: where nothing is asked but work, a browser that does none is told so, with a
+// form that it can try again.
+func TestWork(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, register.Options{Policy: register.Open, Challenger: &register.ProofOfWork{Bits: 10}, Limiter: register.Unlimited{}}, signup.Options{})
+	b := s.browser(t)
+	p := b.get("/register")
+	p.want(t, 200, "your browser has to do some work", "ask somebody for an invitation", "!answer the question")
+	p = b.signUp(p, "bill", password)
+	p.want(t, 422, "has not done its work", "!question")
+	f := p.form()
+	f.Set("answer-SHA-256", solve(t, p))
+	if f.Get("username") != "bill" || s.has(t, "bill@"+domain, password) {
+		t.Errorf("form %v", f)
+	}
+	f.Set("password", password)
+	b.post("/account", f).want(t, 200, "bill@"+domain)
+}
+
 // TestChallengeBounds: who opens many pages loses his own challenges, not those of others.
 func TestChallengeBounds(t *testing.T) {
 	t.Parallel()

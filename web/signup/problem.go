@@ -93,6 +93,9 @@ var complaints = []complaint{
 	{register.ErrChallenge, http.StatusUnprocessableEntity, "challenge", "The question was not answered rightly, or the form was too old. Here is a new one."},
 }
 
+// idle is said in place of the complaint about a challenge that asks people nothing.
+const idle = "Your browser has not done its work against robots, or the form was too old. Please send it again."
+
 // troubles are about everything else.
 var troubles = []struct {
 	err  error

@@ -133,8 +133,24 @@ func TestChromiumWithoutScripts(t *testing.T) {
 	s.logsIn(t, "dave@"+domain, word)
 }
 
-// TestChromiumPages: what the reference server has no use for: proof of work, applications,
-// who invites.
+// TestChromiumChallenge: a browser does the work that the server wants of those without an
+// invitation; one that runs no scripts is told what to do instead.
+func TestChromiumChallenge(t *testing.T) {
+	s, pages := startWeb(t, "-registration", "open", "-registration-challenge", "pow")
+	const word = "correct horse"
+	c := browse(t, "", slices.Concat([]string{"open", pages + "/register", "await", submit + ":not(:disabled)", "shot", "challenge"},
+		filled("grace", word), []string{"await", "#account", "text", "#account", "shot", "challenge-done"})...)
+	c.expect(t, "grace@"+domain, limit)
+	c.done(t, limit)
+	s.logsIn(t, "grace@"+domain, word)
+
+	c = browse(t, "", slices.Concat([]string{"script", "off", "open", pages + "/register", "await", "#again", "shot", "challenge-without-scripts",
+		"type", "#again", word}, filled("heidi", word), []string{"await", ".error", "text", ".error", "shot", "challenge-refused"})...)
+	c.expect(t, "Your browser has not done its work", limit)
+	c.done(t, limit)
+}
+
+// TestChromiumPages: what needs no server, and who invites.
 func TestChromiumPages(t *testing.T) {
 	t.Parallel()
 	const word = "correct horse"

@@ -84,6 +84,9 @@ func TestWarnings(t *testing.T) {
 		{"public", []string{"-c2s", ":5222", "-limits", "off"}, []string{"-contact", "-limits"}},
 		{"reachable", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "abuse=mailto:a@example.org", "-contact", "admin=mailto:a@example.org"}, nil},
 		{"only one to reach", []string{"-c2s", ":5222", "-registration", "closed", "-contact", "admin=mailto:a@example.org"}, []string{"-contact"}},
+		{"challenge", []string{"-registration-challenge", "pow"}, nil},
+		{"challenge for applicants", []string{"-registration-challenge", "pow", "-registration", "approve"}, nil},
+		{"challenge for nobody", []string{"-registration-challenge", "pow", "-registration", "invite"}, []string{"-registration-challenge"}},
 		{"federation", []string{"-s2s", "localhost:5269"}, []string{"-s2s"}},
 		{"web", []string{"-http", "localhost:8080", "-registration", "closed"}, nil},
 		{"components", []string{"-component", "localhost:5347", "-component-secret", "chat.example.net=x"}, nil},
@@ -132,7 +135,7 @@ func TestWriteHelp(t *testing.T) {
 	text := b.String()
 	for _, name := range []string{
 		"domain", "data", "store", "c2s", "c2s-tls", "http", "http-url", "http-trusted-proxies", "s2s", "tls-cert", "tls-key",
-		"component", "component-secret", "registration", "contact", "sasl-plain", "sasl-y-lenient", "limits", "config", "log-level",
+		"component", "component-secret", "registration", "registration-challenge", "contact", "sasl-plain", "sasl-y-lenient", "limits", "config", "log-level",
 	} {
 		if !strings.Contains(text, "  -"+name+" ") {
 			t.Errorf("-%s is missing in\n%s", name, text)

@@ -35,6 +35,15 @@ const (
 	Closed  Registration = "closed"  // nobody
 )
 
+// Challenge is what those have to solve who make an account without an invitation.
+type Challenge string
+
+// The values of Config.Challenge.
+const (
+	NoChallenge Challenge = off
+	ProofOfWork Challenge = "pow" // a computer does it
+)
+
 // Config is what the settings say. A listener that is off is the empty string.
 type Config struct {
 	// Domains are the domains served, in the form a JID has (RFC 7622 §3.2),
@@ -60,6 +69,7 @@ type Config struct {
 
 	Contacts     disco.Contacts // where to reach those who run the server
 	Registration Registration
+	Challenge    Challenge // for those who have no invitation
 	SASLPlain    bool
 	SASLYLenient bool
 	Limits       bool
@@ -163,6 +173,9 @@ func (c *Config) Warnings() []string {
 	}
 	if !c.allLoopback() && (len(c.Contacts.Abuse) == 0 || len(c.Contacts.Admin) == 0) {
 		w = append(w, "people cannot find out how to reach you: set -contact abuse=URI and -contact admin=URI")
+	}
+	if c.Challenge != NoChallenge && c.Registration != Open && c.Registration != Approve {
+		w = append(w, fmt.Sprintf("-registration-challenge has no function with -registration %s: invitations are challenge enough", c.Registration))
 	}
 	if !c.Limits && !c.allLoopback() {
 		w = append(w, "-limits is off and the server can be reached from outside: passwords can be guessed at full speed")

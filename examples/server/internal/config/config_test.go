@@ -21,7 +21,7 @@ func defaults() config.Config {
 	return config.Config{
 		Domains: []string{"localhost"}, Data: "./propolis-data", Store: "sqlite",
 		C2S: "localhost:5222", C2STLS: "localhost:5223", HTTP: "localhost:5280",
-		Registration: config.Open, SASLPlain: true, Limits: true, LogLevel: slog.LevelInfo,
+		Registration: config.Open, Challenge: config.NoChallenge, SASLPlain: true, Limits: true, LogLevel: slog.LevelInfo,
 	}
 }
 
@@ -68,6 +68,9 @@ func TestValues(t *testing.T) {
 		}},
 		{"open to the world", []string{"-c2s", ":5222", "-registration", "open"}, nil, "", func(c *config.Config) { c.C2S = ":5222" }},
 		{"closed", []string{"-registration", "closed"}, nil, "", func(c *config.Config) { c.Registration = config.Closed }},
+		{"challenge", []string{"-registration-challenge", "pow"}, nil, "", func(c *config.Config) { c.Challenge = config.ProofOfWork }},
+		{"challenge in the environment", nil, []string{"PROPOLIS_REGISTRATION_CHALLENGE=pow"}, "registration-challenge = off", func(c *config.Config) { c.Challenge = config.ProofOfWork }},
+		{"challenge taken back", []string{"-registration-challenge", "off"}, nil, "registration-challenge = pow", func(*config.Config) {}},
 		{"certificate", []string{"-tls-cert", "c.pem", "-tls-key", "k.pem"}, nil, "", func(c *config.Config) {
 			c.TLSCert, c.TLSKey = "c.pem", "k.pem"
 		}},
@@ -182,6 +185,7 @@ func TestErrors(t *testing.T) {
 		{"switch", []string{"-sasl-plain", "true"}, nil, "", `-sasl-plain: "true": want on or off`},
 		{"level", []string{"-log-level", "INFO"}, nil, "", `-log-level: "INFO": want debug, info, warn or error`},
 		{"registration", []string{"-registration", ""}, nil, "", `-registration: "": want open, approve, invite or closed`},
+		{"challenge", []string{"-registration-challenge", "on"}, nil, "", `-registration-challenge: "on": want pow or off`},
 		{"store keeps its secret", []string{"-store", "mysql://u:secret@db"}, nil, "", "-store: want sqlite, memory or postgres://…"},
 		{"no port", []string{"-c2s", "localhost"}, nil, "", `-c2s: "localhost": want host:port or off`},
 		{"empty listener", []string{"-c2s", ""}, nil, "", `-c2s: "": want host:port or off`},

@@ -46,6 +46,7 @@ var settings = []setting{
 	{"tls-key", "FILE", "", "its key, PEM; SIGHUP reads both again",
 		optional(func(c *Config) *string { return &c.TLSKey })},
 	{"registration", "WHO", "", "open, approve (who is not invited waits for user\napprove), invite or closed; by default open if every\nlistener is on the loopback interface, else invite", setRegistration},
+	{"registration-challenge", "WHAT", off, "what those must solve who have no\ninvitation: pow is a proof of work, which the web page\ndoes by itself; clients that cannot do it are refused,\nand told of the page", setChallenge},
 	{"contact", "KIND=URI", "", "where to reach those who run the server, such as\nabuse=mailto:abuse@example.org; KIND is abuse, admin,\nfeedback, sales, security, status or support; may be\ngiven again, or several with spaces between",
 		setContacts},
 	{"sasl-plain", "on|off", "on", "PLAIN inside TLS, for old clients",
@@ -125,6 +126,15 @@ func setRegistration(c *Config, value string) error {
 		return nil
 	}
 	return fmt.Errorf("%q: want open, approve, invite or closed", value)
+}
+
+func setChallenge(c *Config, value string) error {
+	switch v := Challenge(value); v {
+	case NoChallenge, ProofOfWork:
+		c.Challenge = v
+		return nil
+	}
+	return fmt.Errorf("%q: want pow or off", value)
 }
 
 func setLogLevel(c *Config, value string) error {
