@@ -93,7 +93,11 @@ type Upgrader interface {
 type Options struct {
 	// Secret is what tokens, resources and whatever else must be the same
 	// tomorrow, and in other processes of the same server, is derived from. All
-	// zero means a random one: then tokens end with the process.
+	// zero means a random one: then tokens end with the process. Another secret ends
+	// all tokens at once, since no earlier one counts beside it: clients log in as
+	// they did to get them, most with the password. They are other installations then,
+	// with other resources, and those that are in the store are forgotten after
+	// Retention.
 	Secret [32]byte
 	// Tokens are the mechanisms that tokens may be used with, best first; those
 	// whose channel binding a stream lacks are not offered on it. Nil means

@@ -51,6 +51,8 @@ const help = `Usage: server [FLAG]...                        run the server
                                                  account, little by little; the server
                                                  must not run
        server [FLAG]... secret replace           the same at once, if it has become known
+       server [FLAG]... secret tokens            void the tokens that apps log in with in
+                                                 place of the password; as above
        server [FLAG]... dns                      not available yet
 
 Flags may also follow the command. Each can be set in the environment too, as
@@ -101,10 +103,14 @@ func command(ctx context.Context, args, environ []string, stdin *os.File, stdout
 		}
 		return cmd.Run(ctx, args[1:])
 	case "secret":
-		if err := rotateSecret(ctx, cfg, args[1:], stdout); err != nil {
-			return fail(stderr, failure, err)
+		err := changeSecret(ctx, cfg, args[1:], stdout)
+		switch {
+		case err == nil:
+			return success
+		case errors.Is(err, errSecretUsage):
+			return fail(stderr, usage, err)
 		}
-		return success
+		return fail(stderr, failure, err)
 	case "dns":
 		return fail(stderr, failure, fmt.Errorf("%s: not available yet", name))
 	default:

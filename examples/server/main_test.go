@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -23,6 +24,9 @@ func TestCommand(t *testing.T) {
 		{"unknown command", "serve", nil, 2, "server: unknown command \"serve\"; -help lists them\n"},
 		{"PostgreSQL", "-store postgres://db/x", nil, 1, "server: -store: PostgreSQL is not available yet\n"},
 		{"dns", "dns", nil, 1, "server: dns: not available yet\n"},
+		{"secret", "secret", nil, 2, "server: secret: want rotate, replace or tokens\n"},
+		{"unknown secret", "secret tell", nil, 2, "server: secret: want rotate, replace or tokens\n"},
+		{"secret in memory", "-store memory secret tokens", nil, 1, "server: " + errNoStore.Error() + "\n"},
 		{"user", "user", nil, 2, "user: want add, passwd, del, disable, enable, list, clients, revoke, pending, approve or deny\n"},
 		{"user with flags around", "-domain example.org user -limits off add", nil, 2, "user: add wants one account, NAME@DOMAIN\n"},
 	} {
@@ -35,6 +39,41 @@ func TestCommand(t *testing.T) {
 				t.Errorf("status %d, stdout %q, stderr %q; want %d, nothing, %q", status, &stdout, &stderr, tt.status, tt.stderr)
 			}
 		})
+	}
+}
+
+// TestOperating: what operators read speaks of every command and every option.
+func TestOperating(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := writeHelp(&out); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^  (-[a-z0-9-]+) `).FindAllStringSubmatch(out.String(), -1) {
+		names = append(names, "`"+m[1])
+	}
+	if len(names) < 20 {
+		t.Errorf("options are %q", names)
+	}
+	commands := 0
+	for _, m := range regexp.MustCompile(`server \[FLAG\]\.\.\. ([a-z]+)(?: ([a-z|]+))?`).FindAllStringSubmatch(out.String(), -1) {
+		for verb := range strings.SplitSeq(m[2], "|") {
+			names = append(names, strings.TrimSpace(m[1]+" "+verb))
+			commands++
+		}
+	}
+	if commands < 20 {
+		t.Errorf("%d commands in %q", commands, names)
+	}
+	for _, name := range names {
+		if !regexp.MustCompile(regexp.QuoteMeta(name) + "(?:[` \n:]|$)").Match(page) {
+			t.Errorf("nothing about %s", name)
+		}
 	}
 }
 

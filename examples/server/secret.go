@@ -12,8 +12,13 @@ import (
 	"github.com/propolis-im/propolis/sqlstore"
 )
 
-// decoys is the name of the secret that is for scram.Options.Secret.
-const decoys = "scram-decoys"
+// The names of the secrets.
+const (
+	decoys = "scram-decoys" // for scram.Options.Secret
+	tokens = "sasl2"        // for sasl2.Options.Secret
+)
+
+const secretSize = 32 // of each, in octets
 
 // earlierDecoys are the secrets that it has taken the place of.
 func earlierDecoys(ctx context.Context, db *sqlstore.DB) ([]scram.EarlierSecret, error) {
@@ -32,11 +37,31 @@ func earlierDecoys(ctx context.Context, db *sqlstore.DB) ([]scram.EarlierSecret,
 	return all, nil
 }
 
-// rotateSecret is the command secret: another secret for what accounts seem to have that
-// do not exist, in the store of a server that does not run.
-func rotateSecret(ctx context.Context, cfg *config.Config, args []string, stdout io.Writer) (err error) {
-	if len(args) != 1 || args[0] != "rotate" && args[0] != "replace" {
-		return errors.New("secret: want rotate or replace")
+// secretChange is a form of the command secret.
+type secretChange struct {
+	secret string
+	keep   bool   // the earlier one
+	said   string // when it is done
+}
+
+// secretChanges are all of them.
+var secretChanges = map[string]secretChange{
+	"rotate":  {decoys, true, "there is a new secret, which accounts that do not exist come to little by little"},
+	"replace": {decoys, false, "there is a new secret, and no earlier one"},
+	"tokens":  {tokens, false, "there is a new secret for tokens, and all that were issued are void"},
+}
+
+var errSecretUsage = errors.New("secret: want rotate, replace or tokens")
+
+// changeSecret is the command secret: another secret in the store of a server that does
+// not run.
+func changeSecret(ctx context.Context, cfg *config.Config, args []string, stdout io.Writer) (err error) {
+	if len(args) != 1 {
+		return errSecretUsage
+	}
+	change, ok := secretChanges[args[0]]
+	if !ok {
+		return errSecretUsage
 	}
 	if cfg.Store == config.StoreMemory {
 		return errNoStore
@@ -49,19 +74,17 @@ func rotateSecret(ctx context.Context, cfg *config.Config, args []string, stdout
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.Secret(ctx, decoys, len(scram.EarlierSecret{}.Secret)); err != nil {
+	if _, err := db.Secret(ctx, change.secret, secretSize); err != nil {
 		return err
 	}
-	if err := db.RotateSecret(ctx, decoys); err != nil {
+	if err := db.RotateSecret(ctx, change.secret); err != nil {
 		return err
 	}
-	said := "there is a new secret, which accounts that do not exist come to little by little"
-	if args[0] == "replace" {
-		if err := db.DropSecrets(ctx, decoys); err != nil {
+	if !change.keep {
+		if err := db.DropSecrets(ctx, change.secret); err != nil {
 			return err
 		}
-		said = "there is a new secret, and no earlier one"
 	}
-	_, err = fmt.Fprintln(stdout, said)
+	_, err = fmt.Fprintln(stdout, change.said)
 	return err
 }

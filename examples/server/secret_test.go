@@ -55,3 +55,36 @@ func TestSecretRotated(t *testing.T) {
 		t.Errorf("while the server runs: status %d, %s", status, &stderr)
 	}
 }
+
+// TestSecretTokens: another secret for tokens voids all that were issued, as
+// nothing else does; people log in with the password as before.
+func TestSecretTokens(t *testing.T) {
+	t.Parallel()
+	const alice = "alice@example.org"
+	data := filepath.Join(t.TempDir(), "data")
+	operate(t, data, password, "user", "add", alice)
+	s := launch(t, data, "-domain", "example.org")
+	token := issueToken(t, s.addr, password)
+	change := func(how string) {
+		t.Helper()
+		s.stop()
+		operate(t, data, "", "secret", how)
+		s = launch(t, data, "-domain", "example.org")
+	}
+	change("replace")
+	if got := useToken(t, s.addr, token); got != "success" {
+		t.Errorf("after replace: %s", got)
+	}
+	change("tokens")
+	if got := useToken(t, s.addr, token); got != "not-authorized" {
+		t.Errorf("after tokens: %s", got)
+	}
+	token = issueToken(t, s.addr, password)
+	if got := useToken(t, s.addr, token); got != "success" {
+		t.Errorf("a new one: %s", got)
+	}
+	if got := operate(t, data, "", "user", "clients", alice); strings.Count(got, "\n") != 2 {
+		t.Errorf("clients: %s, want the one that cannot come back as well", got)
+	}
+	s.stop()
+}

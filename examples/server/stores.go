@@ -103,7 +103,7 @@ func openStores(ctx context.Context, cfg *config.Config) (*stores, error) {
 	if s.earlier, err = earlierDecoys(ctx, db); err != nil {
 		return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
 	}
-	for name, key := range map[string]*[32]byte{decoys: &s.secret, "sasl2": &s.tokens} {
+	for name, key := range map[string]*[32]byte{decoys: &s.secret, tokens: &s.tokens} {
 		secret, err := db.Secret(ctx, name, len(key))
 		if err != nil {
 			return nil, fmt.Errorf("%w (and closing: %v)", err, db.Close())
