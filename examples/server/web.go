@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/propolis-im/propolis/disco"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/examples/server/internal/selfsigned"
 	"github.com/propolis-im/propolis/register"
@@ -83,7 +84,8 @@ func (w *website) serve(cfg *config.Config, people *register.Extension, domains 
 	if w == nil {
 		return nil
 	}
-	pages, err := signup.New(people, domains, &signup.Options{URL: w.url, Proxies: cfg.HTTPProxies, MinPassword: scram.DefaultMinPassword, Logger: log})
+	pages, err := signup.New(people, domains, &signup.Options{URL: w.url, Proxies: cfg.HTTPProxies, MinPassword: scram.DefaultMinPassword,
+		Contacts: webContacts(&cfg.Contacts), Logger: log})
 	if err != nil {
 		return err
 	}
@@ -98,6 +100,20 @@ func (w *website) serve(cfg *config.Config, people *register.Extension, domains 
 		}
 	}()
 	return nil
+}
+
+// webContacts are the contacts as the page at the top shows them: first what most people
+// look for.
+func webContacts(c *disco.Contacts) (all []signup.Contact) {
+	for _, k := range []struct {
+		kind string
+		uris []string
+	}{{"support", c.Support}, {"admin", c.Admin}, {"abuse", c.Abuse}, {"security", c.Security}, {"status", c.Status}, {"feedback", c.Feedback}, {"sales", c.Sales}} {
+		for _, uri := range k.uris {
+			all = append(all, signup.Contact{Kind: k.kind, URI: uri})
+		}
+	}
+	return all
 }
 
 // shutdown takes no more requests, and waits for the answers to those there are.

@@ -109,6 +109,35 @@ func TestWebInvitation(t *testing.T) {
 	}
 }
 
+// TestWebFront: the page at the top of the listener tells of domains, accounts and
+// contacts; there is nothing behind other addresses.
+func TestWebFront(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ policy, want, not string }{
+		{"open", `/register">Create an account`, "by invitation"},
+		{"approve", `/register">Ask for an account`, "by invitation"},
+		{"invite", "by invitation", "/register"},
+		{"closed", "does not take new accounts", "/register"},
+	} {
+		s := launch(t, filepath.Join(t.TempDir(), "data"), "-domain", "example.org,example.net", "-registration", tt.policy, "-http", "127.0.0.1:0",
+			"-contact", "abuse=mailto:abuse@example.org support=xmpp:help@example.org")
+		v := newVisitor(t)
+		status, page := v.visit(s.webAddress(t)+"/", nil)
+		for _, want := range []string{tt.want, "Chat at example.org", "@example.net", `href="mailto:abuse@example.org"`, `href="xmpp:help@example.org"`} {
+			if status != 200 || !strings.Contains(page, want) {
+				t.Errorf("%s: %d, no %s in %s", tt.policy, status, want, page)
+			}
+		}
+		if strings.Contains(page, tt.not) || strings.Index(page, "help@") > strings.Index(page, "abuse@") {
+			t.Errorf("%s: %s", tt.policy, page)
+		}
+		if status, _ = v.visit(s.webAddress(t)+"/nothing", nil); status != 404 {
+			t.Errorf("nothing: %d", status)
+		}
+		s.stop()
+	}
+}
+
 // TestWebProxy: who asks is whom the proxy names, if it is trusted; links have the public
 // address (auth-register AB-7).
 func TestWebProxy(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 func all(t *testing.T) map[string]*page {
 	t.Helper()
 	s := newSite(t, register.Options{Policy: register.Open, Challenger: &register.ProofOfWork{Bits: 8, Questions: []register.Question{{Text: "Black & <white>?"}}}},
-		signup.Options{MinPassword: 8})
+		signup.Options{MinPassword: 8, Contacts: contacts[:5]})
 	approve := newSite(t, register.Options{Policy: register.ByApproval}, signup.Options{})
 	b := s.browser(t)
 	if err := s.service.Create(t.Context(), "old@"+domain, "the old password"); err != nil {
@@ -35,6 +35,7 @@ func all(t *testing.T) map[string]*page {
 	a := approve.browser(t)
 	applied := a.get("/register")
 	return map[string]*page{
+		"front": b.get("/"), "front, approval": approve.browser(t).get("/"),
 		"entry": b.get("/invite/"), "invite": named, "contact": contact, "contact only": b.get("/invite/" + s.invite(t, only)), "reset": reset,
 		"register": b.get("/register"), "apply": applied, "applied": a.signUp(applied, "eve", password),
 		"refused": b.signUp(contact, "admin", password), "done": b.signUp(contact, "juliet", password), "reset done": b.signUp(reset, "", password),
@@ -52,6 +53,9 @@ func TestPages(t *testing.T) {
 		status int
 		words  []string
 	}{
+		{"front", 200, []string{"Chat at " + domain, "@" + domain + " or @other.example", "This is a server for chat", "Everybody may have one", "Create an account",
+			"The people who run this server Help", "abuse@example.org"}},
+		{"front, approval", 200, []string{"Everybody may ask for one", "Ask for an account", "!The people who run this server Help"}},
 		{"entry", 200, []string{"Your invitation", "Link or code", "Continue"}},
 		{"invite", 200, []string{"You are invited to chat", "This is a server for chat", "Create your account here", "This name was chosen for you",
 			"At least 8 characters", "I have an app: open the invitation", "there is no such app on this device yet", "Conversations", "Monal", "Dino", "Gajim", "This invitation is valid until"}},

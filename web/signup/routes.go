@@ -16,6 +16,10 @@ func (h *Handler) route() {
 		m.HandleFunc("GET "+h.prefix+path, f)
 		m.HandleFunc(h.prefix+path, h.method(http.MethodGet, http.MethodHead))
 	}
+	get("/{$}", h.front)
+	if h.prefix != "" {
+		m.HandleFunc("GET "+h.prefix, h.moved("/"))
+	}
 	get("/invite/{token}", h.link)
 	get("/register", h.registration)
 	get("/signup/{asset}", h.asset)

@@ -2,7 +2,8 @@
 // landing page of XEP-0401: Ad-hoc Account Invitation Generation, version 0.6.0 (§5.2),
 // and of XEP-0379: Pre-Authenticated Roster Subscription, version 0.3.3 (§3.3), with a
 // form that makes the account right there; a page to register without an invitation,
-// where the policy allows it; and one to set a new password by an operator's link.
+// where the policy allows it; one to set a new password by an operator's link; and at
+// the top one that tells what this is.
 //
 // # Assembling
 //
@@ -16,6 +17,7 @@
 //
 // It is below the path of [Options.URL]:
 //
+//	/               what this server is, and how to get an account
 //	/invite/#TOKEN  the landing page of an invitation; this is what is handed out
 //	/invite/TOKEN   the same, for browsers without scripts and links that lose the rest
 //	/register       for those without an invitation
@@ -78,6 +80,8 @@ type Options struct {
 	Clients []Client
 	// MinPassword is told to people as the least number of characters; 0 tells none.
 	MinPassword int
+	// Contacts are shown on the page at the top; empty for none.
+	Contacts []Contact
 	// Logger gets failures (Error), and once that a proxy is not among Proxies (Warn);
 	// nil discards.
 	Logger *slog.Logger

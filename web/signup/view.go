@@ -43,7 +43,7 @@ func (h *Handler) load() {
 		h.assets[path.Base(name)] = asset{kinds[ext], content, base + "-" + hex.EncodeToString(sum[:8]) + ext}
 	}
 	h.pages = make(map[string]*template.Template)
-	for _, name := range []string{"entry", "invite", "register", "done", "problem"} {
+	for _, name := range []string{"front", "entry", "invite", "register", "done", "problem"} {
 		h.pages[name] = template.Must(template.ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
 	}
 }
@@ -67,6 +67,10 @@ type view struct {
 	Prefix                      string // of all addresses
 	Slim                        bool   // one column
 	Icon, Style, Script, Worker string // files
+
+	// The page at the top.
+	Invited  bool // accounts are for those who are
+	Contacts []contact
 
 	// An invitation.
 	Kind     string // account, contact or reset

@@ -150,6 +150,27 @@ func TestChromiumChallenge(t *testing.T) {
 	c.done(t, limit)
 }
 
+// TestChromiumFront: from the page at the top a browser comes to the form, if there is one.
+func TestChromiumFront(t *testing.T) {
+	contacts := []string{"-contact", "support=xmpp:help@" + domain, "-contact", "admin=mailto:admin@" + domain, "-contact", "abuse=mailto:abuse@" + domain,
+		"-contact", "status=https://status.example.net/propolis/all-that-is-known-of-the-state-of-this-server"}
+	s, pages := startWeb(t, append(contacts, "-registration", "open", "-domain", domain+",chat.example.com")...)
+	c := browse(t, "", slices.Concat([]string{"open", pages + "/", "await", "h1", "text", "h1", "shot", "front", "click", ".card .button", "await", "#username"},
+		filled("ivan", "correct horse"), []string{"await", "#account", "text", "#account"})...)
+	c.expect(t, "Chat at "+domain, limit)
+	c.expect(t, "ivan@"+domain, limit)
+	c.done(t, limit)
+	s.logsIn(t, "ivan@"+domain, "correct horse")
+}
+
+// TestChromiumFrontInvited: where accounts are by invitation, it leads to the page for the
+// code of one.
+func TestChromiumFrontInvited(t *testing.T) {
+	_, pages := startWeb(t, "-registration", "invite")
+	browse(t, "", "agent", "Mozilla/5.0 (Linux; Android 15; Mobile)", "script", "off", "open", pages+"/", "await", "h1", "shot", "front-invite",
+		"click", ".card a", "await", "#code").done(t, limit)
+}
+
 // TestChromiumPages: what needs no server, and who invites.
 func TestChromiumPages(t *testing.T) {
 	t.Parallel()

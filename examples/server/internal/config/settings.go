@@ -32,7 +32,7 @@ var settings = []setting{
 		listener(func(c *Config) *string { return &c.C2S })},
 	{"c2s-tls", "ADDRESS", "localhost:5223", "clients, direct TLS",
 		listener(func(c *Config) *string { return &c.C2STLS })},
-	{"http", "ADDRESS", "localhost:5280", "web pages of invitations and registration; plain http\non the loopback interface, else https",
+	{"http", "ADDRESS", "localhost:5280", "web pages on accounts and invitations; plain http on\nthe loopback interface, else https",
 		listener(func(c *Config) *string { return &c.HTTP })},
 	{"http-url", "URL", "", "public address of the web pages, such as\nhttps://example.org; invitations are printed with it", setHTTPURL},
 	{"http-trusted-proxies", "LIST", "", "addresses or networks of reverse\nproxies, comma separated; they say who asks, in\nX-Forwarded-For and X-Forwarded-Proto", setHTTPProxies},
