@@ -13,7 +13,7 @@ import (
 // does meanwhile.
 func TestNegotiationTimeout(t *testing.T) {
 	t.Parallel()
-	s := open(t, limited(func(l *server.Limits) { l.Negotiation = 300 * time.Millisecond }))
+	s := open(t, limited(func(l *server.Limits) { l.Negotiation = 3 * time.Second }))
 	tests := []struct {
 		name  string
 		phase phase
@@ -63,7 +63,7 @@ func TestNegotiationTimeout(t *testing.T) {
 // afterwards.
 func TestNegotiationAfterHandshake(t *testing.T) {
 	t.Parallel()
-	const limit = 600 * time.Millisecond
+	const limit = 4 * time.Second
 	s := open(t, limited(func(l *server.Limits) { l.Negotiation = limit }))
 	c := dial(t, s.direct)
 	<-time.After(limit / 2)
@@ -80,7 +80,7 @@ func TestNegotiationAfterHandshake(t *testing.T) {
 
 func TestTLSHandshakeTimeout(t *testing.T) {
 	t.Parallel()
-	s := open(t, limited(func(l *server.Limits) { l.Negotiation = 300 * time.Millisecond }))
+	s := open(t, limited(func(l *server.Limits) { l.Negotiation = 3 * time.Second }))
 	t.Run("direct", func(t *testing.T) {
 		t.Parallel()
 		c := dial(t, s.direct)
@@ -152,7 +152,7 @@ func TestIdle(t *testing.T) {
 func TestIdleStandsStill(t *testing.T) {
 	t.Parallel()
 	s := open(t, limited(func(l *server.Limits) {
-		l.Idle, l.Probe, l.BytesPerSecond, l.BytesBurst = 100*time.Millisecond, 100*time.Millisecond, 1000, 100
+		l.Idle, l.Probe, l.BytesPerSecond, l.BytesBurst = time.Second, time.Second, 150, 100 // it is left for four
 	}))
 	romeo, juliet := enter(t, s, "romeo", "a"), enter(t, s, "juliet", "b")
 	send, _ := message(romeo.jid, juliet.jid, strings.Repeat("x", 600))
