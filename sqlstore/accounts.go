@@ -37,7 +37,7 @@ func (a *Accounts) Credentials(ctx context.Context, account string) (scram.Crede
 }
 
 func (a *Accounts) read(ctx context.Context, account string) (c scram.Credentials, err error) {
-	rows, err := a.d.credentials.QueryContext(ctx, account)
+	rows, err := a.d.read.QueryContext(ctx, loadCredentials, account)
 	if err != nil {
 		return c, err
 	}

@@ -55,7 +55,7 @@ func (s *Rosters) read(ctx context.Context, account string) (r roster.Roster, er
 	if err := s.d.settle(ctx); err != nil {
 		return r, err
 	}
-	rows, err := s.d.load.QueryContext(ctx, account)
+	rows, err := s.d.read.QueryContext(ctx, loadRoster, account)
 	if err != nil {
 		return r, err
 	}

@@ -35,14 +35,13 @@ type Options struct {
 // stores of the extensions, which all share it. It is safe for concurrent use.
 type DB struct {
 	w     writer
-	read  *sql.DB
+	read  *reader
 	write *sql.DB
 	lock  *lock
 	path  string
 	epoch string
 
-	load, credentials *sql.Stmt // the reads of a login
-	archive           [archiveReads]*sql.Stmt
+	archive [archiveReads]*sql.Stmt
 
 	closing sync.Once
 	closed  error // result of the first Close
@@ -85,17 +84,13 @@ func Open(ctx context.Context, path string, o *Options) (_ *DB, err error) {
 	if err := d.prepareFile(ctx); err != nil {
 		return nil, err
 	}
-	if d.read, err = sql.Open("sqlite", source(d.path, common, reading)); err != nil {
+	read, err := sql.Open("sqlite", source(d.path, common, reading))
+	if err != nil {
 		return nil, fmt.Errorf("sqlstore: %w", err)
 	}
+	d.read = newReader(read)
 	d.read.SetMaxOpenConns(max(options.Readers, 1))
 	d.read.SetMaxIdleConns(max(options.Readers, 1))
-	if d.load, err = d.read.PrepareContext(ctx, loadRoster); err != nil {
-		return nil, fmt.Errorf("sqlstore: %w", err)
-	}
-	if d.credentials, err = d.read.PrepareContext(ctx, loadCredentials); err != nil {
-		return nil, fmt.Errorf("sqlstore: %w", err)
-	}
 	for i, query := range archiveQueries {
 		if d.archive[i], err = d.read.PrepareContext(ctx, query); err != nil {
 			return nil, fmt.Errorf("sqlstore: %w", err)
@@ -152,15 +147,16 @@ func (d *DB) Close() error {
 // release closes what is open of the files. The lock goes last.
 func (d *DB) release() error {
 	var errs []error
-	for _, s := range append([]*sql.Stmt{d.load, d.credentials}, d.archive[:]...) {
+	for _, s := range d.archive {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}
 	}
-	for _, db := range []*sql.DB{d.read, d.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if d.read != nil {
+		errs = append(errs, d.read.Close())
+	}
+	if d.write != nil {
+		errs = append(errs, d.write.Close())
 	}
 	err := errors.Join(errs...)
 	if err == nil && d.epoch != "" {
