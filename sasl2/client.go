@@ -9,6 +9,7 @@ import (
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
 )
 
 // ClientOptions are what a client knows of an account and what it wants. Make them
@@ -146,7 +147,14 @@ func NewSession(ctx context.Context, account jid.JID, conn io.ReadWriter, o *Cli
 		}
 		return nil
 	}
-	s, err := xmpp.NewSession(ctx, account.Domain(), account, conn, 0, Negotiator(&options, features...))
+	negotiate := Negotiator(&options, features...)
+	// mellium has a connection time out for a moment when the context of its login ends,
+	// which may come late and hit the session. Here that closes it, and just until the
+	// login is over.
+	s, err := xmpp.NewSession(context.WithoutCancel(ctx), account.Domain(), account, conn, 0,
+		func(_ context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
+			return negotiate(ctx, in, out, s, data)
+		})
 	if err != nil {
 		return nil, Login{}, err
 	}

@@ -1,0 +1,321 @@
+package scramclient
+
+import (
+	"encoding/json"
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/mux/muxtest"
+)
+
+// tale is a login whose connection breaks, and what is before it.
+type tale struct {
+	name string
+	each bool // octet, always: one of each kind
+	with config
+	// begins leads to the login, and comes back when the connection is broken and
+	// there is no other yet.
+	begins func(x *telling)
+	// password says that it is by password, goesOn that the program has a session all
+	// the time, resumed that it is the same.
+	password, goesOn, resumed bool
+	// begun is how many sessions it has in all.
+	begun int
+	// restarts has another process of the program go on when the connection is broken.
+	restarts bool
+}
+
+// telling is one run of a tale.
+type telling struct {
+	*site
+	tale
+	cut      cut
+	romeo    *muxtest.Client
+	toJuliet []string // what was written, by ids
+	toRomeo  []string
+	id       mux.SessionID // of the session, if there is one before
+	number   int           // of the connection that breaks
+}
+
+var tales = []tale{
+	{name: "password", each: true, begins: (*telling).first, password: true, begun: 1},
+	{name: "password and upgrade", with: config{upgrades: true}, begins: (*telling).first, password: true, begun: 1},
+	{name: "password in one flight", with: config{pipelines: true}, begins: (*telling).forgotten, password: true, begun: 2},
+	{name: "token", each: true, begins: (*telling).again, begun: 2},
+	{name: "token in one flight", with: config{pipelines: true}, begins: (*telling).again, begun: 2},
+	{name: "token in another process", begins: (*telling).again, begun: 2, restarts: true},
+	{name: "resumed", each: true, begins: (*telling).back, goesOn: true, resumed: true, begun: 1},
+	{name: "resumed in one flight", with: config{pipelines: true}, begins: (*telling).back, goesOn: true, resumed: true, begun: 1},
+	{name: "resumed in another process", begins: (*telling).back, goesOn: true, resumed: true, begun: 2, restarts: true},
+	{name: "resumed by password", with: config{noTokens: true}, begins: (*telling).back, password: true, goesOn: true, resumed: true, begun: 1},
+	{name: "not resumed", begins: (*telling).late, goesOn: true, begun: 2},
+	{name: "not resumed in one flight", with: config{pipelines: true}, begins: (*telling).late, goesOn: true, begun: 2},
+}
+
+// first: the program has never been there.
+func (x *telling) first() {
+	x.comesBack(x.cut)
+	x.runs(nil)
+	pass(500 * time.Millisecond)
+}
+
+// again: it comes with a token that is to be replaced, and has no session.
+func (x *telling) again() {
+	x.runs(nil)
+	pass(time.Minute)
+	x.ends()
+	x.writesToJuliet("away")
+	pass(time.Minute)
+	x.first()
+}
+
+// forgotten: it has lost its token.
+func (x *telling) forgotten() {
+	x.runs(nil)
+	pass(time.Minute)
+	x.ends()
+	x.login.options.State.Tokens = nil
+	x.first()
+}
+
+// back: its connection was lost, and the network with it for a while. Some stanzas
+// were handled and not acknowledged, others were not delivered. Its token is to be
+// replaced.
+func (x *telling) back() {
+	x.runs(nil)
+	pass(2 * time.Minute)
+	x.id = x.bound()[0].ID()
+	x.writesToJuliet("before")
+	x.writes("before")
+	x.breaks(true)
+	x.writesToJuliet("down")
+	x.writes("down")
+	pass(2500 * time.Millisecond)
+	x.comesBack(x.cut)
+	pass(time.Second)
+}
+
+// late: it was away for too long.
+func (x *telling) late() {
+	x.runs(nil)
+	pass(2 * time.Minute)
+	x.id = x.bound()[0].ID()
+	x.writesToJuliet("before")
+	pass(time.Minute) // until it is acknowledged: else it would come again
+	x.writes("before")
+	x.breaks(true)
+	x.writesToJuliet("down")
+	x.writes("down")
+	pass(90*time.Second + 500*time.Millisecond)
+	x.comesBack(x.cut)
+	pass(time.Second)
+}
+
+// pass lets time pass, and all that is due in it.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func (x *telling) writesToJuliet(id string) {
+	x.toJuliet = append(x.toJuliet, x.site.toJuliet(x.romeo, id)...)
+}
+
+// writes has juliet write to romeo. A session that is over, as she knows, takes nothing.
+func (x *telling) writes(id string) {
+	x.t.Helper()
+	_, err := x.session.Conn().Write([]byte("<message to='" + romeoFull + "' type='chat' id='" + id + "'><body>x</body></message>"))
+	synctest.Wait()
+	switch {
+	case err == nil:
+		x.toRomeo = append(x.toRomeo, id)
+	case x.resumed:
+		x.t.Error(err)
+	}
+}
+
+// tell tells a tale in which the connection breaks. It returns that connection.
+func tell(t *testing.T, k *keys, what tale, c cut) (w *wire) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		x := &telling{site: newSite(t, k, what.with), tale: what, cut: c}
+		x.romeo = x.host.Connect(t, romeoFull)
+		defer x.report()
+		x.begins(x)
+		x.number = len(x.wires)
+		w = x.wires[x.number-1]
+		length, written := len(w.in), w.out
+		x.meanwhile()
+		x.isThere()
+		x.later()
+		w.in, w.out = w.in[:length], written
+	})
+	return w
+}
+
+// report says where it was cut, if something is wrong.
+func (x *telling) report() {
+	if !x.t.Failed() {
+		return
+	}
+	what := "read"
+	if x.cut.writing {
+		what = "written"
+	}
+	x.t.Logf("the connection was cut when %d octets were %s", x.cut.after, what)
+	for i, w := range x.wires {
+		x.t.Logf("connection %d: %s", i+1, w.in)
+	}
+}
+
+// meanwhile: the connection is broken, and what the server made of the login nobody
+// knows.
+func (x *telling) meanwhile() {
+	x.t.Helper()
+	asked, knows := x.asked, x.wires[x.number-1].succeeded()
+	x.writesToJuliet("meanwhile")
+	if x.goesOn {
+		x.writes("meanwhile")
+	}
+	if x.restarts {
+		x.restart()
+	}
+	pass(time.Minute)
+	if !x.with.noTokens && x.asked != asked && (knows || !x.password) {
+		x.t.Errorf("the password was needed in place of the token")
+	}
+}
+
+// restart has another process go on with what this one has kept.
+func (x *telling) restart() {
+	x.t.Helper()
+	session := x.client.Detach()
+	<-x.ended
+	kept, err := json.Marshal(x.login.options.State)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.installs()
+	x.begun = x.started + 1
+	if err := json.Unmarshal(kept, &x.login.options.State); err != nil {
+		x.t.Fatal(err)
+	}
+	x.runs(session)
+}
+
+// isThere: by one more login the program is there, with what both have written, and
+// nothing is left of the other (INV-1 to INV-4).
+func (x *telling) isThere() {
+	x.t.Helper()
+	now := x.bound()
+	if len(now) != 1 || x.resumed && now[0].ID() != x.id {
+		x.t.Errorf("there are %d sessions", len(now))
+	}
+	if n := len(x.wires); n > x.number+1 {
+		x.t.Errorf("it has taken %d logins", n-x.number+1)
+	}
+	if x.started != x.begun {
+		x.t.Fatalf("%d sessions have begun", x.started)
+	}
+	x.writesToJuliet("last")
+	x.writes("last")
+	pass(time.Minute) // until all is acknowledged
+	x.expect("romeo has seen", got(x.t, x.romeo), x.toRomeo)
+	if !x.resumed { // what was stored comes behind what was for the new session itself
+		slices.Sort(x.seen)
+		slices.Sort(x.toJuliet)
+	}
+	x.expect("juliet has seen", x.seen, x.toJuliet)
+	if n := x.client.Pending(); len(n) != 0 {
+		x.t.Errorf("not acknowledged to the client: %v", n)
+	}
+	if n := x.sm.Stats(); n.Queued != 0 || n.Waiting != 0 {
+		x.t.Errorf("the server has %+v", n)
+	}
+}
+
+// later: what the program has kept of the logins is enough for another one, and
+// nothing is left of any.
+func (x *telling) later() {
+	x.t.Helper()
+	x.ends()
+	pass(2 * time.Minute)
+	if n := len(x.bound()); n != 0 {
+		x.t.Errorf("%d sessions are left", n)
+	}
+	asked := x.asked
+	x.runs(nil)
+	pass(time.Minute)
+	if !x.with.noTokens && x.asked != asked {
+		x.t.Error("later the password was needed")
+	}
+	if len(x.bound()) != 1 || x.started != x.begun+1 {
+		x.t.Error("later it does not get in")
+	}
+	x.ends()
+	if n := x.sm.Stats(); len(x.bound()) != 0 || n.Queued != 0 || n.Waiting != 0 {
+		x.t.Errorf("in the end the server has %+v", n)
+	}
+}
+
+var every = flag.Int("every", 0, "after every how many octets connections are cut, 0 for what takes seconds")
+
+// sweep breaks the connection of a tale after octets of a range, step by step.
+func sweep(t *testing.T, k *keys, what tale, writing bool, from, to, step int) {
+	t.Helper()
+	if *every > 0 {
+		step = *every
+	}
+	for after := from; after < to; after += step {
+		tell(t, k, what, cut{writing, after})
+	}
+}
+
+// TestFI52ClientCutInsideSuccess breaks the connection of each kind of login after
+// octets of the success that the client reads, those of three after every one. The
+// program gets in by the next login, with the session it had where there is one, and with
+// whatever token it has; nothing is lost, and nothing comes twice.
+func TestFI52ClientCutInsideSuccess(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	for _, what := range tales {
+		t.Run(what.name, func(t *testing.T) {
+			t.Parallel()
+			whole := string(tell(t, k, what, uncut).in)
+			begin, end := strings.Index(whole, "<success"), strings.Index(whole, "</success>")+len("</success>")
+			if begin < 0 || end < begin {
+				t.Fatalf("no success in %s", whole)
+			}
+			step := 1
+			if raceEnabled || testing.Short() || !what.each {
+				step = 29
+			}
+			sweep(t, k, what, false, begin, end, step)
+			sweep(t, k, what, false, end, len(whole)+1, 3*step) // features, or what comes again
+		})
+	}
+}
+
+// TestFI52ClientCutInsideLogin does so with what is before it, in both directions.
+func TestFI52ClientCutInsideLogin(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	for _, what := range tales {
+		t.Run(what.name, func(t *testing.T) {
+			t.Parallel()
+			w := tell(t, k, what, uncut)
+			begin := strings.Index(string(w.in), "<success")
+			step := 97
+			if raceEnabled || testing.Short() {
+				step = 211
+			}
+			sweep(t, k, what, false, 0, begin, step)
+			sweep(t, k, what, true, 0, w.out, step)
+		})
+	}
+}
