@@ -162,7 +162,8 @@ func NewSession(ctx context.Context, account jid.JID, conn io.ReadWriter, o *Cli
 }
 
 // Negotiator is [NewSession] for programs that call [xmpp.NewSession] or
-// [xmpp.DialSession] themselves. It is for one session, and not for WebSocket.
+// [xmpp.DialSession] themselves. It is for one session, and not for WebSocket. A context
+// that ends right behind a login can break the session then, which NewSession prevents.
 func Negotiator(o *ClientOptions, features ...xmpp.StreamFeature) xmpp.Negotiator {
 	x := newClientLogin(o, features)
 	return x.negotiate

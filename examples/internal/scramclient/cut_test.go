@@ -34,7 +34,7 @@ type tale struct {
 type telling struct {
 	*site
 	tale
-	cut      cut
+	cuts     []cut
 	romeo    *muxtest.Client
 	toJuliet []string // what was written, by ids
 	toRomeo  []string
@@ -59,7 +59,7 @@ var tales = []tale{
 
 // first: the program has never been there.
 func (x *telling) first() {
-	x.comesBack(x.cut)
+	x.comesBack(x.cuts)
 	x.runs(nil)
 	pass(500 * time.Millisecond)
 }
@@ -96,7 +96,7 @@ func (x *telling) back() {
 	x.writesToJuliet("down")
 	x.writes("down")
 	pass(2500 * time.Millisecond)
-	x.comesBack(x.cut)
+	x.comesBack(x.cuts)
 	pass(time.Second)
 }
 
@@ -112,7 +112,7 @@ func (x *telling) late() {
 	x.writesToJuliet("down")
 	x.writes("down")
 	pass(90*time.Second + 500*time.Millisecond)
-	x.comesBack(x.cut)
+	x.comesBack(x.cuts)
 	pass(time.Second)
 }
 
@@ -139,11 +139,11 @@ func (x *telling) writes(id string) {
 	}
 }
 
-// tell tells a tale in which the connection breaks. It returns that connection.
-func tell(t *testing.T, k *keys, what tale, c cut) (w *wire) {
+// tell tells a tale in which connections break. It returns the first of them.
+func tell(t *testing.T, k *keys, what tale, cuts ...cut) (w *wire) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		x := &telling{site: newSite(t, k, what.with), tale: what, cut: c}
+		x := &telling{site: newSite(t, k, what.with), tale: what, cuts: cuts}
 		x.romeo = x.host.Connect(t, romeoFull)
 		defer x.report()
 		x.begins(x)
@@ -163,11 +163,7 @@ func (x *telling) report() {
 	if !x.t.Failed() {
 		return
 	}
-	what := "read"
-	if x.cut.writing {
-		what = "written"
-	}
-	x.t.Logf("the connection was cut when %d octets were %s", x.cut.after, what)
+	x.t.Logf("cuts (writing, after): %v", x.cuts)
 	for i, w := range x.wires {
 		x.t.Logf("connection %d: %s", i+1, w.in)
 	}
@@ -208,7 +204,7 @@ func (x *telling) restart() {
 	x.runs(session)
 }
 
-// isThere: by one more login the program is there, with what both have written, and
+// isThere: by the next login that is not cut the program is there, with what both have written, and
 // nothing is left of the other (INV-1 to INV-4).
 func (x *telling) isThere() {
 	x.t.Helper()
@@ -216,8 +212,8 @@ func (x *telling) isThere() {
 	if len(now) != 1 || x.resumed && now[0].ID() != x.id {
 		x.t.Errorf("there are %d sessions", len(now))
 	}
-	if n := len(x.wires); n > x.number+1 {
-		x.t.Errorf("it has taken %d logins", n-x.number+1)
+	if n := len(x.wires) - x.number; n > max(len(x.cuts), 1) {
+		x.t.Errorf("it has taken %d logins more", n)
 	}
 	if x.started != x.begun {
 		x.t.Fatalf("%d sessions have begun", x.started)
@@ -286,7 +282,7 @@ func TestFI52ClientCutInsideSuccess(t *testing.T) {
 	for _, what := range tales {
 		t.Run(what.name, func(t *testing.T) {
 			t.Parallel()
-			whole := string(tell(t, k, what, uncut).in)
+			whole := string(tell(t, k, what).in)
 			begin, end := strings.Index(whole, "<success"), strings.Index(whole, "</success>")+len("</success>")
 			if begin < 0 || end < begin {
 				t.Fatalf("no success in %s", whole)
@@ -308,7 +304,7 @@ func TestFI52ClientCutInsideLogin(t *testing.T) {
 	for _, what := range tales {
 		t.Run(what.name, func(t *testing.T) {
 			t.Parallel()
-			w := tell(t, k, what, uncut)
+			w := tell(t, k, what)
 			begin := strings.Index(string(w.in), "<success")
 			step := 97
 			if raceEnabled || testing.Short() {
@@ -316,6 +312,24 @@ func TestFI52ClientCutInsideLogin(t *testing.T) {
 			}
 			sweep(t, k, what, false, 0, begin, step)
 			sweep(t, k, what, true, 0, w.out, step)
+		})
+	}
+}
+
+// TestFI52ClientCutAgainAndAgain breaks four connections in a row inside the success, so
+// that the server issues token after token that nobody gets.
+func TestFI52ClientCutAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	k := newKeys(t)
+	for _, what := range tales {
+		t.Run(what.name, func(t *testing.T) {
+			t.Parallel()
+			whole := string(tell(t, k, what).in)
+			begin, end := strings.Index(whole, "<success"), strings.Index(whole, "</success>")+len("</success>")
+			at := func(n int) cut { return cut{after: begin + n*(end-begin)/4} }
+			tell(t, k, what, at(1), at(2), at(3), at(3))
+			tell(t, k, what, at(3), at(1), at(4), at(2))
+			tell(t, k, what, at(4), at(4), at(4), at(4))
 		})
 	}
 }

@@ -142,7 +142,7 @@ type site struct {
 
 	mu    sync.Mutex // guards what follows, and what the client's goroutines write above
 	down  bool
-	next  cut // of the next connection
+	next  []cut // of the next connections
 	wires []*wire
 	pipes []net.Conn
 }
@@ -153,7 +153,7 @@ const password = "correct horse"
 type config struct{ upgrades, pipelines, noTokens bool }
 
 func newSite(t *testing.T, k *keys, c config) *site {
-	s := &site{t: t, keys: k, config: c, next: uncut}
+	s := &site{t: t, keys: k, config: c}
 	accounts := new(scram.Memory)
 	if _, err := accounts.Create(t.Context(), julietBare, k.credentials); err != nil {
 		t.Fatal(err)
@@ -204,8 +204,10 @@ func (s *site) installs() {
 func (s *site) wire(c *tls.Conn) *wire {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &wire{Conn: c, cut: s.next, raw: s.pipes[len(s.pipes)-1]}
-	s.next = uncut
+	w := &wire{Conn: c, cut: uncut, raw: s.pipes[len(s.pipes)-1]}
+	if len(s.next) > 0 {
+		w.cut, s.next = s.next[0], s.next[1:]
+	}
 	s.wires = append(s.wires, w)
 	return w
 }
@@ -240,11 +242,11 @@ func (s *site) breaks(down bool) {
 	_ = s.pipes[len(s.pipes)-1].Close() // it may be closed
 }
 
-// comesBack has the network be there again, with a connection that breaks.
-func (s *site) comesBack(c cut) {
+// comesBack has the network be there again, with connections that break.
+func (s *site) comesBack(next []cut) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.down, s.next = false, c
+	s.down, s.next = false, next
 }
 
 // runs has the program run, which goes on with a session if there is one.
