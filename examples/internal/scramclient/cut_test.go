@@ -119,7 +119,7 @@ func (x *telling) late() {
 
 // connects has the network be there, with connections that break.
 func (x *telling) connects() {
-	x.number = len(x.wires) + 1
+	x.number = len(x.now().wires) + 1
 	x.comesBack(x.cuts)
 }
 
@@ -136,7 +136,7 @@ func (x *telling) writesToJuliet(id string) {
 // writes has juliet write to romeo. A session that is over, as she knows, takes nothing.
 func (x *telling) writes(id string) {
 	x.t.Helper()
-	_, err := x.session.Conn().Write([]byte("<message to='" + romeoFull + "' type='chat' id='" + id + "'><body>x</body></message>"))
+	_, err := x.now().session.Conn().Write([]byte("<message to='" + romeoFull + "' type='chat' id='" + id + "'><body>x</body></message>"))
 	synctest.Wait()
 	switch {
 	case err == nil:
@@ -146,22 +146,21 @@ func (x *telling) writes(id string) {
 	}
 }
 
-// tell tells a tale in which connections break. It returns the first of them.
-func tell(t *testing.T, k *keys, what tale, cuts ...cut) (w *wire) {
+// tell tells a tale in which connections break. It returns what the first of them has
+// carried by then.
+func tell(t *testing.T, k *keys, what tale, cuts ...cut) (in string, out int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		x := &telling{site: newSite(t, k, what.with), tale: what, cuts: cuts}
 		x.romeo = x.host.Connect(t, romeoFull)
 		defer x.report()
 		x.begins(x)
-		w = x.wires[x.number-1]
-		length, written := len(w.in), w.out
+		in, out = x.now().wires[x.number-1].carried()
 		x.meanwhile()
 		x.isThere()
 		x.later()
-		w.in, w.out = w.in[:length], written
 	})
-	return w
+	return in, out
 }
 
 // report says where it was cut, if something is wrong.
@@ -170,8 +169,9 @@ func (x *telling) report() {
 		return
 	}
 	x.t.Logf("cuts (writing, after): %v", x.cuts)
-	for i, w := range x.wires {
-		x.t.Logf("connection %d: %s", i+1, w.in)
+	for i, w := range x.now().wires {
+		in, _ := w.carried()
+		x.t.Logf("connection %d: %s", i+1, in)
 	}
 }
 
@@ -179,7 +179,9 @@ func (x *telling) report() {
 // knows.
 func (x *telling) meanwhile() {
 	x.t.Helper()
-	asked, knows := x.asked, x.wires[x.number-1].succeeded()
+	before := x.now()
+	in, _ := before.wires[x.number-1].carried()
+	knows := strings.Contains(in, "</success>")
 	x.writesToJuliet("meanwhile")
 	if x.goesOn {
 		x.writes("meanwhile")
@@ -188,7 +190,7 @@ func (x *telling) meanwhile() {
 		x.restart()
 	}
 	pass(time.Minute)
-	if !x.with.noTokens && x.asked != asked && (knows || !x.password) {
+	if !x.with.noTokens && x.now().asked != before.asked && (knows || !x.password) {
 		x.t.Errorf("the password was needed in place of the token")
 	}
 }
@@ -196,7 +198,8 @@ func (x *telling) meanwhile() {
 // restart has another process go on with what this one has kept.
 func (x *telling) restart() {
 	x.t.Helper()
-	x.pulled = len(x.cuts) == 0 || len(x.wires) > x.number
+	before := x.now()
+	x.pulled = len(x.cuts) == 0 || len(before.wires) > x.number
 	session := x.client.Detach()
 	<-x.ended
 	kept, err := json.Marshal(x.login.options.State)
@@ -204,7 +207,7 @@ func (x *telling) restart() {
 		x.t.Fatal(err)
 	}
 	x.installs()
-	x.begun = x.started + 1
+	x.begun = before.started + 1
 	if err := json.Unmarshal(kept, &x.login.options.State); err != nil {
 		x.t.Fatal(err)
 	}
@@ -215,29 +218,30 @@ func (x *telling) restart() {
 // written, and nothing is left of the others (INV-1 to INV-4).
 func (x *telling) isThere() {
 	x.t.Helper()
-	now := x.bound()
-	if len(now) != 1 || x.resumed && now[0].ID() != x.id {
-		x.t.Errorf("there are %d sessions", len(now))
+	if all := x.bound(); len(all) != 1 || x.resumed && all[0].ID() != x.id {
+		x.t.Errorf("there are %d sessions", len(all))
 	}
+	now := x.now()
 	logins := len(x.cuts)
 	if x.pulled {
 		logins++
 	}
-	if n := len(x.wires) - x.number; n != logins {
+	if n := len(now.wires) - x.number; n != logins {
 		x.t.Errorf("it has taken %d logins more, want %d", n, logins)
 	}
-	if x.started != x.begun {
-		x.t.Fatalf("%d sessions have begun", x.started)
+	if now.started != x.begun {
+		x.t.Fatalf("%d sessions have begun", now.started)
 	}
 	x.writesToJuliet("last")
 	x.writes("last")
 	pass(time.Minute) // until all is acknowledged
 	x.expect("romeo has seen", got(x.t, x.romeo), x.toRomeo)
+	seen := x.now().seen
 	if !x.resumed { // what was stored comes behind what was for the new session itself
-		slices.Sort(x.seen)
+		slices.Sort(seen)
 		slices.Sort(x.toJuliet)
 	}
-	x.expect("juliet has seen", x.seen, x.toJuliet)
+	x.expect("juliet has seen", seen, x.toJuliet)
 	if n := x.client.Pending(); len(n) != 0 {
 		x.t.Errorf("not acknowledged to the client: %v", n)
 	}
@@ -255,13 +259,14 @@ func (x *telling) later() {
 	if n := len(x.bound()); n != 0 {
 		x.t.Errorf("%d sessions are left", n)
 	}
-	asked := x.asked
+	asked := x.now().asked
 	x.runs(nil)
 	pass(time.Minute)
-	if !x.with.noTokens && x.asked != asked {
+	now := x.now()
+	if !x.with.noTokens && now.asked != asked {
 		x.t.Error("later the password was needed")
 	}
-	if len(x.bound()) != 1 || x.started != x.begun+1 {
+	if len(x.bound()) != 1 || now.started != x.begun+1 {
 		x.t.Error("later it does not get in")
 	}
 	x.ends()
@@ -274,8 +279,7 @@ func (x *telling) later() {
 // written in the login, and where the success is in it.
 func whole(t *testing.T, k *keys, what tale) (read string, begin, end, written int) {
 	t.Helper()
-	w := tell(t, k, what)
-	read = string(w.in)
+	read, written = tell(t, k, what)
 	begin, end = strings.Index(read, "<success"), strings.Index(read, "</success>")+len("</success>")
 	if begin < 0 || end < begin {
 		t.Fatalf("no success in %s", read)
@@ -288,7 +292,7 @@ func whole(t *testing.T, k *keys, what tale) (read string, begin, end, written i
 			t.Fatalf("%s: %t, in %s", part, !want, success)
 		}
 	}
-	return read, begin, end, w.out
+	return read, begin, end, written
 }
 
 var every = flag.Int("every", 0, "after every how many octets connections are cut, 0 for what takes seconds")

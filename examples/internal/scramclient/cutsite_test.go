@@ -131,20 +131,35 @@ type site struct {
 	sm     *smacks.Extension
 	n      *negotiate.Negotiator
 
-	login   *Resuming
-	client  *smacks.Client
-	asked   int // for the password
-	started int // sessions
-	seen    []string
-	session *xmpp.Session
-	stop    context.CancelFunc
-	ended   chan error
+	login  *Resuming
+	client *smacks.Client
+	stop   context.CancelFunc
+	ended  chan error
 
-	mu    sync.Mutex // guards what follows, and what the client's goroutines write above
+	mu    sync.Mutex // guards what follows
 	down  bool
 	next  []cut // of the next connections
-	wires []*wire
 	pipes []net.Conn
+	facts
+}
+
+// facts are what has come of it.
+type facts struct {
+	wires   []*wire
+	asked   int // for the password
+	started int // sessions
+	session *xmpp.Session
+	seen    []string // messages, by ids
+}
+
+// now is what there is when all has come to rest.
+func (s *site) now() facts {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.facts
+	f.wires, f.seen = slices.Clone(f.wires), slices.Clone(f.seen)
+	return f
 }
 
 const password = "correct horse"
@@ -182,6 +197,8 @@ func (s *site) installs() {
 		s.login.options.Tokens = []string{}
 	}
 	s.login.proof.Password = func(context.Context) (string, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.asked++
 		return password, nil
 	}
@@ -391,9 +408,9 @@ func (w *wire) Write(p []byte) (int, error) {
 	return m, err
 }
 
-// succeeded reports whether the whole of the success was read.
-func (w *wire) succeeded() bool {
+// carried is what was read, and how much was written.
+func (w *wire) carried() (in string, out int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return strings.Contains(string(w.in), "</success>")
+	return string(w.in), w.out
 }
