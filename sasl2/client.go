@@ -9,6 +9,7 @@ import (
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
+	"mellium.im/xmpp/stream"
 )
 
 // ClientOptions are what a client knows of an account and what it wants. Make them
@@ -146,7 +147,14 @@ func NewSession(ctx context.Context, account jid.JID, conn io.ReadWriter, o *Cli
 		}
 		return nil
 	}
-	s, err := xmpp.NewSession(ctx, account.Domain(), account, conn, 0, Negotiator(&options, features...))
+	negotiate := Negotiator(&options, features...)
+	// mellium has a connection time out for a moment when the context of its login ends,
+	// which may come late and hit the session. Here that closes it, and just until the
+	// login is over.
+	s, err := xmpp.NewSession(context.WithoutCancel(ctx), account.Domain(), account, conn, 0,
+		func(_ context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
+			return negotiate(ctx, in, out, s, data)
+		})
 	if err != nil {
 		return nil, Login{}, err
 	}
@@ -154,7 +162,8 @@ func NewSession(ctx context.Context, account jid.JID, conn io.ReadWriter, o *Cli
 }
 
 // Negotiator is [NewSession] for programs that call [xmpp.NewSession] or
-// [xmpp.DialSession] themselves. It is for one session, and not for WebSocket.
+// [xmpp.DialSession] themselves. It is for one session, and not for WebSocket. A context
+// that ends right behind a login can break the session then, which NewSession prevents.
 func Negotiator(o *ClientOptions, features ...xmpp.StreamFeature) xmpp.Negotiator {
 	x := newClientLogin(o, features)
 	return x.negotiate

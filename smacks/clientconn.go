@@ -57,9 +57,10 @@ func newClientConn(c *Client) *clientConn {
 	return k
 }
 
-// session is the session of mellium over it. There is nothing to negotiate.
+// session is the session of mellium over it. There is nothing to negotiate, and so
+// nothing that the end of a context could be for, see logIn.
 func (k *clientConn) session(ctx context.Context, addr jid.JID) (*xmpp.Session, error) {
-	return xmpp.NewSession(ctx, addr.Domain(), addr, k, xmpp.Secure|xmpp.Authn,
+	return xmpp.NewSession(context.WithoutCancel(ctx), addr.Domain(), addr, k, xmpp.Secure|xmpp.Authn,
 		func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
 			in.XMLNS, out.XMLNS = mux.NSClient, mux.NSClient
 			in.Name = xml.Name{Space: stream.NS, Local: "stream"}

@@ -13,6 +13,7 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 	"mellium.im/xmpp/stanza"
+	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/internal/xmlwrite"
@@ -141,7 +142,16 @@ func logIn(ctx context.Context, c net.Conn, q *asks) (*login, error) {
 			}})
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // wakes whoever waits for it
 	defer stop()
-	if _, err := xmpp.NewClientSession(ctx, q.addr, c, features...); err != nil {
+	negotiate := xmpp.NewNegotiator(func(*xmpp.Session, *xmpp.StreamConfig) xmpp.StreamConfig {
+		return xmpp.StreamConfig{Features: features}
+	})
+	// mellium has a connection time out for a moment when the context of its login ends,
+	// which may come late and hit the session.
+	_, err := xmpp.NewSession(context.WithoutCancel(ctx), q.addr.Domain(), q.addr, c, 0,
+		func(_ context.Context, in, out *stream.Info, s *xmpp.Session, data any) (xmpp.SessionState, io.ReadWriter, any, error) {
+			return negotiate(ctx, in, out, s, data)
+		})
+	if err != nil {
 		_ = c.Close() // it is of no more use
 		return nil, err
 	}

@@ -26,6 +26,9 @@ type ClientOptions struct {
 	// the connection, from which nothing must have been read behind the login, what
 	// was bound or resumed, and the attributes of the answers: nil for one that was
 	// not given. An empty enabled has stream management enabled outside of the login.
+	// When it returns ctx ends, which must not touch conn any more. It may fail where the
+	// server thinks that it has not, and so what a success tells is to be kept for the
+	// next login at once, as by sasl2.ClientOptions.Save.
 	Login func(ctx context.Context, c net.Conn, addr jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error)
 	// State is where an earlier process got to, nil to begin anew.
 	State *ClientState

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync"
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
@@ -16,11 +17,16 @@ import (
 // Resuming logs in with SASL2, which resumes, or binds and enables stream management, in
 // the same step (XEP-0198 §9). A server that lacks it is logged in to as before, and
 // then nothing is resumed. Make one with NewResuming.
+//
+// What a login has to keep, such as a token, is kept as long as the process lives. A
+// program with tokens that outlive it writes them to a file in options.Save.
 type Resuming struct {
-	config  *tls.Config
 	account jid.JID
 	options *sasl2.ClientOptions
+	proof   *scram.ClientOptions
 	older   []xmpp.StreamFeature
+
+	mu sync.Mutex // one login at a time, or two would use a token with one count
 }
 
 // NewResuming makes one; the resource of the account is what those that are bound begin
@@ -29,7 +35,13 @@ func NewResuming(account jid.JID, password string, config *tls.Config) *Resuming
 	proof := &scram.ClientOptions{Username: account.Localpart(), Password: scram.FixedPassword(password)}
 	o := Options(proof)
 	o.Tag = account.Resourcepart()
-	x := &Resuming{config: config, account: account, options: o, older: append(scram.Features(proof), xmpp.StartTLS(config))}
+	// That is how a login keeps what it got although it has failed in the end: the
+	// server counts it from success on, also if that does not arrive whole.
+	o.Save = func(_ context.Context, s sasl2.ClientState) error {
+		o.State = s
+		return nil
+	}
+	x := &Resuming{account: account, options: o, proof: proof, older: append(scram.Features(proof), xmpp.StartTLS(config))}
 	proof.Save = func(_ context.Context, l scram.Login) error {
 		proof.Pins = l.Pins
 		return nil
@@ -39,13 +51,17 @@ func NewResuming(account jid.JID, password string, config *tls.Config) *Resuming
 
 // Login is for [smacks.ClientOptions].
 func (x *Resuming) Login(ctx context.Context, c net.Conn, _ jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	o := *x.options
 	o.Resume, o.Enable = resume, []string{enable}
 	s, l, err := sasl2.NewSession(ctx, x.account, c, &o, x.older...)
 	if err != nil {
 		return nil, jid.JID{}, nil, nil, nil, err
 	}
-	x.options.State = l.State // tokens spare the password the next time
+	if kept, ok := Login(l); ok {
+		x.proof.Pins = kept.Pins
+	}
 	if l.Bound != nil {
 		enabled = attributes(l.Bound.Child(smacks.NS, "enabled"))
 	}

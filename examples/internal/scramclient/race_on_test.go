@@ -1,0 +1,5 @@
+//go:build race
+
+package scramclient
+
+const raceEnabled = true
