@@ -93,11 +93,17 @@ func TestShutdown(t *testing.T) {
 		t.Fatalf("shutdown did not wait for what is in progress: %v", err)
 	default:
 	}
-	late, _ := message(juliet.jid, romeo.jid, "too late")
+	late, early := message(juliet.jid, romeo.jid, "too late")
 	juliet.send(late)
 	g.open()
 	juliet.expect(want)
-	for _, c := range []*client{romeo, juliet, halfway} {
+	if got := romeo.next(); got == early { // juliet was read once more
+		romeo.expect(streamError("system-shutdown", ""))
+	} else if got != streamError("system-shutdown", "") {
+		t.Errorf("got %s", got)
+	}
+	romeo.expect(closing, end)
+	for _, c := range []*client{juliet, halfway} {
 		c.streamError("system-shutdown")
 	}
 	fresh.expect(end)
