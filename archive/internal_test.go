@@ -103,8 +103,11 @@ func TestNewID(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	if a, b := newID(at), newID(at.Add(time.Hour)); a >= b {
-		t.Errorf("%q is not before %q", a, b)
+	for i := range 1000 {
+		if a, b := newID(at), newID(at.Add(time.Second)); a >= b {
+			t.Fatalf("%q is not before %q", a, b)
+		}
+		at = at.Add(time.Duration(i) * time.Hour)
 	}
 }
 
