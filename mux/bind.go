@@ -100,7 +100,7 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 	}
 	e.Session = s
 	e.acct.addSession(s)
-	m.sessions.Store(s.id, s)
+	m.sessions.put(s.id, s)
 	if !m.protect(func() { m.begin(ctx, e, s, st, o) }) {
 		m.endSession(ctx, e, s, errServer)
 		return nil, errServer

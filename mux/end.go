@@ -93,7 +93,7 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 		}
 	}
 	e.Session = was
-	m.sessions.Delete(s.id)
+	m.sessions.remove(s.id)
 	if m.opt.Sessions != nil && s.saved.Swap(false) {
 		e.Work.Write(m.opt.Sessions.Delete(s.id.String()))
 	}

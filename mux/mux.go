@@ -47,8 +47,8 @@ type Mux struct {
 	restored                     []func(it *Item)
 
 	shards   [accountShards]accountShard
-	sessions sync.Map // SessionID to *Session
-	streams  sync.Map // *Stream
+	sessions lockedMap[SessionID, *Session]
+	streams  lockedMap[*Stream, *Stream]
 	endings  endings
 	queries  queries
 	commits  commits
@@ -375,25 +375,20 @@ func (m *Mux) Shutdown(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer context.AfterFunc(ctx, m.cancel)() // turns that do not end are left
-	m.streams.Range(func(k, _ any) bool {
-		st := k.(*Stream)
+	for _, st := range m.streams.all() {
 		st.mu.Lock()
 		st.frozen = true
 		st.mu.Unlock()
 		st.calm.Broadcast()
-		return true
-	})
+	}
 	err := m.calmDown(ctx)
-	m.sessions.Range(func(_, v any) bool {
-		s := v.(*Session)
+	for _, s := range m.sessions.all() {
 		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.stopSession(ctx, e, s) })
-		return true
-	})
+	}
 	err = errors.Join(err, m.calmDown(ctx))
-	m.streams.Range(func(k, _ any) bool {
-		k.(*Stream).Close(stream.SystemShutdown)
-		return true
-	})
+	for _, st := range m.streams.all() {
+		st.Close(stream.SystemShutdown)
+	}
 	for _, x := range m.exts {
 		if s, ok := x.(Stopper); ok {
 			err = errors.Join(err, s.Shutdown(ctx))
