@@ -156,8 +156,7 @@ func (st *Stream) stepBound(ctx context.Context, e *Event, s *Session, in Inline
 
 // newSession makes a session with its slots, in state Live.
 func (m *Mux) newSession(id SessionID, full Address, a *account) *Session {
-	s := &Session{id: id, jid: full, m: m, acct: a, created: m.now(),
-		low: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Session{id: id, jid: full, m: m, acct: a, created: m.now()}
 	m.retain(a)
 	s.slots = make([]any, len(m.slots))
 	for i, sl := range m.slots {
