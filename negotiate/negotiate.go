@@ -157,6 +157,7 @@ type run struct {
 	opened  bool         // our header was written in this stream
 	going   stepFunc     // takes the next element, see mux.Outcome.Next
 	owning  *mux.Feature // whose that is
+	outcome mux.Outcome  // of the last step
 	domain  mux.Address
 	auth    auth
 
