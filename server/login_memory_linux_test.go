@@ -56,6 +56,29 @@ func BenchmarkLoginMemory(b *testing.B) {
 	b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/op")
 }
 
+// TestAllocLogin: a login allocates little; a good part of it is for the data of the
+// channel binding, and for what the session is going to need.
+func TestAllocLogin(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	x := newLogins(t)
+	for i := range batch {
+		x.open(i)
+	}
+	x.close() // what is done once
+	i := 0
+	allocs := testing.AllocsPerRun(batch-1, func() { // and once before
+		x.open(i)
+		i++
+	})
+	x.close()
+	const most = 150
+	if allocs > most {
+		t.Errorf("%.0f allocations, want at most %d", allocs, most)
+	}
+}
+
 // processorTime is what this process has used.
 func processorTime(t testing.TB) time.Duration {
 	var u syscall.Rusage
