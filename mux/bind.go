@@ -100,7 +100,7 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 	}
 	e.Session = s
 	e.acct.addSession(s)
-	m.sessions.Store(s.id, s)
+	m.sessions.put(s.id, s)
 	if !m.protect(func() { m.begin(ctx, e, s, st, o) }) {
 		m.endSession(ctx, e, s, errServer)
 		return nil, errServer
@@ -128,16 +128,20 @@ func (m *Mux) begin(ctx context.Context, e *Event, s *Session, st *Stream, o *Bi
 		s.detach(st, false)
 	}
 	e.r.touch(s)
-	for _, in := range m.inlines {
+	step := &InlineEvent{} // for one after another
+	for i := range m.inlines {
+		in := &m.inlines[i]
 		if in.At != InBind {
 			continue
 		}
 		if in.Name == (xml.Name{}) && (o.Bind2 || len(o.Inline) > 0) {
-			st.stepBound(ctx, e, s, in, Child{}, o)
+			*step = InlineEvent{Stream: st, Account: e.Account, Session: s, Event: e}
+			in.stepBound(ctx, step, o)
 		}
-		for _, c := range o.Inline {
-			if c.Name == in.Name {
-				st.stepBound(ctx, e, s, in, c, o)
+		for j := range o.Inline {
+			if c := &o.Inline[j]; c.Name == in.Name {
+				*step = InlineEvent{Stream: st, Account: e.Account, Session: s, Element: *c, Event: e}
+				in.stepBound(ctx, step, o)
 			}
 		}
 	}
@@ -147,8 +151,8 @@ func (m *Mux) begin(ctx context.Context, e *Event, s *Session, st *Stream, o *Bi
 }
 
 // stepBound steps an inline member in the turn that binds.
-func (st *Stream) stepBound(ctx context.Context, e *Event, s *Session, in Inline, c Child, o *BindOptions) {
-	reply, err := in.Step(ctx, &InlineEvent{Stream: st, Account: e.Account, Session: s, Element: c, Event: e})
+func (in *Inline) stepBound(ctx context.Context, e *InlineEvent, o *BindOptions) {
+	reply, err := in.Step(ctx, e)
 	if err == nil && reply != nil {
 		o.InlineReply = append(o.InlineReply, reply)
 	}
@@ -156,8 +160,7 @@ func (st *Stream) stepBound(ctx context.Context, e *Event, s *Session, in Inline
 
 // newSession makes a session with its slots, in state Live.
 func (m *Mux) newSession(id SessionID, full Address, a *account) *Session {
-	s := &Session{id: id, jid: full, m: m, acct: a, created: m.now(),
-		low: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Session{id: id, jid: full, m: m, acct: a, created: m.now()}
 	m.retain(a)
 	s.slots = make([]any, len(m.slots))
 	for i, sl := range m.slots {

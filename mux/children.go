@@ -33,7 +33,7 @@ func (c Child) plainChildren() (kids []Child, ok bool) {
 	if c.Name.Space != NSClient {
 		decl = declOf(c.Name.Space)
 	}
-	kids = make([]Child, 0, 4)
+	kids = make([]Child, 0, min(4, max(0, strings.Count(text, "<")-2))) // without our own tags
 	begin, at := 0, content
 	for depth := 1; depth > 0; {
 		next := strings.IndexByte(text[at:], '<')

@@ -11,18 +11,14 @@ import (
 // the stream error host-gone (RFC 6120 §4.9.3.5). What is kept of the accounts stays.
 // It returns before that is done.
 func (m *Mux) EndDomain(domain string) {
-	m.streams.Range(func(k, _ any) bool {
-		st := k.(*Stream)
+	for _, st := range m.streams.all() {
 		if st.role != Upstream && st.State()&Bound == 0 && st.Domain() == domain {
 			st.Close(stream.HostGone) // a bind that waits for its turn will see it
 		}
-		return true
-	})
-	m.sessions.Range(func(_, v any) bool {
-		s := v.(*Session)
+	}
+	for _, s := range m.sessions.all() {
 		if s.acct.addr.Domain() == domain {
 			m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.endSession(ctx, e, s, stream.HostGone) })
 		}
-		return true
-	})
+	}
 }

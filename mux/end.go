@@ -93,13 +93,17 @@ func (m *Mux) endSession(ctx context.Context, e *Event, s *Session, cause error)
 		}
 	}
 	e.Session = was
-	m.sessions.Delete(s.id)
+	m.sessions.remove(s.id)
 	if m.opt.Sessions != nil && s.saved.Swap(false) {
 		e.Work.Write(m.opt.Sessions.Delete(s.id.String()))
 	}
 	s.state.Store(uint32(Gone))
 	s.part(e, st, last, cause)
-	close(s.done)
+	s.locked(func() {
+		if s.gone = true; s.done != nil {
+			close(s.done)
+		}
+	})
 	m.release(s.acct)
 }
 
@@ -306,10 +310,24 @@ func (m *Mux) dealtWith(ctx context.Context, e *Event) bool {
 	return false
 }
 
+// ended is closed when the session is gone. Few wait for that, so that it is made for
+// them; the lock is held.
+func (s *Session) ended() <-chan struct{} {
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.gone {
+			close(s.done)
+		}
+	}
+	return s.done
+}
+
 // End waits until the session is gone.
 func (s *Session) End(ctx context.Context) error {
+	var ended <-chan struct{}
+	s.locked(func() { ended = s.ended() })
 	select {
-	case <-s.done:
+	case <-ended:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

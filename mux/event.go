@@ -92,14 +92,16 @@ func (e *Event) Deliver(it Item, to ...*Session) (took int) {
 		it.Record = it.Stanza.rec
 	}
 	own := it.To.IsZero()
+	each := &e.r.item
 	for _, s := range to {
 		if s.acct != e.acct {
 			continue
 		}
+		*each = it // sinks may have changed it
 		if own {
-			it.To = s.jid
+			each.To = s.jid
 		}
-		if s.put(e.r, &it) {
+		if s.put(e.r, each) {
 			took++
 		}
 	}

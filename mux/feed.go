@@ -59,6 +59,10 @@ func (s *Session) feed(f *feed) {
 	s.feeds = append(s.feeds, f)
 	first := !s.feeding
 	s.feeding = true
+	if s.low.Load() == nil {
+		low := make(chan struct{}, 1)
+		s.low.Store(&low)
+	}
 	s.mu.Unlock()
 	if first {
 		s.m.goes.Add(1)
@@ -283,13 +287,14 @@ func (s *Session) waitLow() bool {
 		}
 		st := s.stream.Load()
 		ready := st != nil && s.q.bytes+st.conn.Pending() < lowWater && !s.paused()
+		ended := s.ended()
 		s.mu.Unlock()
 		if ready {
 			return true
 		}
 		select {
-		case <-s.low:
-		case <-s.done:
+		case <-*s.low.Load():
+		case <-ended:
 			return false
 		case <-s.m.ctx.Done():
 			return false
@@ -309,8 +314,12 @@ func (s *Session) paused() bool {
 
 // signalLow wakes a feed that waits.
 func (s *Session) signalLow() {
+	low := s.low.Load()
+	if low == nil {
+		return
+	}
 	select {
-	case s.low <- struct{}{}:
+	case *low <- struct{}{}:
 	default:
 	}
 }

@@ -71,11 +71,9 @@ func (st *Stream) BeginLogin() {
 func (e *Event) EndLogins(why error) {
 	// First for those who are not known yet: SetAccount looks in the other order.
 	e.m.endings.add(e.Account, why)
-	e.m.streams.Range(func(k, _ any) bool {
-		st := k.(*Stream)
+	for _, st := range e.m.streams.all() {
 		if st.role == Client && st.State()&Bound == 0 && st.Account() == e.Account {
 			st.Close(why) // a bind that waits for its turn will see it
 		}
-		return true
-	})
+	}
 }

@@ -47,8 +47,8 @@ type Mux struct {
 	restored                     []func(it *Item)
 
 	shards   [accountShards]accountShard
-	sessions sync.Map // SessionID to *Session
-	streams  sync.Map // *Stream
+	sessions lockedMap[SessionID, *Session]
+	streams  lockedMap[*Stream, *Stream]
 	endings  endings
 	queries  queries
 	commits  commits
@@ -211,30 +211,72 @@ func (m *Mux) Do(ctx context.Context, account Address, f func(ctx context.Contex
 
 // do is Do in a Work that has begun.
 func (m *Mux) do(w *Work, account Address, f func(ctx context.Context, e *Event)) error {
-	done := make(chan error, 1)
-	w.fn = func(err error) { done <- err }
+	wait := waits.Get().(*waiting)
+	w.fn = wait.tell
 	t := newTask(callTask, w)
 	t.fn, t.waits = f, true
 	r := m.newRunner()
 	r.waits = true
 	r.submit(m.use(account), t)
 	r.end()
-	select { // mostly it is over by now
-	case err := <-done:
-		return err
-	default:
+	done := wait.unlessOver()
+	if done == nil { // mostly it is over by now
+		return wait.free()
 	}
 	select {
-	case err := <-done:
-		return err
+	case <-done:
+		return wait.free()
 	case <-m.ctx.Done():
 		select {
-		case err := <-done:
-			return err
+		case <-done:
+			return wait.free()
 		default:
-			return ErrClosed
+			return ErrClosed // it may be told yet, and is of no use to others
 		}
 	}
+}
+
+// waiting is who waits for the end of a Work.
+type waiting struct {
+	tell func(error)
+
+	mu   sync.Mutex
+	over bool
+	err  error
+	done chan struct{} // closed when it is over, nil if nobody waits yet
+}
+
+var waits = sync.Pool{New: func() any {
+	w := new(waiting)
+	w.tell = w.told
+	return w
+}}
+
+func (w *waiting) told(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over, w.err = true, err
+	if w.done != nil {
+		close(w.done)
+	}
+}
+
+// unlessOver is closed when it is over, nil if it is already.
+func (w *waiting) unlessOver() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.over {
+		w.done = make(chan struct{})
+	}
+	return w.done
+}
+
+// free is what was told, once it is over.
+func (w *waiting) free() error {
+	err := w.err
+	w.over, w.err, w.done = false, nil, nil
+	waits.Put(w)
+	return err
 }
 
 // Go is Do without waiting; it may be called anywhere.
@@ -375,25 +417,20 @@ func (m *Mux) Shutdown(ctx context.Context) error {
 		return ErrClosed
 	}
 	defer context.AfterFunc(ctx, m.cancel)() // turns that do not end are left
-	m.streams.Range(func(k, _ any) bool {
-		st := k.(*Stream)
+	for _, st := range m.streams.all() {
 		st.mu.Lock()
 		st.frozen = true
 		st.mu.Unlock()
 		st.calm.Broadcast()
-		return true
-	})
+	}
 	err := m.calmDown(ctx)
-	m.sessions.Range(func(_, v any) bool {
-		s := v.(*Session)
+	for _, s := range m.sessions.all() {
 		m.Go(s.acct.addr, func(ctx context.Context, e *Event) { m.stopSession(ctx, e, s) })
-		return true
-	})
+	}
 	err = errors.Join(err, m.calmDown(ctx))
-	m.streams.Range(func(k, _ any) bool {
-		k.(*Stream).Close(stream.SystemShutdown)
-		return true
-	})
+	for _, st := range m.streams.all() {
+		st.Close(stream.SystemShutdown)
+	}
 	for _, x := range m.exts {
 		if s, ok := x.(Stopper); ok {
 			err = errors.Join(err, s.Shutdown(ctx))

@@ -83,16 +83,14 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 		}
 	}
 	span := func(sp xmlscan.Span) []byte { return buf[sp.Off:sp.End] }
-	x := &parsed{}
-	s := &x.Stanza
-	s.size = len(buf)
 	content := sc.Content()
 	tag := sc.StartTag()
 	// One copy of the element is all that is kept; everything else is cut out of it.
 	text := string(buf)
+	name := elementName(sc, sc.Name(), text)
+	s := newParsed(kindOf(name), len(sc.Children()))
+	s.name, s.size = name, len(buf)
 	s.body = text[content.Off:content.End]
-	s.name = elementName(sc, sc.Name(), text)
-	s.kind = kindOf(s.name)
 	if p := sc.Name().Prefix; s.kind == Nonza && p.Len() > 0 {
 		s.prefix = text[p.Off:p.End]
 	}
@@ -133,10 +131,6 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	if others {
 		s.attrs = otherAttrs(text[attrsFrom:tag.End], s.kind, s.prefix != "")
 	}
-	if s.kind == Message {
-		s.rec = &x.rec
-	}
-	s.kids = x.room[:0]
 	decl := ""
 	if len(sc.Children()) > 0 {
 		decl = s.decls()
@@ -147,7 +141,27 @@ func FromScanner(sc *xmlscan.Scanner, buf []byte) *Stanza {
 	return s
 }
 
-// parsed lets a received stanza and its record come from one allocation.
+// newParsed makes a stanza for what was received, with room for its children and its
+// record, in one allocation.
+func newParsed(k Kind, children int) *Stanza {
+	var s *Stanza
+	switch {
+	case k == Message:
+		x := &parsed{}
+		s = &x.Stanza
+		s.rec, s.kids = &x.rec, x.room[:0]
+	case children > 0:
+		x := &roomy{}
+		s = &x.Stanza
+		s.kids = x.room[:0]
+	default:
+		s = &Stanza{}
+	}
+	s.kind = k
+	return s
+}
+
+// parsed is a message that was received.
 type parsed struct {
 	roomy
 	rec Record

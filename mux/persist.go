@@ -144,7 +144,7 @@ func (m *Mux) restoreOne(e *Event, saved SavedSession, exists bool) error {
 		s.until = m.now().Add(m.restoredFor(s, saved.Until, d.Rest))
 	})
 	e.acct.addSession(s)
-	m.sessions.Store(s.id, s)
+	m.sessions.put(s.id, s)
 	return nil
 }
 
@@ -161,15 +161,13 @@ func (s *Session) RestoreHandled(n uint32) {
 // resumeWindows starts the clocks of restored sessions; those whose window is
 // over end.
 func (m *Mux) resumeWindows() {
-	m.sessions.Range(func(_, v any) bool {
-		s := v.(*Session)
+	for _, s := range m.sessions.all() {
 		s.locked(func() {
 			if s.State() == Hibernating && s.timer == nil {
 				s.hibernate(s.until.Sub(m.now()))
 			}
 		})
-		return true
-	})
+	}
 }
 
 // restoredFor is how long a restored session is kept: the rest of its window,

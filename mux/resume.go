@@ -15,11 +15,10 @@ import (
 // [ErrNoSession], [ErrBusy], [ErrClosed] and whatever Check returned.
 func (st *Stream) Resume(ctx context.Context, q *Resumption) (*Session, error) {
 	m := st.m
-	v, ok := m.sessions.Load(q.ID)
-	if !ok {
+	s := m.sessions.get(q.ID)
+	if s == nil {
 		return nil, ErrNoSession
 	}
-	s := v.(*Session)
 	if err := s.win(st, q); err != nil {
 		return nil, err
 	}
@@ -207,15 +206,13 @@ func (s *Session) logPut(err error) {
 // among them.
 func (m *Mux) AllSessions() iter.Seq[*Session] {
 	return func(yield func(*Session) bool) {
-		m.sessions.Range(func(_, v any) bool { return yield(v.(*Session)) })
+		for _, s := range m.sessions.all() {
+			if !yield(s) {
+				return
+			}
+		}
 	}
 }
 
 // SessionByID is the session of that name, nil if there is none.
-func (m *Mux) SessionByID(id SessionID) *Session {
-	v, ok := m.sessions.Load(id)
-	if !ok {
-		return nil
-	}
-	return v.(*Session)
-}
+func (m *Mux) SessionByID(id SessionID) *Session { return m.sessions.get(id) }

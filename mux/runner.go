@@ -68,10 +68,16 @@ type runner struct {
 	targets []*Session
 	buf     []byte
 	items   []Item
-	ended   []func() // told when what Works led to is written
-	item    Item     // on its way into a sink
-	waits   bool     // the goroutine is the runner's own, turns may wait
+	ended   []told // told when what Works led to is written
+	item    Item   // on its way into a sink
+	waits   bool   // the goroutine is the runner's own, turns may wait
 	inside  bool
+}
+
+// told is who is told how a Work has ended.
+type told struct {
+	fn  func(error)
+	err error
 }
 
 var runners = sync.Pool{New: func() any { return new(runner) }}
@@ -300,9 +306,9 @@ func (r *runner) flush() {
 		o.flush(r)
 	}
 	r.outlets = r.outlets[:0]
-	for i, f := range r.ended {
-		r.ended[i] = nil
-		f()
+	for i, t := range r.ended {
+		r.ended[i] = told{}
+		t.fn(t.err)
 	}
 	r.ended = r.ended[:0]
 }

@@ -91,10 +91,11 @@ type Session struct {
 	until     time.Time
 	left      []Item // was queued before anybody tracked, and not written
 	feeds     []*feed
-	feeding   bool          // a goroutine does
-	low       chan struct{} // little is waiting to be written
-	done      chan struct{} // closed when the session is gone
-	bye       func()        // closes the stream of a session that has ended
+	feeding   bool                          // a goroutine does
+	low       atomic.Pointer[chan struct{}] // little is waiting to be written; nil before the first feed
+	done      chan struct{}                 // closed when the session is gone, see ended
+	gone      bool
+	bye       func() // closes the stream of a session that has ended
 
 	count counters
 }

@@ -23,7 +23,7 @@ type Stream struct {
 	run     *runner // the reader's, between Receive and Flush
 
 	mu       sync.Mutex
-	calm     *sync.Cond // credit came back, or closed
+	calm     sync.Cond // credit came back, or closed
 	state    State
 	account  Address
 	domain   string   // served domain the peer asked for
@@ -49,11 +49,11 @@ type Stream struct {
 // must not be called before a session is bound.
 func (m *Mux) NewStream(c Conn, role Role) *Stream {
 	st := &Stream{m: m, role: role, conn: c, login: m.endings.now()}
-	st.calm = sync.NewCond(&st.mu)
+	st.calm.L = &st.mu
 	if _, ok := c.(FramedConn); ok {
 		st.ns, st.framed = NSClient, true
 	}
-	m.streams.Store(st, struct{}{})
+	m.streams.put(st, st)
 	return st
 }
 
@@ -264,7 +264,7 @@ func (st *Stream) Gone(clean bool) {
 	st.ended, st.closed = true, true
 	st.mu.Unlock()
 	st.calm.Broadcast()
-	st.m.streams.Delete(st)
+	st.m.streams.remove(st)
 	st.Flush()
 	if s := st.session.Load(); s != nil {
 		s.detach(st, clean || st.isFinal())

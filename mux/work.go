@@ -77,6 +77,9 @@ func (w *Work) whenEnded(gen uint64, f func(err error)) bool {
 // be called in a turn of the session's account: what is written then is in order with
 // the writes of other turns.
 func (w *Work) Save(s *Session) {
+	if w.m.opt.Sessions == nil {
+		return // nothing is saved anywhere
+	}
 	w.wrote.Add(1) // as Write does, although nobody knows yet what
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,7 +167,7 @@ func (w *Work) finish(r *runner, err error) {
 	}
 	touched, outlets := w.touched, w.outlets
 	if fn := w.fn; fn != nil {
-		r.ended = append(r.ended, func() { fn(err) })
+		r.ended = append(r.ended, told{fn, err})
 	}
 	st, sess, seq, size := w.stream, w.sess, w.seq, w.size
 	accounts := w.accounts

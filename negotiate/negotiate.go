@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -128,20 +129,28 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 	if st.Role() != mux.Client {
 		return fmt.Errorf("negotiate: streams of a %s are not negotiated here", st.Role())
 	}
-	r := &run{n: n, st: st, t: t, base: ctx}
+	r := runs.Get().(*run)
+	*r = run{n: n, st: st, t: t, base: ctx}
 	if n.opt.Timeout > 0 {
 		r.deadline(n.opt.Timeout)
 	} else {
 		r.ctx, r.end = context.WithCancel(ctx)
 	}
-	defer r.cancel()
 	err := r.contained(r.serve)
-	if err == nil {
-		return nil
+	if err != nil {
+		r.fail(err)
 	}
-	r.fail(err)
-	return fmt.Errorf("negotiate: %w", err)
+	r.cancel()
+	if err != nil {
+		return fmt.Errorf("negotiate: %w", err) // a turn that was not waited for may have r still
+	}
+	*r = run{}
+	runs.Put(r)
+	return nil
 }
+
+// runs are to be used again.
+var runs = sync.Pool{New: func() any { return new(run) }}
 
 // run is the negotiation of one stream.
 type run struct {
@@ -157,6 +166,7 @@ type run struct {
 	opened  bool         // our header was written in this stream
 	going   stepFunc     // takes the next element, see mux.Outcome.Next
 	owning  *mux.Feature // whose that is
+	outcome mux.Outcome  // of the last step
 	domain  mux.Address
 	auth    auth
 

@@ -123,8 +123,9 @@ func (r *run) feed(f *mux.Feature, el *mux.Stanza) (next, error) {
 
 // follow takes a step and does what follows from it.
 func (r *run) follow(f *mux.Feature, step stepFunc, el *mux.Stanza) (next, error) {
-	o, err := r.stepped(f, step, el)
-	if err != nil {
+	var err error
+	o := &r.outcome
+	if *o, err = r.stepped(f, step, el); err != nil {
 		return r.stepFailed(f, el, err)
 	}
 	if o.Failed == "" && !o.Account.IsZero() && r.st.State()&mux.Authenticated == 0 {
@@ -132,10 +133,10 @@ func (r *run) follow(f *mux.Feature, step stepFunc, el *mux.Stanza) (next, error
 			return goOn, err
 		}
 	}
-	if err := r.grant(&o); err != nil {
+	if err := r.grant(o); err != nil {
 		return r.stepFailed(f, el, err)
 	}
-	return r.carryOut(f, el, &o)
+	return r.carryOut(f, el, o)
 }
 
 // stepFailed answers the error of a step.

@@ -55,15 +55,6 @@ func (l *listing) AppendXML(b []byte) []byte {
 	return append(b, "</authentication>"...)
 }
 
-// octets are a [mux.Raw] that is written soon.
-type octets []byte
-
-// TokenReader implements [xmlstream.Marshaler].
-func (o octets) TokenReader() xml.TokenReader { return mux.Raw(o).TokenReader() }
-
-// AppendXML appends the octets themselves.
-func (o octets) AppendXML(dst []byte) []byte { return append(dst, o...) }
-
 // appendNames writes a list of names.
 func appendNames(b []byte, element string, names []string) []byte {
 	for _, n := range names {
@@ -203,6 +194,17 @@ func (x *Extension) version(_ context.Context, st *mux.Stream, others []byte) xm
 		return nil
 	}
 	state.version = x.keys.versionOf(st.Domain(), st.From().String(), x.digests.of(others))
-	b := append(make([]byte, 0, 128), "<config-version xmlns='"+NSPipeline+"' scheme='opaque' value='"...)
-	return octets(append(append(b, state.version...), "'/>"...))
+	return configVersion(state.version)
+}
+
+// configVersion is the element with a version.
+type configVersion string
+
+// TokenReader implements [xmlstream.Marshaler].
+func (v configVersion) TokenReader() xml.TokenReader { return mux.Raw(v.AppendXML(nil)).TokenReader() }
+
+// AppendXML appends the element.
+func (v configVersion) AppendXML(b []byte) []byte {
+	b = append(b, "<config-version xmlns='"+NSPipeline+"' scheme='opaque' value='"...)
+	return append(append(b, v...), "'/>"...)
 }

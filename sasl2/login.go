@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"mellium.im/xmlstream"
 	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/mux"
@@ -79,7 +78,7 @@ func (l *login) feed(ctx context.Context, in []byte) (outcome, error) {
 		// XEP-0388 §2.2: there are no empty challenges (auth-register SA-5).
 		return l.fail(condMalformed, nil)
 	}
-	return outcome{Reply: message("challenge", out), Next: l.response}, nil
+	return outcome{Reply: challenge(out), Next: l.response}, nil
 }
 
 // response takes what follows a challenge. Anything that does not belong there ends
@@ -198,12 +197,17 @@ func password(mechanism string) bool {
 	return mechanism == "PLAIN" || strings.HasPrefix(mechanism, "SCRAM-")
 }
 
-// message is an element with data.
-func message(name string, data []byte) xmlstream.Marshaler {
-	b := make([]byte, 0, 64+base64.StdEncoding.EncodedLen(len(data)))
-	b = append(append(append(b, '<'), name...), " xmlns='"+NS+"'>"...)
-	b = base64.StdEncoding.AppendEncode(b, data)
-	return octets(append(append(append(b, "</"...), name...), '>'))
+// challenge is the element with a message of the mechanism.
+type challenge []byte
+
+// TokenReader implements [xmlstream.Marshaler].
+func (c challenge) TokenReader() xml.TokenReader { return mux.Raw(c.AppendXML(nil)).TokenReader() }
+
+// AppendXML appends the element.
+func (c challenge) AppendXML(b []byte) []byte {
+	b = append(b, "<challenge xmlns='"+NS+"'>"...)
+	b = base64.StdEncoding.AppendEncode(b, c)
+	return append(b, "</challenge>"...)
 }
 
 // appendData writes what the mechanism has to say, once.

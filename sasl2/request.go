@@ -54,7 +54,7 @@ type agent struct {
 // bindRequest is Bind 2's bind.
 type bindRequest struct {
 	tag    string
-	inline []mux.Child
+	inline []mux.Child // all that is in it
 }
 
 // fastRequest is how a token is used.
@@ -212,21 +212,19 @@ func label(s string) string {
 	return s
 }
 
+var tagName = xml.Name{Space: NSBind, Local: "tag"}
+
 func parseBind(c mux.Child) *bindRequest {
 	b := &bindRequest{}
 	children, err := c.Children()
 	if err != nil {
 		return b
 	}
-	for _, x := range children {
-		if x.Name == (xml.Name{Space: NSBind, Local: "tag"}) {
-			b.tag = x.Text()
-			continue
+	b.inline = children // the tag is nobody's request
+	for i := range children {
+		if children[i].Name == tagName {
+			b.tag = children[i].Text()
 		}
-		if b.inline == nil {
-			b.inline = make([]mux.Child, 0, len(children))
-		}
-		b.inline = append(b.inline, x)
 	}
 	return b
 }

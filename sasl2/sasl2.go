@@ -158,6 +158,7 @@ var (
 type Extension struct {
 	auth    SASL
 	store   Store
+	clients func(ctx context.Context, account mux.Address) ([]Client, error) // those of the store, for reading only
 	opt     Options
 	keys    keys
 	digests digests
@@ -184,6 +185,13 @@ type streamState struct {
 func New(auth SASL, tokens Store, o *Options) *Extension {
 	x := &Extension{auth: auth, store: tokens, opt: o.withDefaults()}
 	x.keys, x.log = deriveKeys(x.opt.Secret), x.opt.Logger
+	switch store := tokens.(type) {
+	case nil:
+	case *Memory:
+		x.clients = store.kept // needs no copy
+	default:
+		x.clients = store.Clients
+	}
 	return x
 }
 

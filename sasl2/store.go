@@ -78,18 +78,24 @@ var _ Store = (*Memory)(nil)
 // effect when they are applied; they ignore the transaction, so they cannot be
 // rolled back, and the context.
 type Memory struct {
-	mu       sync.Mutex // guards what follows
-	accounts map[mux.Address][]Client
+	mu       sync.Mutex               // guards what follows
+	accounts map[mux.Address][]Client // lists are never modified
 }
 
 // Clients implements [Store].
 func (m *Memory) Clients(ctx context.Context, account mux.Address) ([]Client, error) {
+	list, err := m.kept(ctx, account)
+	return slices.Clone(list), err
+}
+
+// kept are the clients of an account as they are here, not to be modified.
+func (m *Memory) kept(ctx context.Context, account mux.Address) ([]Client, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.accounts[account]), nil
+	return m.accounts[account], nil
 }
 
 // Put implements [Store].

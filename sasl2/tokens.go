@@ -61,7 +61,7 @@ func (l *login) accept(ctx context.Context, m HT, data, proof []byte, known bool
 	x := l.x
 	id := l.client
 	for range maxTries {
-		list, err := x.store.Clients(ctx, l.account)
+		list, err := x.clients(ctx, l.account)
 		if err != nil {
 			return l.condition(ctx, err), err
 		}
@@ -156,7 +156,7 @@ func (l *login) enrol(ctx context.Context) (condition string, err error) {
 		return l.condition(ctx, err), err
 	}
 	for range maxTries {
-		list, err := x.store.Clients(ctx, l.account)
+		list, err := x.clients(ctx, l.account)
 		if err != nil {
 			return l.condition(ctx, err), err
 		}

@@ -37,7 +37,7 @@ func parseServerFirst(in []byte) (m serverFirst, err error) {
 	if m.text, err = messageText(in); err != nil {
 		return m, err
 	}
-	attributes, err := splitAttributes(m.text)
+	attributes, err := splitAttributes(nil, m.text)
 	if err != nil {
 		return m, err
 	}
@@ -95,7 +95,7 @@ func parseServerFinal(in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	attributes, err := splitAttributes(text)
+	attributes, err := splitAttributes(nil, text)
 	if err != nil {
 		return nil, err
 	}

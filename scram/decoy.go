@@ -25,6 +25,7 @@ type Class struct {
 type Decoys struct {
 	macs    *sync.Pool // decoyMACs with the secret, to be used again
 	classes []Class
+	keys    [SHA512 + 1]Key // StoredKey and ServerKey for each hash, see Key
 
 	earlier *Decoys       // nil for none, see After
 	at      time.Time     // when they took the place of earlier
@@ -51,6 +52,10 @@ func NewDecoys(secret [32]byte, classes []Class) *Decoys {
 	if len(d.classes) == 0 {
 		d.classes = []Class{{DefaultSaltLength, DefaultIterations}}
 	}
+	for _, h := range hashes {
+		d.keys[h].StoredKey = d.stream("stored key", h, "", h.Size())
+		d.keys[h].ServerKey = d.stream("server key", h, "", h.Size())
+	}
 	return d
 }
 
@@ -61,19 +66,18 @@ type decoyMAC struct {
 }
 
 // Key returns the key to show for an account, named by its prepared bare JID.
-// No password matches it: its StoredKey is not the hash of anything known.
-// The hash must be one of this package's.
+// No password matches it: its StoredKey is not the hash of anything known. That and
+// ServerKey are the same for all accounts: peers never see them, nor anything that is
+// made of them, since who cannot prove a password gets no signature. The hash must be
+// one of this package's.
 func (d *Decoys) Key(h Hash, account string) Key {
 	d = d.of(account, time.Now())
 	// One class for all hashes of an account: real keys of one account are
 	// made together, and a name whose hashes differ would stand out.
 	c := d.classes[d.drawn("class", account, len(d.classes))]
-	k := Key{Hash: h, Iterations: c.Iterations}
-	// One piece of memory, with room for what is cut off the last of them.
-	all := make([]byte, 0, c.SaltLength+2*h.Size()+sha512.Size)
-	k.Salt, all = d.stream(all, "salt", h, account, c.SaltLength)
-	k.StoredKey, all = d.stream(all, "stored key", h, account, h.Size())
-	k.ServerKey, _ = d.stream(all, "server key", h, account, h.Size())
+	k := d.keys[h]
+	k.Hash, k.Iterations = h, c.Iterations
+	k.Salt = d.stream("salt", h, account, c.SaltLength)
 	return k
 }
 
@@ -92,18 +96,17 @@ func (d *Decoys) drawn(label, account string, n int) int {
 	if n == 1 {
 		return 0
 	}
-	drawn, _ := d.stream(nil, label, 0, account, 8)
+	drawn := d.stream(label, 0, account, 8)
 	return int(binary.BigEndian.Uint64(drawn) % uint64(n))
 }
 
-// stream returns n octets of HMAC(secret, label, mechanism, account, block), which
-// are the last of all then. NUL cannot occur in the first three, which keeps the
-// input unambiguous.
-func (d *Decoys) stream(all []byte, label string, h Hash, account string, n int) (part, with []byte) {
+// stream returns n octets of HMAC(secret, label, mechanism, account, block). NUL cannot
+// occur in the first three, which keeps the input unambiguous.
+func (d *Decoys) stream(label string, h Hash, account string, n int) []byte {
 	m := d.macs.Get().(*decoyMAC)
 	defer d.macs.Put(m)
-	from := len(all)
-	for block := uint32(0); len(all)-from < n; block++ {
+	all := make([]byte, 0, n+sha512.Size-1) // with room for what is cut off
+	for block := uint32(0); len(all) < n; block++ {
 		m.in = append(append(m.in[:0], label...), 0)
 		m.in = append(append(m.in, h.Mechanism()...), 0)
 		m.in = append(binary.BigEndian.AppendUint32(m.in, block), account...)
@@ -111,5 +114,5 @@ func (d *Decoys) stream(all []byte, label string, h Hash, account string, n int)
 		m.Write(m.in)
 		all = m.Sum(all)
 	}
-	return all[from : from+n : from+n], all[:from+n]
+	return all[:n:n]
 }

@@ -65,3 +65,23 @@ func TestDecoyDefaults(t *testing.T) {
 		t.Error("without a secret, decoys can be told in advance")
 	}
 }
+
+// TestDecoysOutliveExchanges: the end of an exchange wipes the key that was shown, and
+// none that will be.
+func TestDecoysOutliveExchanges(t *testing.T) {
+	t.Parallel()
+	d := scram.NewDecoys([32]byte{1}, nil)
+	want := d.Key(scram.SHA256, "a@example.net").String()
+	s := scram.NewServer(scram.SHA256, scram.ServerConfig{Nonce: fixedNonce(serverNonce)})
+	if _, err := s.First([]byte("n,,n=a,r=" + clientNonce)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Challenge(d.Key(scram.SHA256, "a@example.net")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Final([]byte(vectors[1].final))
+	wantCondition(t, err, scram.NotAuthorized)
+	if got := d.Key(scram.SHA256, "a@example.net").String(); got != want {
+		t.Errorf("got %s, before it was %s", got, want)
+	}
+}

@@ -16,19 +16,17 @@ var IsPreparedASCII = isPreparedASCII
 var UsernameCaseMapped = precis.UsernameCaseMapped
 
 // Work is how much was hashed.
-type Work struct{ States, Sums, Octets int }
+type Work struct{ Sums, Octets int }
 
 // Count returns how much f hashes with keys and secrets of accounts. Nothing else
 // may run meanwhile.
 func Count(f func()) (w Work) {
-	all := states
-	defer func() { states = all }()
+	all, kept := states, macStates
+	defer func() { states, macStates = all, kept }()
 	for i, fresh := range all {
 		if fresh != nil {
-			states[i] = func() hash.Hash {
-				w.States++
-				return &counting{fresh(), &w}
-			}
+			states[i] = func() hash.Hash { return &counting{fresh(), &w} }
+			macStates[i] = statesOf(Hash(i)) // those that are kept do not count
 		}
 	}
 	f()

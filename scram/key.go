@@ -2,7 +2,6 @@ package scram
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/pbkdf2"
 	"crypto/subtle"
 	"errors"
@@ -146,16 +145,4 @@ func (k Key) verify(authMessage, proof []byte) bool {
 // serverSignature is what proves to the client that the server holds the key.
 func (k Key) serverSignature(authMessage []byte) []byte {
 	return mac(k.Hash, k.ServerKey, authMessage)
-}
-
-func mac(h Hash, key, message []byte) []byte {
-	m := hmac.New(h.new, key)
-	m.Write(message)
-	return m.Sum(nil)
-}
-
-func digest(h Hash, message []byte) []byte {
-	d := h.new()
-	d.Write(message)
-	return d.Sum(nil)
 }

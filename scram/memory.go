@@ -25,6 +25,15 @@ type Memory struct {
 
 // Credentials implements [Store].
 func (m *Memory) Credentials(ctx context.Context, account string) (Credentials, error) {
+	c, err := m.kept(ctx, account)
+	if err != nil {
+		return Credentials{}, err
+	}
+	return c.Clone(), nil
+}
+
+// kept are the credentials of an account as they are here, not to be modified.
+func (m *Memory) kept(ctx context.Context, account string) (Credentials, error) {
 	if err := ctx.Err(); err != nil {
 		return Credentials{}, err
 	}
@@ -34,7 +43,7 @@ func (m *Memory) Credentials(ctx context.Context, account string) (Credentials, 
 	if !ok {
 		return Credentials{}, ErrNoAccount
 	}
-	return c.Clone(), nil
+	return c, nil
 }
 
 // Update implements [Store].

@@ -97,7 +97,8 @@ func (m *ClientFirst) parseHeader(flag, authzid string) (err error) {
 
 // parseBare reads what is signed: name, nonce and unknown attributes.
 func (m *ClientFirst) parseBare(bare string) (err error) {
-	attributes, err := splitAttributes(bare)
+	var room [maxUsual]string
+	attributes, err := splitAttributes(room[:0], bare)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,8 @@ func parseClientFinal(in []byte) (m clientFinal, err error) {
 	if err != nil {
 		return m, err
 	}
-	attributes, err := splitAttributes(text)
+	var room [maxUsual]string
+	attributes, err := splitAttributes(room[:0], text)
 	if err != nil {
 		return m, err
 	}
@@ -161,12 +163,15 @@ func messageText(in []byte) (string, error) {
 	return string(in), nil
 }
 
+// maxUsual is for how many attributes the messages of clients have room on the stack.
+const maxUsual = 4
+
 // splitAttributes splits at the commas and checks that every part is one
 // letter, '=' and a value of at least one octet without NUL (RFC 5802 §7,
-// attr-val). A mandatory extension anywhere fails (RFC 5802 §5.1, m=).
-func splitAttributes(text string) ([]string, error) {
-	attributes := strings.Split(text, ",")
-	for _, a := range attributes {
+// attr-val). A mandatory extension anywhere fails (RFC 5802 §5.1, m=). The parts are
+// appended to attributes.
+func splitAttributes(attributes []string, text string) ([]string, error) {
+	for a := range strings.SplitSeq(text, ",") {
 		if len(a) < 2 || !isLetter(a[0]) || a[1] != '=' {
 			return nil, errAttribute
 		}
@@ -176,6 +181,7 @@ func splitAttributes(text string) ([]string, error) {
 		if len(a) == 2 || strings.IndexByte(a, 0) >= 0 {
 			return nil, errAttribute
 		}
+		attributes = append(attributes, a)
 	}
 	return attributes, nil
 }

@@ -26,7 +26,7 @@ type EarlierSecret struct {
 // show it, which are 1 in 150 after five times, everything changes when it is dropped.
 // A secret that others may know protects nothing: drop it at once.
 func (d *Decoys) After(earlier *Decoys, at time.Time, life time.Duration) *Decoys {
-	return &Decoys{macs: d.macs, classes: d.classes, earlier: earlier, at: at, life: life}
+	return &Decoys{macs: d.macs, classes: d.classes, keys: d.keys, earlier: earlier, at: at, life: life}
 }
 
 // of are the decoys that show an account at a time: the newest that it has come to. It
@@ -36,7 +36,7 @@ func (d *Decoys) of(account string, now time.Time) *Decoys {
 	for e := d; ; e = e.earlier {
 		come := e.earlier == nil
 		if !come {
-			drawn, _ := e.stream(nil, "moment", 0, account, 8)
+			drawn := e.stream("moment", 0, account, 8)
 			come = now.Sub(e.at) >= e.delay(binary.BigEndian.Uint64(drawn))
 		}
 		if come && shows == nil {

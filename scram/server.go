@@ -54,7 +54,7 @@ type Server struct {
 	first  ClientFirst
 	bound  []byte // data of the channel binding that the client chose
 	nonce  string
-	reply  string // server-first-message
+	signed []byte // both first messages, each with a comma behind it
 	key    Key
 }
 
@@ -171,7 +171,7 @@ func (s *Server) Challenge(k Key) ([]byte, error) {
 	}
 	s.key = k.clone()
 	s.nonce = s.first.Nonce + part
-	out := append(append(make([]byte, 0, 256), "r="...), s.nonce...)
+	out := append(append(make([]byte, 0, 192), "r="...), s.nonce...)
 	out = base64.StdEncoding.AppendEncode(append(out, ",s="...), k.Salt)
 	out = strconv.AppendInt(append(out, ",i="...), int64(k.Iterations), 10)
 	if s.config.ListHash != "" { // XEP-0474 §6.1, XEP-0515 §4.1
@@ -180,7 +180,11 @@ func (s *Server) Challenge(k Key) ([]byte, error) {
 			out = append(append(out, ",t="...), s.config.TLSVersion...)
 		}
 	}
-	s.reply, s.state = string(out), awaitFinal
+	// RFC 5802 §3: the octets on the wire are signed, escapes and unknown attributes
+	// included. There is room for a usual client-final-message behind them.
+	s.signed = make([]byte, 0, len(s.first.bare)+len(out)+2+128)
+	s.signed = append(append(append(append(s.signed, s.first.bare...), ','), out...), ',')
+	s.state = awaitFinal
 	return out, nil
 }
 
@@ -196,10 +200,7 @@ func (s *Server) Final(in []byte) ([]byte, error) {
 	if err != nil {
 		return nil, s.end(MalformedRequest, err)
 	}
-	// RFC 5802 §3: the octets on the wire are signed, escapes and unknown
-	// attributes included.
-	signed := make([]byte, 0, len(s.first.bare)+len(s.reply)+len(m.withoutProof)+2)
-	signed = append(append(append(append(append(signed, s.first.bare...), ','), s.reply...), ','), m.withoutProof...)
+	signed := append(s.signed, m.withoutProof...)
 	// All is computed whatever fails, so that the time tells nothing.
 	proven := s.key.verify(signed, m.proof)
 	signature := s.key.serverSignature(signed)
@@ -212,7 +213,7 @@ func (s *Server) Final(in []byte) ([]byte, error) {
 		return nil, s.end(NotAuthorized, errBadProof)
 	}
 	s.wipe()
-	return base64.StdEncoding.AppendEncode([]byte("v="), signature), nil
+	return base64.StdEncoding.AppendEncode(append(make([]byte, 0, 96), "v="...), signature), nil
 }
 
 func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }

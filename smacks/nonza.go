@@ -112,46 +112,50 @@ func resumable(st *mux.Stream) bool {
 // enabled is the answer; it makes the token, of which it is the only one that
 // knows it.
 func (x *Extension) enabled(s *mux.Session) (raw mux.Raw) {
-	s.Sync(func() {
-		st := x.key.Of(s)
-		b := []byte("<enabled xmlns='" + NS + "'")
-		if st.resume {
-			var token string
-			token, st.secret = newToken(s.ID())
-			b = append(b, " id='"+token+"' resume='true' max='"...)
-			b = strconv.AppendInt(b, int64(st.window.Seconds()), 10)
-			b = append(b, '\'')
-			if x.opt.Location != "" {
-				b = append(b, " location='"...)
-				b = append(xmlwrite.AppendAttrValue(b, x.opt.Location), '\'')
-			}
-		}
-		raw = mux.Raw(append(b, "/>"...))
-	})
+	s.Sync(func() { raw = x.isEnabled(s) })
 	return raw
+}
+
+// isEnabled is that where the lock is held.
+func (x *Extension) isEnabled(s *mux.Session) mux.Raw {
+	st := x.key.Of(s)
+	b := append(make([]byte, 0, 128), "<enabled xmlns='"+NS+"'"...)
+	if st.resume {
+		var token string
+		token, st.secret = newToken(s.ID())
+		b = append(append(append(b, " id='"...), token...), "' resume='true' max='"...)
+		b = strconv.AppendInt(b, int64(st.window.Seconds()), 10)
+		b = append(b, '\'')
+		if x.opt.Location != "" {
+			b = append(b, " location='"...)
+			b = append(xmlwrite.AppendAttrValue(b, x.opt.Location), '\'')
+		}
+	}
+	return mux.Raw(append(b, "/>"...))
 }
 
 // enableInline turns it on inside Bind 2 (XEP-0198 §9.1): the counters begin at the
 // end of the success that tells of it.
 func (x *Extension) enableInline(_ context.Context, e *mux.InlineEvent) (xmlstream.Marshaler, error) {
 	s := e.Session
-	again := false
-	s.Sync(func() {
+	var reply mux.Raw
+	e.Event.Sync(func() { // what there is to write is written when the session is bound
 		st := x.key.Of(s)
-		if again = st.phase != off; again {
+		if st.phase != off {
 			return
 		}
 		x.prepare(s, e.Stream, e.Element.Attr("resume"), e.Element.Attr("max"))
 		st.phase, st.live = on, true
 		s.SetTracked(true)
+		reply = x.isEnabled(s)
 	})
-	if again {
+	if reply == "" {
 		return failed(unexpected), nil
 	}
 	if x.key.Of(s).resume {
 		e.Event.Work.Save(s)
 	}
-	return x.enabled(s), nil
+	return reply, nil
 }
 
 // request answers with what is handled, at once, and once more when what came
