@@ -92,7 +92,7 @@ func (e *Event) Deliver(it Item, to ...*Session) (took int) {
 		it.Record = it.Stanza.rec
 	}
 	own := it.To.IsZero()
-	each := &e.r.item
+	each := &e.r.given
 	for _, s := range to {
 		if s.acct != e.acct {
 			continue
@@ -105,6 +105,7 @@ func (e *Event) Deliver(it Item, to ...*Session) (took int) {
 			took++
 		}
 	}
+	*each = Item{}
 	return took
 }
 

@@ -70,6 +70,7 @@ type runner struct {
 	items   []Item
 	ended   []told // told when what Works led to is written
 	item    Item   // on its way into a sink
+	given   Item   // the same, of Deliver
 	waits   bool   // the goroutine is the runner's own, turns may wait
 	inside  bool
 }
@@ -99,7 +100,7 @@ func (r *runner) end() {
 func (r *runner) recycle() {
 	r.m.workEnded()
 	r.m, r.waits, r.inside = nil, false, false
-	r.ev, r.item = Event{}, Item{}
+	r.ev, r.item, r.given = Event{}, Item{}, Item{}
 	if cap(r.buf) > 64<<10 {
 		r.buf = nil
 	}
