@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -129,28 +128,20 @@ func (n *Negotiator) Serve(ctx context.Context, st *mux.Stream, t Transport) err
 	if st.Role() != mux.Client {
 		return fmt.Errorf("negotiate: streams of a %s are not negotiated here", st.Role())
 	}
-	r := runs.Get().(*run)
-	*r = run{n: n, st: st, t: t, base: ctx}
+	r := &run{n: n, st: st, t: t, base: ctx}
 	if n.opt.Timeout > 0 {
 		r.deadline(n.opt.Timeout)
 	} else {
 		r.ctx, r.end = context.WithCancel(ctx)
 	}
+	defer r.cancel()
 	err := r.contained(r.serve)
-	if err != nil {
-		r.fail(err)
+	if err == nil {
+		return nil
 	}
-	r.cancel()
-	if err != nil {
-		return fmt.Errorf("negotiate: %w", err) // a turn that was not waited for may have r still
-	}
-	*r = run{}
-	runs.Put(r)
-	return nil
+	r.fail(err)
+	return fmt.Errorf("negotiate: %w", err)
 }
-
-// runs are to be used again.
-var runs = sync.Pool{New: func() any { return new(run) }}
 
 // run is the negotiation of one stream.
 type run struct {
