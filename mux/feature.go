@@ -124,7 +124,7 @@ type Inline struct {
 	ext string
 }
 
-// InlineEvent is what an inline member sees.
+// InlineEvent is what an inline member sees. It is valid during the step only.
 type InlineEvent struct {
 	Stream  *Stream
 	Account Address
