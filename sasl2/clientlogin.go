@@ -98,8 +98,10 @@ func (x *clientLogin) negotiate(ctx context.Context, in, out *stream.Info, s *xm
 	// cannot (auth-register ML-6).
 	conn := s.Conn()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
 	mask, rw, err := x.advance(ctx, in, out, s)
+	if !stop() && err == nil {
+		err = ctx.Err() // the connection is closed, or will be in a moment
+	}
 	if err == nil && (mask|s.State())&xmpp.Ready != 0 {
 		err = x.ready(ctx, s, mask)
 	}
