@@ -68,8 +68,8 @@ type decoyMAC struct {
 // Key returns the key to show for an account, named by its prepared bare JID.
 // No password matches it: its StoredKey is not the hash of anything known. That and
 // ServerKey are the same for all accounts: peers never see them, nor anything that is
-// made of them, since who cannot prove a password gets no signature. The hash must be
-// one of this package's.
+// made of them, since who cannot prove a password gets no signature. So these two must not
+// be modified. The hash must be one of this package's.
 func (d *Decoys) Key(h Hash, account string) Key {
 	d = d.of(account, time.Now())
 	// One class for all hashes of an account: real keys of one account are
