@@ -55,10 +55,16 @@ func (m *macState) free(h Hash) {
 	macStates[h].Put(m)
 }
 
+// wipe leaves nothing of a key. A hash that is reset still has what did not fill a block,
+// such as a ClientKey: that is written over.
 func (m *macState) wipe() {
-	m.Reset()
 	clear(m.block[:])
 	clear(m.sum[:])
+	block := m.block[:m.BlockSize()]
+	m.Reset()
+	m.Write(block[:1])
+	m.Write(block)
+	m.Reset()
 }
 
 // digest is the hash of a message.

@@ -3,6 +3,8 @@ package scram
 import (
 	"bytes"
 	"crypto/hmac"
+	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -32,5 +34,23 @@ func TestMACLeavesNothing(t *testing.T) {
 	m.wipe()
 	if *m != (macState{Hash: m.Hash}) || !bytes.Equal(m.Sum(nil), SHA256.new().Sum(nil)) {
 		t.Error("something is left of a key")
+	}
+}
+
+// TestMACLeavesNothingInHash: nor is it in the block that a hash has begun, which Reset
+// leaves as it is.
+func TestMACLeavesNothingInHash(t *testing.T) {
+	t.Parallel()
+	for _, h := range hashes {
+		m := &macState{Hash: h.new()}
+		key := bytes.Repeat([]byte{'k'}, h.Size()) // the same in all
+		m.Write(key)
+		is := func() bool { return strings.Contains(fmt.Sprint(m.Hash), strings.Trim(fmt.Sprint(key), "[]")) }
+		if !is() {
+			t.Fatalf("%v: a hash looks different: %v", h, m.Hash)
+		}
+		if m.wipe(); is() {
+			t.Errorf("%v: a key is left in %v", h, m.Hash)
+		}
 	}
 }
