@@ -1,0 +1,38 @@
+package smacks
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"mellium.im/xmpp/jid"
+)
+
+// watchedContext counts how often somebody wants to know when it ends.
+type watchedContext struct {
+	context.Context
+	asked *atomic.Int32
+}
+
+func (c watchedContext) Done() <-chan struct{} {
+	c.asked.Add(1)
+	return c.Context.Done()
+}
+
+// Nobody waits for the end of the context with which a session was begun: mellium would
+// have it time out for a moment then.
+func TestClientSessionContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		juliet := jid.MustParse("juliet@example.net/balcony")
+		var asked atomic.Int32
+		if _, err := newClientConn(NewClient(juliet, nil)).session(watchedContext{t.Context(), &asked}, juliet); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := asked.Load(); n != 0 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
