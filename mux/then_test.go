@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mellium.im/xmlstream"
+
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 )
@@ -112,6 +114,51 @@ func TestSameQueryTwice(t *testing.T) {
 		}
 		if a := first.get(); a.called != 1 || h.Mux().Queries() != 0 {
 			t.Errorf("first: %+v, %d requests are open", a, h.Mux().Queries())
+		}
+	})
+}
+
+// numberSink numbers what passes, as one does that keeps it durably.
+type numberSink struct {
+	rows *[]uint64
+	next mux.Sink
+}
+
+func (k numberSink) Put(it *mux.Item) error {
+	*k.rows = append(*k.rows, it.Row)
+	it.Row, it.ID = uint64(len(*k.rows)), "x"
+	return k.next.Put(it)
+}
+
+// What a sink of one session does to an item that is delivered to several is nothing to
+// the others.
+func TestDeliverToSeveral(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var rows []uint64
+		h := muxtest.New(t, nil, with(func(r *mux.Registry) {
+			r.Outbound(mux.Hold, func(s *mux.Session, next mux.Sink) mux.Sink {
+				if s.JID() == addr(romeoFull) {
+					return next
+				}
+				return numberSink{&rows, next}
+			})
+			answers(r, "push", func(_ context.Context, e *mux.Event) (xmlstream.Marshaler, error) {
+				push := mux.Make(mux.Head{Kind: mux.Message, From: e.Account, ID: "push"})
+				if n := e.Deliver(mux.Item{Stanza: push}, e.Sessions()...); n != 3 {
+					t.Errorf("%d sessions took it", n)
+				}
+				return nil, nil
+			})
+		}))
+		one, two, romeo := h.Connect(t, "romeo@example.net/one"), h.Connect(t, "romeo@example.net/two"), h.Connect(t, romeoFull)
+		romeo.Send("<iq type='get' id='1'><push xmlns='" + nsToy + "'/></iq>")
+		romeo.Expect("<message id='push' from='romeo@example.net' to='"+romeoFull+"'/>",
+			"<iq type='result' id='1' from='romeo@example.net' to='"+romeoFull+"'/>")
+		one.Expect("<message id='x' from='romeo@example.net' to='romeo@example.net/one'/>")
+		two.Expect("<message id='x' from='romeo@example.net' to='romeo@example.net/two'/>")
+		if len(rows) != 2 || rows[0] != 0 || rows[1] != 0 {
+			t.Errorf("rows %d", rows)
 		}
 	})
 }
