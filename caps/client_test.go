@@ -6,7 +6,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -15,11 +14,8 @@ import (
 	"time"
 
 	"mellium.im/xmlstream"
-	"mellium.im/xmpp"
-	"mellium.im/xmpp/jid"
 	xmppmux "mellium.im/xmpp/mux"
 	"mellium.im/xmpp/stanza"
-	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/caps"
 	"github.com/propolis-im/propolis/mux"
@@ -202,28 +198,11 @@ func TestClientWatches(t *testing.T) {
 		contacts := roster.New(new(roster.Memory), nil)
 		known := caps.New(nil, &caps.Options{Subscription: contacts.Subscription, Changed: told.changed})
 		h := muxtest.New(t, &mux.Options{NoRecover: true}, contacts, presence.New(contacts, nil), known)
-		h.AddAccount("juliet@example.net")
-		near, far := net.Pipe()
 		const full = "juliet@example.net/bot"
+		s := h.Session(full)
 		var serving sync.WaitGroup
-		served := make(chan error, 1)
-		serving.Go(func() {
-			srv, err := xmpp.ReceiveSession(context.Background(), far, 0, headers("example.net", full))
-			if err != nil {
-				served <- err
-				return
-			}
-			st := h.Mux().NewStream(mux.SessionConn(srv, 0), mux.Client)
-			st.SetAccount(juliet)
-			_, err = st.Bind(context.Background(), &mux.BindOptions{Resource: "bot"})
-			if served <- err; err == nil {
-				_ = mux.Serve(context.Background(), st, srv) // ends with the connection
-			}
-		})
-		s, err := xmpp.NewSession(t.Context(), jid.MustParse("example.net"), jid.MustParse(full), near, 0, headers(full, "example.net"))
-		if err = errors.Join(err, <-served); err != nil {
-			t.Fatal(err)
-		}
+		defer serving.Wait()
+		defer s.Conn().Close()
 		var me *caps.Client
 		events := pep.NewClient(s, &pep.ClientOptions{Changed: func() {
 			if err := me.Update(context.Background()); err != nil {
@@ -231,9 +210,7 @@ func TestClientWatches(t *testing.T) {
 			}
 		}})
 		me = caps.NewClient(s, robot(events.Features))
-		serving.Go(func() { _ = s.Serve(xmppmux.New(stanza.NSClient, events.Handle(), me.Handle())) }) // likewise
-		defer serving.Wait()
-		defer near.Close()
+		serving.Go(func() { _ = s.Serve(xmppmux.New(stanza.NSClient, events.Handle(), me.Handle())) }) // ends with the connection
 		defer events.Close()
 
 		watch := func(node string) func() {
@@ -290,21 +267,4 @@ func verFor(t *testing.T, features ...string) string {
 		t.Fatal(err)
 	}
 	return ver
-}
-
-// headers stands for a login: it exchanges stream headers, no more.
-func headers(local, remote string) xmpp.Negotiator {
-	return func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-		*in = stream.Info{XMLNS: stanza.NSClient, To: jid.MustParse(local), From: jid.MustParse(remote)}
-		*out = stream.Info{XMLNS: stanza.NSClient, To: in.From, From: in.To}
-		written := make(chan error, 1)
-		go func() {
-			_, err := io.WriteString(s.Conn(), "<stream:stream xmlns='jabber:client' xmlns:stream='"+stream.NS+"' version='1.0'>")
-			written <- err
-		}()
-		r := s.TokenReader()
-		defer r.Close()
-		_, err := r.Token()
-		return xmpp.Ready, nil, nil, errors.Join(err, <-written)
-	}
 }
