@@ -46,6 +46,20 @@ func client(t *testing.T, state xmpp.SessionState, answer func(id string) string
 		got <- a
 		_, _ = io.WriteString(far, answer(a.ID)) // a client that is gone does not mind
 	}()
+	s, served := serve(t, near, state)
+	t.Cleanup(func() {
+		near.Close()
+		far.Close()
+		<-ended
+		<-served
+	})
+	return s, got
+}
+
+// serve is romeo's session over a connection whose other side sends a header, and serves
+// until it ends.
+func serve(t *testing.T, near net.Conn, state xmpp.SessionState) (*xmpp.Session, <-chan struct{}) {
+	t.Helper()
 	negotiator := func(_ context.Context, _, _ *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
 		r := s.TokenReader()
 		defer r.Close()
@@ -61,13 +75,7 @@ func client(t *testing.T, state xmpp.SessionState, answer func(id string) string
 		defer close(served)
 		_ = s.Serve(nil) // ends with the connection
 	}()
-	t.Cleanup(func() {
-		near.Close()
-		far.Close()
-		<-ended
-		<-served
-	})
-	return s, got
+	return s, served
 }
 
 func result(id string) string { return "<iq type='result' id='" + id + "'/>" }

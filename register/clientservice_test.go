@@ -1,7 +1,6 @@
 package register_test
 
 import (
-	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -52,21 +51,7 @@ func at(t *testing.T, answers ...string) (s *xmpp.Session, asked func() request)
 			}
 		}
 	}()
-	negotiator := func(_ context.Context, _, _ *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-		r := s.TokenReader()
-		defer r.Close()
-		_, err := r.Token()
-		return xmpp.Secure | xmpp.Ready, nil, nil, err
-	}
-	s, err := xmpp.NewSession(t.Context(), jid.MustParse(domain), jid.MustParse(romeo+"/orchard"), near, 0, negotiator)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = s.Serve(nil) // ends with the connection
-	}()
+	s, served := serve(t, near, xmpp.Secure)
 	t.Cleanup(func() {
 		near.Close()
 		far.Close()
