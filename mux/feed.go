@@ -12,6 +12,7 @@ type FeedFunc func(ctx context.Context, emit func(Item)) (more bool, err error)
 // feed is one bulk transfer of a session.
 type feed struct {
 	next    FeedFunc
+	stored  bool   // it has stored messages, which come again if they are not acknowledged
 	answers *Later // whom it answers, if anybody
 	waiting []Item // live stanzas that came meanwhile
 	bytes   int
@@ -44,10 +45,11 @@ const lowWater = 64 << 10
 
 // Feed sends something long (archive pages, offline messages), pulled as the
 // peer reads: next is called, on a goroutine of its own, whenever little is
-// waiting and no sink is a [Pauser] that has enough. What else is put into the session meanwhile waits until the feed has
-// ended, so that order is kept. Feeds of a session run one after another. A
-// session without a stream is fed on when it has one again; one that ends drops
-// its feeds. An error ends the feed and is logged.
+// waiting and no sink is a [Pauser] that has enough. What else is put into the
+// session meanwhile waits until the feed has ended, so that order is kept. Feeds of
+// a session run one after another. A session without a stream is fed on when it has
+// one again; one that ends drops its feeds. An error ends the feed and is logged.
+// Behind stored messages an [Asker] asks at once whether they have arrived.
 func (s *Session) Feed(next FeedFunc) { s.feed(&feed{next: next}) }
 
 func (s *Session) feed(f *feed) {
@@ -122,6 +124,7 @@ func (s *Session) runFeeds() {
 		var more bool
 		var stored []Item
 		emit := func(it Item) {
+			f.stored = f.stored || it.Flags&Offline != 0
 			if it.Flags&Offline == 0 || s.m.committer == nil {
 				s.emit(it)
 				return
@@ -136,6 +139,9 @@ func (s *Session) runFeeds() {
 		}
 		if !more || err != nil {
 			s.endFeed()
+			if f.stored {
+				s.Ask()
+			}
 		}
 		s.Sync(func() {}) // which looks whether that was too much, and writes
 	}

@@ -49,7 +49,7 @@ func BenchmarkMessageCPU(b *testing.B) {
 		{name: "alone", pairs: 1, window: 1, each: 2000},
 		{name: "busy", pairs: 16, window: 1, each: 250, env: []string{"GOMAXPROCS=1"}},
 		{name: "full", pairs: 16, window: 8, each: 500, env: []string{"GOMAXPROCS=1"}},
-		{name: "rare", pairs: 100, window: 1, each: 4, every: 3 * time.Second},
+		{name: "rare", pairs: 100, window: 1, each: 10, every: 3 * time.Second},
 	} {
 		b.Run(load.name, func(b *testing.B) {
 			off := load.talk(b, "")

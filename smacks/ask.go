@@ -22,21 +22,27 @@ var request = fixed("<r xmlns='" + NS + "'/>")
 // askLater decides when the client is asked to acknowledge what it was sent: the
 // first stanza after a silence takes the question with it, in the same packet; later
 // ones wait for company, but not for long (smacks SM-39 to SM-41). The lock is held.
-func (k *sink) askLater() {
+func (k *sink) askLater(it *mux.Item) {
 	st := k.st
 	if !st.live {
 		return
 	}
+	if it.Stanza.Kind() == mux.Message && it.Flags&mux.Service == 0 {
+		st.talks = true
+	}
 	if st.since++; st.asked {
 		return
 	}
-	after, within := k.patience()
-	ago := time.Since(st.last)
+	now := time.Now()
+	after, within, soon := k.patience(now)
+	ago := now.Sub(st.last)
 	switch {
-	case k.high(), st.since >= farBehind*after, st.since >= after && ago >= askPause, ago >= k.x.opt.AskWithin:
+	case k.high(), st.since >= farBehind*after, st.since >= after && ago >= askPause, ago >= k.x.opt.AskWithin, soon > 0 && ago >= soon:
 		k.ask()
+	case soon > 0:
+		k.armAt(now, soon) // when the burst has ended
 	case st.since == 1:
-		k.arm(within)
+		k.armAt(now, within)
 	}
 }
 
@@ -44,17 +50,20 @@ func (k *sink) askLater() {
 // question with it. The lock is held.
 func (k *sink) answered() {
 	st := k.st
-	after, within := k.patience()
+	now := time.Now()
+	after, within, soon := k.patience(now)
 	switch {
 	case st.queue.len() == 0 && st.alone:
-		st.since = 0
+		st.since, st.talks, st.again = 0, false, false
 		st.disarm() // else it wakes up a server that sleeps, for nothing
 	case st.queue.len() == 0:
-		st.since, st.due = 0, time.Time{} // the timer is likely to be needed soon
-	case st.since >= farBehind*after, k.high():
+		st.since, st.talks, st.again, st.due = 0, false, false, time.Time{} // the timer is likely to be needed soon
+	case st.since >= farBehind*after, k.high(), st.since > 0 && st.again:
 		k.ask()
+	case soon > 0:
+		k.armAt(now, soon)
 	default:
-		k.arm(within)
+		k.armAt(now, within)
 	}
 }
 
@@ -65,15 +74,37 @@ const (
 	farBehind = 4
 )
 
-// patience is after how many stanzas the client is asked, and after how long. The
-// question would wake a client that nobody looks at (XEP-0198 §8.2), so there it mostly
-// waits for a stanza that does so anyway (smacks SM-40).
-func (k *sink) patience() (after int, within time.Duration) {
-	after, within = k.x.opt.AskAfter, k.x.opt.AskWithin
-	if k.x.opt.Idle != nil && k.x.opt.Idle(k.s) {
-		after, within = idleAfter*after, k.x.opt.AskIdle
+// patience is after how many stanzas the client is asked, and after how long; soon is
+// how long a message waits for another one, 0 for as long as everything. The question
+// would wake a client that nobody looks at (XEP-0198 §8.2), so there it mostly waits for
+// a stanza that does so anyway (smacks SM-40).
+func (k *sink) patience(now time.Time) (after int, within, soon time.Duration) {
+	o := &k.x.opt
+	if o.Idle != nil && o.Idle(k.s) {
+		return idleAfter * o.AskAfter, o.AskIdle, 0
 	}
-	return after, within
+	// A client that leaves before it has acknowledged a message gets it twice, so that is
+	// asked for soon; but one with a message every few seconds would answer each.
+	if k.st.talks && k.st.spent.Sub(now) <= (soonTimes-1)*o.AskWithin {
+		soon = o.AskSoon
+	}
+	return o.AskAfter, o.AskWithin, soon
+}
+
+// soonTimes is how often the client is asked soon before it must be in time with
+// AskWithin.
+const soonTimes = 8
+
+// spend notes a question for few stanzas, of which there may be one every so often, and
+// some more.
+func (st *state) spend(now time.Time, every time.Duration) {
+	if st.spent.Before(now) {
+		st.spent = now
+	}
+	st.spent = st.spent.Add(every)
+	if most := now.Add(soonTimes * every); st.spent.After(most) {
+		st.spent = most
+	}
 }
 
 // idleAfter times as many stanzas pass for an idle client.
@@ -85,9 +116,14 @@ func (k *sink) high() bool {
 	return q.len() > k.x.opt.MaxQueue/4 || q.bytes > k.x.opt.MaxBytes/4
 }
 
-// Ask implements [mux.Asker]; the lock is held.
+// Ask implements [mux.Asker]; the lock is held. One question is out at a time (smacks
+// SM-39).
 func (k *sink) Ask() {
-	if k.st.phase == on && k.st.live && !k.st.asked {
+	switch {
+	case k.st.phase != on || !k.st.live:
+	case k.st.asked:
+		k.st.again = true
+	default:
 		k.ask()
 	}
 }
@@ -95,23 +131,29 @@ func (k *sink) Ask() {
 // ask asks now.
 func (k *sink) ask() {
 	st := k.st
+	now := time.Now()
 	st.alone = st.since < k.x.opt.AskAfter
-	st.asked, st.since, st.last = true, 0, time.Now()
+	if st.alone {
+		st.spend(now, k.x.opt.AskWithin)
+	}
+	st.asked, st.since, st.last, st.talks, st.again = true, 0, now, false, false
 	st.overdue = k.x.opt.Notify == nil || k.x.opt.OverdueAfter >= k.x.opt.AckTimeout
 	if k.s.Say(request) == nil {
 		if st.overdue {
-			k.arm(k.x.opt.AckTimeout)
+			k.armAt(now, k.x.opt.AckTimeout)
 		} else {
-			k.arm(k.x.opt.OverdueAfter)
+			k.armAt(now, k.x.opt.OverdueAfter)
 		}
 	}
 }
 
 // arm sets the session's one timer: to ask, or for an answer that does not come. To
 // set one is dear, so one that fires before is left alone, and set anew when it does.
-func (k *sink) arm(d time.Duration) {
+func (k *sink) arm(d time.Duration) { k.armAt(time.Now(), d) }
+
+func (k *sink) armAt(now time.Time, d time.Duration) {
 	st := k.st
-	st.due = time.Now().Add(d)
+	st.due = now.Add(d)
 	if !st.fires.IsZero() && !st.fires.After(st.due) {
 		return
 	}

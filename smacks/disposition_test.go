@@ -258,55 +258,6 @@ func TestReplayOfRequests(t *testing.T) {
 	})
 }
 
-// A client is asked well before the limit, although it could wait for more (smacks
-// SM-41).
-func TestAskedBeforeLimit(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{AskAfter: 1000, MaxQueue: 40})
-		romeo := s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		romeo.Send(chats(1, 2)...)
-		juliet.Expect(got("1"), ask, got("2"))
-		juliet.Send(ack("1"))
-		romeo.Send(chats(3, 11)...)
-		if all := strings.Join(juliet.Arrived(), ""); strings.Contains(all, "<r ") {
-			t.Errorf("asked too early: %s", all)
-		}
-		juliet.Clear()
-		romeo.Send(chat("12"))
-		juliet.Expect(got("12"), ask)
-	})
-}
-
-// Who is idle is asked later, if nothing else is for it meanwhile (smacks CSI-23a).
-func TestIdleAskedLater(t *testing.T) {
-	t.Parallel()
-	for _, idle := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSite(t, smacks.Options{Idle: func(s *mux.Session) bool { return idle && s.JID().String() == julietFull }})
-			romeo := s.Connect(t, romeoFull)
-			juliet, _ := enabled(t, s.Host)
-			romeo.Send(chats(1, 2)...)
-			juliet.Expect(got("1"), ask, got("2"))
-			juliet.Send(ack("1"))
-			time.Sleep(10 * time.Second)
-			synctest.Wait()
-			if idle {
-				juliet.ExpectNone()
-				time.Sleep(50 * time.Second)
-				synctest.Wait()
-			}
-			juliet.Expect(ask)
-			juliet.Send(ack("2"))
-			time.Sleep(10 * time.Second)
-			romeo.Send(chat("3")) // what wakes it anyway takes the question along
-			juliet.Expect(got("3"), ask)
-			juliet.Send(ack("3"))
-		})
-	}
-}
-
 // fleeting is a connection of a kind that cannot be replaced.
 type fleeting struct{ sunk }
 

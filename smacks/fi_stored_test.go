@@ -247,3 +247,48 @@ func TestFI52CutInsideSuccess(t *testing.T) {
 		romeo.ExpectNone()
 	})
 }
+
+// A client is asked about stored messages right behind the last one, so that it can
+// leave at once without getting them again (smacks SM-40). A question that is out
+// already is answered first.
+func TestAskedBehindStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{}, offline.New(new(offline.Memory), nil))
+		romeo := s.Connect(t, romeoFull)
+		stored := func(from, to int) {
+			for _, el := range chats(from, to) {
+				romeo.Send(strings.Replace(el, "/balcony", "", 1))
+			}
+			s.Settle()
+		}
+		came := func(c *muxtest.Client) (list []string) {
+			for _, el := range c.Arrived() {
+				if el == ask {
+					list = append(list, "ask")
+				} else if e, err := mux.Parse([]byte(el)); err == nil && e.Kind() == mux.Message {
+					list = append(list, e.ID())
+				}
+			}
+			c.Clear()
+			return list
+		}
+		stored(1, 3)
+		juliet := s.Connect(t, julietFull)
+		juliet.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "<presence/>")
+		if got := strings.Join(came(juliet), " "); got != "1 ask 2 3" {
+			t.Errorf("got %s", got)
+		}
+		juliet.Send(ack("1"))
+		if got := strings.Join(came(juliet), " "); got != "ask" {
+			t.Errorf("got %s when the first is acknowledged", got)
+		}
+		juliet.Send(ack("3"))
+		juliet.Send("<presence><priority>-1</priority></presence>")
+		stored(4, 6)
+		juliet.Send("<presence/>")
+		if got := strings.Join(came(juliet), " "); got != "4 5 6 ask" {
+			t.Errorf("got %s", got)
+		}
+	})
+}

@@ -14,35 +14,6 @@ import (
 	"github.com/propolis-im/propolis/smacks"
 )
 
-// An inactive client is asked after more stanzas (smacks SM-40).
-func TestInactive(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{Idle: func(s *mux.Session) bool { return s.JID().String() == julietFull }})
-		romeo := s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		asked := func() int {
-			s.Settle()
-			defer juliet.Clear()
-			return strings.Count(strings.Join(juliet.Arrived(), ""), "<r ")
-		}
-		romeo.Send(chat("1"))
-		if n := asked(); n != 1 {
-			t.Errorf("asked %d times, in the packet of the first", n)
-		}
-		romeo.Send(chats(2, 80)...)
-		juliet.Send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
-		if n := asked(); n != 0 {
-			t.Errorf("asked %d times", n)
-		}
-		time.Sleep(50 * time.Millisecond) // else it would be more still
-		romeo.Send(chat("81"))
-		if n := asked(); n != 1 {
-			t.Errorf("asked %d times after 80 stanzas", n)
-		}
-	})
-}
-
 // A session that was restored is one among those that wait, and none when it goes on.
 func TestRestoredCountsOnce(t *testing.T) {
 	t.Parallel()
@@ -57,50 +28,6 @@ func TestRestoredCountsOnce(t *testing.T) {
 			again.Drop()
 		}
 	})
-}
-
-// How often a client is asked: with the first stanza after a silence, with each tenth,
-// and with each fortieth if they come faster than it could matter (smacks SM-39, SM-40).
-func TestAskedSeldom(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		pause time.Duration // between two messages
-		want  string        // which of 50 take the question along
-	}{
-		{0, "1 41"}, {time.Millisecond, "1 41"}, {6 * time.Millisecond, "1 11 21 31 41"}, {2 * time.Second, "1 6 11 16 21 26 31 36 41 46"}, {10 * time.Second, ""},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSite(t, smacks.Options{})
-			romeo := s.Connect(t, romeoFull)
-			juliet, _ := enabled(t, s.Host)
-			asked, n := []string(nil), 0
-			for i := range 50 {
-				romeo.Send(chat(fmt.Sprint(i + 1)))
-				synctest.Wait()
-				for _, el := range juliet.Arrived() {
-					switch {
-					case el == ask:
-						asked = append(asked, fmt.Sprint(n))
-					case strings.HasPrefix(el, "<message "):
-						n++
-					}
-				}
-				juliet.Clear()
-				if len(asked) > 0 && asked[len(asked)-1] == fmt.Sprint(n) {
-					juliet.Send(ack(fmt.Sprint(n)))
-				}
-				time.Sleep(c.pause)
-			}
-			got := strings.Join(asked, " ")
-			if c.want == "" { // each
-				if len(asked) != 50 {
-					t.Errorf("asked with %s; want each", got)
-				}
-			} else if got != c.want {
-				t.Errorf("%v between two: asked with %s, want %s", c.pause, got, c.want)
-			}
-		})
-	}
 }
 
 // Who can wake a client learns what there is to wake it for (smacks SM-45, SM-61).

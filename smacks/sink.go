@@ -60,7 +60,7 @@ func (k *sink) Put(it *mux.Item) error {
 		k.x.notify(k.s, Notice{Kind: NoticeQueued, Stanzas: []*mux.Stanza{it.Stanza}})
 	}
 	_ = k.next.Put(it) // it is kept, and will be replayed
-	k.askLater()
+	k.askLater(it)
 	return nil
 }
 

@@ -78,8 +78,12 @@ type Options struct {
 	// AskAfter is after how many stanzas a client is asked to acknowledge, 0 for 10, or
 	// four times as many while they come fast; AskWithin how long the last ones wait
 	// for that, 0 for 10 s. The first stanza after so long is asked for at once.
+	// AskSoon, 0 for 500 ms, holds in place of AskWithin for messages, eight times and
+	// once more for each AskWithin: a client that leaves before it has acknowledged a
+	// message would get it again.
 	AskAfter  int
 	AskWithin time.Duration
+	AskSoon   time.Duration
 	// Idle reports whether nobody looks at a session's client (XEP-0352), so that
 	// being asked alone would wake it for nothing; then AskIdle, 0 for 60 s, holds in
 	// place of AskWithin, and eight times AskAfter. It is called under the session's lock and must not wait. nil
@@ -119,6 +123,7 @@ func (o *Options) withDefaults() Options {
 	orElse(&d.OverdueAfter, 30*time.Second)
 	orElse(&d.AskAfter, 10)
 	orElse(&d.AskWithin, 10*time.Second)
+	orElse(&d.AskSoon, 500*time.Millisecond)
 	orElse(&d.AskIdle, 60*time.Second)
 	orElse(&d.AckTimeout, 60*time.Second)
 	orElse(&d.NoteWithin, 250*time.Millisecond)

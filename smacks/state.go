@@ -39,6 +39,9 @@ type state struct {
 	share   int       // of their octets
 	since   int       // stanzas since it was asked
 	alone   bool      // few were when it was
+	talks   bool      // a message is among them that would be stored
+	again   bool      // it is to be asked once more when it has answered
+	spent   time.Time // when all that it was asked early is made up for
 	timer   *time.Timer
 	fires   time.Time // when the timer does, zero if it is not running
 	due     time.Time // when that means something, zero for never
