@@ -59,6 +59,18 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestLeave: a client that ends its stream in order has no message twice, although it
+// acknowledges only when it is asked.
+func TestLeave(t *testing.T) {
+	s := startServer(t)
+	s.ownServerOnly(t)
+	for _, via := range s.transports() {
+		t.Run(via.name, func(t *testing.T) {
+			slixmpp(t, s, via, "leave", alice, bob).done(t, limit)
+		})
+	}
+}
+
 func tell(t *testing.T, w io.Writer, line string) {
 	t.Helper()
 	if _, err := fmt.Fprintln(w, line); err != nil {

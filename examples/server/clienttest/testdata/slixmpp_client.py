@@ -430,6 +430,39 @@ async def run_resume(account, other):
     await x.leave()
 
 
+async def run_leave(account, other):
+    """Ends its stream in order a second after messages have come, live or stored for
+    it, and does not acknowledge them by itself: it must not get them again."""
+    y = await Client(other, mechanisms=["PLAIN"]).online()
+    sent = []
+
+    def send(text):
+        sent.append(text)
+        y.send_message(mto=account, mbody=text, mtype="chat")
+
+    async def session(*live):
+        x = await Resumer(account).online()
+        await x.expect("stream management", lambda name, _: name == "sm_enabled")
+        await x["xep_0199"].ping(x.requested_jid.domain, timeout=WAIT)  # it is available
+        for text in live:
+            send(text)
+        if sent:
+            await x.expect_message(other, sent[-1])
+        await asyncio.sleep(1)
+        await x.leave()
+        demand(x.bodies == sent, f"messages {x.bodies}, want {sent}")
+        sent.clear()
+
+    await session("1", "2", "3", "4")
+    await session()
+    for text in ("5", "6", "7", "8"):
+        send(text)
+    await y["xep_0199"].ping(y.requested_jid.domain, timeout=WAIT)
+    await session()
+    await session()
+    await y.leave()
+
+
 def blocker(account):
     """A client that notes pushes of its blocklist and errors for its messages."""
     x = Client(account)
