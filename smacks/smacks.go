@@ -187,14 +187,26 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Nonza(resumeName, x.misplaced)
 	r.Nonza(xml.Name{Space: NS}, x.unknown)
 	// Before there is a session (XEP-0198 §3, §6): enabling is too early.
-	r.Feature(mux.Feature{Name: "smacks", Needs: mux.Authenticated, Forbids: mux.Bound,
-		List: func(context.Context, *mux.Stream) xmlstream.Marshaler { return mux.Raw("<sm xmlns='" + NS + "'/>") },
+	r.Feature(mux.Feature{Name: "smacks", Needs: mux.Authenticated, Forbids: mux.Bound, List: offerUnless(mux.Server),
 		Owns: []xml.Name{resumeName}, Step: x.resume})
 	r.Feature(mux.Feature{Name: "smacks-early", Needs: mux.Secure, Forbids: mux.Authenticated, Owns: []xml.Name{enableName, resumeName, ackName, requestName}, Step: early})
 	r.Feature(mux.Feature{Name: "smacks-unbound", Needs: mux.Authenticated, Forbids: mux.Bound, Owns: []xml.Name{enableName, ackName, requestName}, Step: early})
+	// Servers need no session, just to be believed.
+	r.Remote(NS, func(st *mux.Stream) mux.Remote { return &incoming{st: st} })
+	r.Feature(mux.Feature{Name: "smacks-remote", Needs: mux.Authenticated | mux.Bound, List: offerUnless(mux.Client)})
 	r.Inline(mux.Inline{Name: resumeName, At: mux.InAuthenticate, Offer: offer, Step: x.resumeInline})
 	r.Inline(mux.Inline{Name: enableName, At: mux.InBind, Step: x.enableInline})
 	return nil
+}
+
+// offerUnless advertises it to peers other than those.
+func offerUnless(role mux.Role) func(context.Context, *mux.Stream) xmlstream.Marshaler {
+	return func(ctx context.Context, st *mux.Stream) xmlstream.Marshaler {
+		if st.Role() == role {
+			return nil
+		}
+		return offer(ctx, st)
+	}
 }
 
 // offer advertises resumption inside SASL2's authenticate (XEP-0198 §9).
