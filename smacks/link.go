@@ -2,6 +2,7 @@ package smacks
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mellium.im/xmpp/stream"
@@ -195,13 +196,17 @@ func (l *Link) Wait(ctx context.Context) error {
 		return nil
 	}
 	done := make(chan error, 1)
-	l.waits = append(l.waits, done)
+	l.waits, l.box.hurry = append(l.waits, done), true
 	l.o.mu.Unlock()
 	l.Ask()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		l.o.mu.Lock()
+		defer l.o.mu.Unlock()
+		l.waits = slices.DeleteFunc(l.waits, func(c chan error) bool { return c == done })
+		l.box.hurry = len(l.waits) > 0
 		return ctx.Err()
 	}
 }
@@ -215,7 +220,7 @@ func (l *Link) wake(err error) {
 	for _, done := range l.waits {
 		done <- err
 	}
-	l.waits = nil
+	l.waits, l.box.hurry = nil, false
 }
 
 // Gone tells that the stream has ended; its reader calls it once, whoever ended the

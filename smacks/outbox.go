@@ -17,6 +17,7 @@ type outbox struct {
 	phase phase
 	queue window
 	asked bool      // the peer owes an acknowledgement
+	hurry bool      // somebody waits until all is acknowledged
 	since int       // stanzas behind the last question
 	last  time.Time // when it was put
 	due   time.Time // when to ask, or to give the peer up; zero for never
@@ -51,7 +52,7 @@ func (b *outbox) wants(now time.Time) bool {
 	switch {
 	case b.phase == off || b.asked || b.since == 0:
 		return false
-	case b.since >= b.opt.AskAfter, b.last.IsZero(), now.Sub(b.last) >= b.opt.AskWithin, b.high():
+	case b.hurry, b.since >= b.opt.AskAfter, b.last.IsZero(), now.Sub(b.last) >= b.opt.AskWithin, b.high():
 		return true
 	}
 	if b.due.IsZero() {

@@ -527,6 +527,18 @@ func TestOutgoingWait(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		time.Sleep(time.Minute)
+		s.send(2) // of which the first takes a question along
+		wait(t.Context())
+		s.c.take()
+		s.hear(ackOf(3))
+		if s.c.take() != pushed {
+			t.Error("does not ask at once")
+		}
+		s.hear(ackOf(4))
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		s.send(1)
 		ctx, cancel := context.WithCancel(t.Context())
 		wait(ctx)
@@ -542,7 +554,7 @@ func TestOutgoingWait(t *testing.T) {
 		if err := s.l.Wait(t.Context()); !errors.Is(err, mux.ErrClosed) {
 			t.Error(err)
 		}
-		s.expectBack("3")
+		s.expectBack("5")
 	})
 }
 

@@ -37,6 +37,15 @@
 // mellium over many connections. Requests that wait for an answer when a process
 // ends do not survive it: in the next one their answers are nobody's.
 //
+// # Servers
+//
+// Between servers there are acknowledgements and no resumption. The extension counts
+// what comes on streams of role Server, and tells their peers how much of it is finished
+// and committed. [Outgoing] is for the streams the other way, on the kernel or on plain
+// sessions of mellium: it keeps what was sent until it is acknowledged. When a stream
+// breaks, the rest goes back to its senders with remote-server-timeout, which some of it
+// may have reached all the same; or it is sent once more, which some may get twice.
+//
 // # Security
 //
 // A session is resumed by a stream that has authenticated as its account and knows
