@@ -92,8 +92,8 @@ func (f *far) of(b remoteBinder, space string) Remote {
 }
 
 // Say writes an element to another server, behind what was said before. It is for
-// streams of role Server, whose Conn nobody else may write to at the same time, and
-// may be called by any goroutine. What is said while the reader takes its input, or
+// streams of role Server, whose Conn nobody else may write to at the same time and
+// whose Conn's Write may not call them, and may be called by any goroutine. What is said while the reader takes its input, or
 // in functions given to [Stream.OnHandled], is written when that is done.
 func (st *Stream) Say(el *Stanza) error {
 	f := st.far

@@ -92,7 +92,8 @@ var errFull = stanza.Error{Type: stanza.Wait, Condition: stanza.ResourceConstrai
 // Open begins with another stream, whose negotiation is over. offered says whether its
 // features have Stream Management ([Offered]): if not, stanzas are written and that is
 // it. What waits to be sent once more is written first. Nobody else may write stanzas to
-// c, nor anything at the same time as c itself does not allow that.
+// c, nor anything else without c allowing that at the same time; and c's Write may not
+// call the Outgoing.
 //
 // The reader of the stream gives what the peer says to [Link.Receive], and calls
 // [Link.Gone] when it ends. The error is [mux.ErrClosed], or says that the last stream has

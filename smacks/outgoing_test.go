@@ -3,8 +3,6 @@ package smacks_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,128 +14,6 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/smacks"
 )
-
-// line is a connection to another server that notes what is written.
-type line struct {
-	got    []string // one for each Write
-	fail   error
-	closed []error
-	paused bool
-}
-
-func (c *line) Write(p []byte) error {
-	if c.fail != nil {
-		return c.fail
-	}
-	c.got = append(c.got, string(p))
-	return nil
-}
-
-func (c *line) Pending() int    { return 0 }
-func (c *line) Close(err error) { c.closed = append(c.closed, err) }
-func (c *line) Paused() bool    { return c.paused }
-
-// take is what was written since.
-func (c *line) take() string {
-	s := strings.Join(c.got, "|")
-	c.got = nil
-	return s
-}
-
-// sender is an Outgoing under test, and what it has given up.
-type sender struct {
-	*smacks.Outgoing
-	t    *testing.T
-	l    *smacks.Link
-	c    *line
-	back []string
-	n    int
-}
-
-func newSender(t *testing.T, o *smacks.OutgoingOptions) *sender {
-	s := &sender{t: t}
-	s.Outgoing = smacks.NewOutgoing(func(it mux.Item, err error) {
-		var se stanza.Error
-		if !errors.As(err, &se) || se.Condition != stanza.RemoteServerTimeout || se.Type != stanza.Wait {
-			t.Errorf("given up with %v", err)
-		}
-		s.back = append(s.back, it.Stanza.ID())
-	}, o)
-	t.Cleanup(s.Close)
-	return s
-}
-
-func (s *sender) open(offered bool) {
-	s.t.Helper()
-	s.c = new(line)
-	var err error
-	if s.l, err = s.Open(s.c, offered); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// up opens a stream, on which the peer counts, and sends a first stanza on it.
-func up(t *testing.T, o *smacks.OutgoingOptions) *sender {
-	s := newSender(t, o)
-	s.open(true)
-	s.hear(enabledSM)
-	s.c.take()
-	return s
-}
-
-func parsed(t *testing.T, raw string) *mux.Stanza {
-	t.Helper()
-	el, err := mux.Parse([]byte(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return el
-}
-
-// hear takes what the peer says.
-func (s *sender) hear(elements ...string) (err error) {
-	s.t.Helper()
-	for _, raw := range elements {
-		mine, e := s.l.Receive(parsed(s.t, raw))
-		if !mine {
-			s.t.Errorf("%s is not taken", raw)
-		}
-		err = errors.Join(err, e)
-	}
-	return err
-}
-
-// note is a message, numbered by its id.
-func (s *sender) note() mux.Item {
-	s.n++
-	return mux.Item{Stanza: parsed(s.t, fmt.Sprintf("<message from='a@example.net' to='b@example.org' id='%d'/>", s.n))}
-}
-
-func (s *sender) send(n int) {
-	s.t.Helper()
-	for range n {
-		if err := s.Send(s.note()); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-func (s *sender) expectBack(ids ...string) {
-	s.t.Helper()
-	if !slices.Equal(s.back, ids) {
-		s.t.Errorf("given up: %v, not %v", s.back, ids)
-	}
-	s.back = nil
-}
-
-func wire(ids ...int) (s string) {
-	for _, id := range ids {
-		s += fmt.Sprintf("<message from='a@example.net' to='b@example.org' id='%d'/>", id)
-	}
-	return s
-}
-
-const pushed = "<r xmlns='urn:xmpp:sm:3'/>"
 
 // What is written, and when the peer is asked (smacks SM-22, SM-39 to SM-41).
 func TestOutgoingAsks(t *testing.T) {
@@ -194,39 +70,6 @@ func TestOutgoingAsks(t *testing.T) {
 	})
 }
 
-// What was not acknowledged goes back, oldest first and once.
-func TestOutgoingLost(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := up(t, nil)
-		s.send(3)
-		s.hear(ackOf(1))
-		s.l.Gone()
-		s.l.Gone()
-		s.expectBack("2", "3")
-		if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) {
-			t.Errorf("sent without a stream: %v", err)
-		}
-		if mine, err := s.l.Receive(parsed(t, ackOf(9))); !mine || err != nil { // too late to matter
-			t.Error(err)
-		}
-
-		s.open(true)
-		if _, err := s.Open(new(line), true); err == nil {
-			t.Error("two streams at a time")
-		}
-		s.send(1)
-		s.c.fail = errors.New("broken pipe")
-		s.send(1) // is kept, and its sender hears of it
-		if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) || len(s.c.closed) != 1 {
-			t.Errorf("sent over a broken stream: %v", err)
-		}
-		s.expectBack()
-		s.l.Gone()
-		s.expectBack("5", "6")
-	})
-}
-
 // A peer that does not count, by its features or its word (smacks SM-24).
 func TestOutgoingWithoutStreamManagement(t *testing.T) {
 	t.Parallel()
@@ -253,7 +96,7 @@ func TestOutgoingWithoutStreamManagement(t *testing.T) {
 		if err := s.l.Wait(t.Context()); err != nil {
 			t.Error(err)
 		}
-		s.c.fail = errors.New("broken pipe")
+		s.c.breaks()
 		if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) {
 			t.Errorf("what nobody keeps is taken: %v", err)
 		}
@@ -263,7 +106,7 @@ func TestOutgoingWithoutStreamManagement(t *testing.T) {
 		s.hear("<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
 			"<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>", ackOf(0))
 		time.Sleep(time.Hour)
-		if len(s.c.closed) > 0 {
+		if len(s.c.ends()) > 0 {
 			t.Error("waits for an answer of a peer that does not count")
 		}
 		s.l.Gone()
@@ -293,8 +136,8 @@ func TestOutgoingBadAcknowledgements(t *testing.T) {
 				if !errors.As(err, &se) || (se.Err == "bad-format") == tt.tooHigh {
 					t.Fatalf("%v", err)
 				}
-				if len(s.c.closed) != 1 || !errors.As(s.c.closed[0], &se) {
-					t.Errorf("closed with %v", s.c.closed)
+				if len(s.c.ends()) != 1 || !errors.As(s.c.ends()[0], &se) {
+					t.Errorf("closed with %v", s.c.ends())
 				}
 				if tt.tooHigh {
 					c, err := mux.NewChild(se)
@@ -318,23 +161,23 @@ func TestOutgoingAckTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := up(t, &smacks.OutgoingOptions{AckTimeout: 20 * time.Second})
 		s.send(2)
-		s.c.paused = true
+		s.c.pause(true)
 		time.Sleep(21 * time.Second)
 		s.c.take()
 		s.hear(ackOf(1))
-		s.c.paused = false
+		s.c.pause(false)
 		if s.c.take() != pushed {
 			t.Error("does not ask about the second")
 		}
 		time.Sleep(19 * time.Second)
 		s.hear(pushed) // that it says something else is no answer
-		if len(s.c.closed) != 0 {
+		if len(s.c.ends()) != 0 {
 			t.Fatal("given up too early")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(s.c.closed) != 1 || !errors.Is(s.c.closed[0], stream.ConnectionTimeout) {
-			t.Fatalf("closed with %v", s.c.closed)
+		if len(s.c.ends()) != 1 || !errors.Is(s.c.ends()[0], stream.ConnectionTimeout) {
+			t.Fatalf("closed with %v", s.c.ends())
 		}
 		if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) {
 			t.Errorf("goes on: %v", err)
@@ -391,109 +234,6 @@ func TestOutgoingBounds(t *testing.T) {
 		s.send(1)
 		s.l.Gone()
 		s.expectBack("2")
-	})
-}
-
-// Sent once more over the next stream, before what is new, and marked; never twice, and
-// never a request (smacks SM-81, SM-98).
-func TestOutgoingResends(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		asked := ""
-		s := newSender(t, &smacks.OutgoingOptions{Resend: func(it *mux.Item) bool {
-			asked += it.Stanza.ID() + " "
-			return it.Stanza.ID() != "no"
-		}})
-		s.open(true)
-		s.hear(enabledSM)
-		for _, raw := range []string{
-			"<message from='a@example.net' to='b@example.org' id='1'/>",
-			"<iq type='get' from='a@example.net' to='b@example.org' id='get'><x xmlns='urn:x'/></iq>",
-			"<iq type='result' from='a@example.net' to='b@example.org' id='result'/>",
-			"<message from='a@example.net' to='b@example.org' id='no'/>",
-			"<presence from='a@example.net' to='b@example.org' id='old'><delay xmlns='urn:xmpp:delay' from='example.net' stamp='1999-01-01T00:00:00Z'/></presence>",
-		} {
-			if err := s.Send(mux.Item{Stanza: parsed(t, raw)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-		s.l.Gone()
-		s.expectBack("get", "no")
-		if n, octets := s.Unacknowledged(); n != 3 || octets == 0 {
-			t.Errorf("%d stanzas of %d octets are kept", n, octets)
-		}
-		time.Sleep(2 * time.Second)
-		s.open(true)
-		want := enableSM + "<message from='a@example.net' to='b@example.org' id='1'><delay xmlns='urn:xmpp:delay' from='example.net' stamp='" + stamp + "'/></message>" +
-			"<iq from='a@example.net' to='b@example.org' type='result' id='result'/>" +
-			"<presence from='a@example.net' to='b@example.org' id='old'><delay xmlns='urn:xmpp:delay' from='example.net' stamp='1999-01-01T00:00:00Z'/></presence>" + pushed
-		if got := s.c.take(); got != want {
-			t.Errorf("got  %s\nwant %s", got, want)
-		}
-		s.hear(enabledSM, ackOf(1))
-		s.send(1)
-		s.l.Gone()
-		s.expectBack("result", "old")
-		if asked != "1 result no old 1 " {
-			t.Errorf("asked about %s", asked)
-		}
-		s.open(false) // no more is known of it then
-		if got := s.c.take(); !strings.HasPrefix(got, "<message ") {
-			t.Errorf("got %s", got)
-		}
-		s.l.Gone()
-		s.expectBack()
-	})
-}
-
-// What waits for another stream goes back if there is none in time, at the end, or if it
-// cannot be written.
-func TestOutgoingResendsInTime(t *testing.T) {
-	t.Parallel()
-	always := &smacks.OutgoingOptions{Resend: func(*mux.Item) bool { return true }}
-	synctest.Test(t, func(t *testing.T) {
-		s := up(t, always)
-		s.send(2)
-		s.l.Gone()
-		time.Sleep(59 * time.Second)
-		s.expectBack()
-		time.Sleep(2 * time.Second)
-		s.expectBack("1", "2")
-
-		s.open(true)
-		s.send(1)
-		s.l.Gone()
-		time.Sleep(59 * time.Second)
-		s.open(true)
-		s.hear(enabledSM, ackOf(1))
-		time.Sleep(time.Hour)
-		s.expectBack()
-		s.send(1)
-		s.l.Gone()
-		s.Close()
-		s.expectBack("4")
-		if _, err := s.Open(new(line), true); !errors.Is(err, mux.ErrClosed) {
-			t.Errorf("opened: %v", err)
-		}
-
-		s = up(t, always)
-		s.send(1)
-		s.Close()
-		if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) {
-			t.Errorf("takes more: %v", err)
-		}
-		s.l.Gone()
-		s.expectBack("1")
-
-		s = up(t, always)
-		s.send(1)
-		s.l.Gone()
-		s.c = &line{fail: errors.New("broken pipe")}
-		if _, err := s.Open(s.c, false); err != nil || len(s.c.closed) != 1 {
-			t.Error(err)
-		}
-		s.expectBack("1")
 	})
 }
 
@@ -580,8 +320,8 @@ func TestOutgoingMisplaced(t *testing.T) {
 			t.Error("answers answers")
 		}
 		s.send(1)
-		s.c.fail = errors.New("broken pipe")
-		if err := s.hear(pushed); err == nil || len(s.c.closed) != 1 {
+		s.c.breaks()
+		if err := s.hear(pushed); err == nil || len(s.c.ends()) != 1 {
 			t.Errorf("%v", err)
 		}
 		s.l.Gone()

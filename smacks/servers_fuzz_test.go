@@ -31,7 +31,7 @@ func FuzzServers(f *testing.F) {
 		st := h.Mux().NewStream(&in, mux.Server)
 		st.Authorize("example.org")
 		s := &sender{t: t}
-		s.Outgoing = smacks.NewOutgoing(func(it mux.Item, _ error) { s.back = append(s.back, it.Stanza.ID()) }, nil)
+		s.Outgoing = smacks.NewOutgoing(func(it mux.Item, _ error) { s.gave(it) }, nil)
 		s.open(true)
 		s.send(3)
 		open := true
