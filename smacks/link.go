@@ -19,7 +19,8 @@ type Link struct {
 	box    outbox
 	timer  *time.Timer
 	fires  time.Time // when it does, zero if it is not running
-	broken bool      // takes no more stanzas
+	broken bool      // nothing can be written any more
+	wrong  bool      // the peer has broken the protocol: it is believed no more
 	gone   bool
 	waits  []chan error // told when all is acknowledged, or the stream has ended
 }
@@ -51,7 +52,7 @@ func (l *Link) write(items []mux.Item, again bool) error {
 // flush writes the buffer; the lock is held.
 func (l *Link) flush() (err error) {
 	o := l.o
-	if len(o.buf) > 0 {
+	if len(o.buf) > 0 && !l.broken {
 		err = l.conn.Write(o.buf)
 	}
 	if cap(o.buf) > 64<<10 {
@@ -85,7 +86,7 @@ func (l *Link) Receive(el *mux.Stanza) (mine bool, err error) {
 		return false, nil
 	}
 	l.o.mu.Lock()
-	if !l.gone {
+	if !l.gone && !l.wrong {
 		err = l.take(el)
 	}
 	l.o.mu.Unlock()
@@ -104,7 +105,7 @@ func (l *Link) take(el *mux.Stanza) error {
 		l.wake(nil)
 	case ackName.Local:
 		if err := l.box.ack(el.Attr("h"), now); err != nil {
-			l.broken = true
+			l.broken, l.wrong = true, true
 			return err
 		}
 		l.wake(nil)
@@ -143,7 +144,7 @@ func (l *Link) rings() {
 	var err error
 	l.o.mu.Lock()
 	l.fires = time.Time{}
-	if !l.gone {
+	if !l.gone && !l.broken {
 		now := time.Now()
 		switch l.box.tick(now) {
 		case askNow:
@@ -171,7 +172,7 @@ func (l *Link) ask(now time.Time) error {
 // there (XEP-0198 §8.2). It reports whether the question is on its way.
 func (l *Link) Ask() bool {
 	l.o.mu.Lock()
-	ok, err := l.box.phase != off && !l.gone, error(nil)
+	ok, err := l.box.phase != off && !l.gone && !l.broken, error(nil)
 	if ok && !l.box.asked {
 		now := time.Now()
 		err = l.ask(now)

@@ -143,7 +143,7 @@ func Offered(features *mux.Stanza) bool {
 func (o *Outgoing) Send(items ...mux.Item) error {
 	o.mu.Lock()
 	l := o.link
-	if l == nil || l.broken {
+	if l == nil || l.broken || o.closed {
 		o.mu.Unlock()
 		return ErrNoStream
 	}
@@ -228,9 +228,6 @@ func (o *Outgoing) Close() {
 	given := o.again
 	o.again = nil
 	o.stopTimer()
-	if o.link != nil {
-		o.link.broken = true
-	}
 	o.mu.Unlock()
 	o.goBack(given)
 }

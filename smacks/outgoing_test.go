@@ -148,6 +148,7 @@ func TestOutgoingBadAcknowledgements(t *testing.T) {
 				if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) {
 					t.Errorf("goes on: %v", err)
 				}
+				s.hear(ackOf(3))
 				s.l.Gone()
 				s.expectBack("3")
 			})
