@@ -66,6 +66,9 @@ func (m *Mux) describeNames(w io.Writer) {
 	for n, x := range m.nonzas {
 		lines = append(lines, fmt.Sprintf("Nonza {%s}%s: %s\n", n.Space, n.Local, x.ext))
 	}
+	for n, x := range m.remotes {
+		lines = append(lines, fmt.Sprintf("Remote {%s}: %s\n", n, x.ext))
+	}
 	slices.Sort(lines)
 	for _, l := range lines {
 		fmt.Fprint(w, l)

@@ -35,6 +35,7 @@ type Mux struct {
 	iqOrder                      []iqKey
 	entities                     map[string]*entry
 	nonzas                       map[xml.Name]*entry
+	remotes                      map[string]remoteBinder
 	inbound, outbound            [layers][]binder
 	features                     []Feature
 	inlines                      []Inline
@@ -72,7 +73,7 @@ type Mux struct {
 // is copied. The error joins all that is wrong with the registrations.
 func New(h Host, o *Options, exts ...Extension) (*Mux, error) {
 	m := &Mux{host: h, opt: o.withDefaults(), exts: exts,
-		iqs: make(map[iqKey]*entry), entities: make(map[string]*entry), nonzas: make(map[xml.Name]*entry),
+		iqs: make(map[iqKey]*entry), entities: make(map[string]*entry), nonzas: make(map[xml.Name]*entry), remotes: make(map[string]remoteBinder),
 		events: make(map[reflect.Type][]eventHandler), outlets: make(map[string]*outlet), quiet: make(chan struct{}, 1)}
 	m.log = m.opt.Logger
 	m.committer = m.opt.Committer

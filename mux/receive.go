@@ -86,6 +86,8 @@ func (st *Stream) accept(s *Stanza, sess *Session) error {
 	w.stream, w.size = st, s.size
 	if sess != nil {
 		w.sess, w.seq = sess, sess.count.next()
+	} else if st.far != nil {
+		w.seq = st.far.count.next()
 	}
 	r := st.runner()
 	it := &r.item
@@ -201,7 +203,7 @@ func (st *Stream) protected(f func() error) (err error) {
 func (st *Stream) fromDomain(ctx context.Context, s *Stanza) error {
 	switch {
 	case s.kind == Nonza:
-		return st.fail(errUnsupported)
+		return st.fromRemote(ctx, s)
 	case s.badFrom != "" || s.from.IsZero() || s.to.IsZero() && s.badTo == "":
 		return st.fail(errAddressing)
 	case !st.speaksFor(s.from.Domain()):

@@ -63,6 +63,7 @@ type runner struct {
 	turns   int // since the last flush
 	dirty   []*Session
 	outlets []*outlet
+	remotes []*far
 	ev      Event
 	inner   *Event // of what an account sends to itself, within its turn
 	targets []*Session
@@ -307,6 +308,11 @@ func (r *runner) flush() {
 		o.flush(r)
 	}
 	r.outlets = r.outlets[:0]
+	for i, f := range r.remotes {
+		r.remotes[i] = nil
+		f.release()
+	}
+	r.remotes = r.remotes[:0]
 	for i, t := range r.ended {
 		r.ended[i] = told{}
 		t.fn(t.err)

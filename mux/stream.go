@@ -21,6 +21,7 @@ type Stream struct {
 	framed  bool
 	session atomic.Pointer[Session]
 	run     *runner // the reader's, between Receive and Flush
+	far     *far    // of a server's stream, else nil
 
 	mu       sync.Mutex
 	calm     sync.Cond // credit came back, or closed
@@ -52,6 +53,9 @@ func (m *Mux) NewStream(c Conn, role Role) *Stream {
 	st.calm.L = &st.mu
 	if _, ok := c.(FramedConn); ok {
 		st.ns, st.framed = NSClient, true
+	}
+	if role == Server {
+		st.far = &far{st: st}
 	}
 	m.streams.put(st, st)
 	return st
@@ -214,6 +218,9 @@ func (st *Stream) Close(err error) {
 	st.closed, st.final = true, errors.As(err, &told)
 	st.mu.Unlock()
 	st.calm.Broadcast()
+	if st.far != nil && proper(err) {
+		st.far.part()
+	}
 	st.conn.Close(err)
 }
 
@@ -282,7 +289,14 @@ func (st *Stream) isFinal() bool {
 // finish lets what the peer is still owed go out before its stream ends: answers
 // may wait for the store.
 func (st *Stream) finish() {
-	if st.isClosed() || !st.freeze(st.m.opt.TakeOverTimeout) {
+	if st.isClosed() {
+		return
+	}
+	done := st.freeze(st.m.opt.TakeOverTimeout)
+	if st.far != nil {
+		st.far.part() // whatever is not done: that is not counted
+	}
+	if !done {
 		return
 	}
 	s := st.session.Load()

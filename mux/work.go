@@ -28,7 +28,7 @@ type Work struct {
 	batch  uint64
 	stream *Stream
 	sess   *Session // whose stanza it is
-	seq    uint32   // number of the stanza in its session
+	seq    uint32   // number of the stanza in its session, or on a server's stream
 	size   int      // octets of credit
 	failed atomic.Bool
 }
@@ -93,7 +93,12 @@ func (w *Work) Save(s *Session) {
 
 // Origin is the session whose stanza began the Work and the number of that stanza
 // in it; nil if no session's did.
-func (w *Work) Origin() (s *Session, n uint32) { return w.sess, w.seq }
+func (w *Work) Origin() (s *Session, n uint32) {
+	if w.sess == nil {
+		return nil, 0
+	}
+	return w.sess, w.seq
+}
 
 var works = sync.Pool{New: func() any { return new(Work) }}
 
@@ -184,8 +189,12 @@ func (w *Work) finish(r *runner, err error) {
 	for _, a := range accounts {
 		m.release(a)
 	}
-	if sess != nil && err == nil {
+	switch {
+	case err != nil:
+	case sess != nil:
 		sess.handledUpTo(r, seq)
+	case st != nil && st.far != nil:
+		st.far.handledUpTo(r, seq)
 	}
 	if st != nil {
 		st.release(size)

@@ -38,3 +38,21 @@ func parseMax(s string) int {
 
 // after reports whether counter a comes behind b.
 func after(a, b uint32) bool { return int32(a-b) > 0 }
+
+// beginning is where counting begins among the stanzas that a peer has sent.
+type beginning struct {
+	base  uint32 // stanzas received before
+	begun bool   // those are handled
+}
+
+// h is what the peer is told of what was handled of all that it sent. Stanzas from
+// before it was enabled may still be in progress. The lock is held.
+func (b *beginning) h(handled uint32) uint32 {
+	if !b.begun {
+		if int32(handled-b.base) < 0 {
+			return 0
+		}
+		b.begun = true
+	}
+	return handled - b.base
+}

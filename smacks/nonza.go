@@ -18,9 +18,10 @@ func failed(condition string) mux.Raw {
 }
 
 const (
-	badRequest = "bad-request"
-	notFound   = "item-not-found"
-	unexpected = "unexpected-request"
+	badRequest     = "bad-request"
+	notFound       = "item-not-found"
+	unexpected     = "unexpected-request"
+	notImplemented = "feature-not-implemented"
 )
 
 // early answers what comes before there is a session (smacks SM-4).
@@ -203,18 +204,6 @@ func (x *Extension) tell(s *mux.Session, st *state) (handled uint32) {
 }
 
 func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
-
-// h is what the client is told of what was handled in the session. Stanzas from
-// before it was enabled may still be in progress. The lock is held.
-func (st *state) h(handled uint32) uint32 {
-	if !st.begun {
-		if int32(handled-st.base) < 0 {
-			return 0
-		}
-		st.begun = true
-	}
-	return handled - st.base
-}
 
 // ack takes the client's acknowledgement.
 func (x *Extension) ack(_ context.Context, e *mux.Event) (mux.Verdict, error) {

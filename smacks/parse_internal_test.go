@@ -68,7 +68,7 @@ func TestParseWishes(t *testing.T) {
 
 func TestHAcrossEnabling(t *testing.T) {
 	t.Parallel()
-	st := &state{base: 1<<32 - 2}
+	st := &state{beginning: beginning{base: 1<<32 - 2}}
 	for _, c := range []struct{ handled, want uint32 }{
 		{1<<32 - 4, 0}, {1<<32 - 3, 0}, // what came before is in progress
 		{1<<32 - 2, 0}, {1<<32 - 1, 1}, {0, 2}, {1 << 31, 1<<31 + 2}, {1<<32 - 3, 1<<32 - 1}, {1<<32 - 2, 0},
@@ -131,7 +131,7 @@ func FuzzCounters(f *testing.F) {
 func FuzzDecodeState(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(encodeState(nil, new(state)))
-	f.Add(encodeState(nil, &state{phase: on, resume: true, window: time.Minute, base: 7, live: true, begun: true}))
+	f.Add(encodeState(nil, &state{phase: on, resume: true, window: time.Minute, beginning: beginning{base: 7, begun: true}, live: true}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var st state
 		if decodeState(data, &st) != nil {

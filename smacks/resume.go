@@ -25,6 +25,9 @@ type claim struct {
 
 // resume takes a session over in place of binding (XEP-0198 §5).
 func (x *Extension) resume(_ context.Context, st *mux.Stream, el *mux.Stanza) (mux.Outcome, error) {
+	if st.Role() != mux.Client {
+		return mux.Outcome{Reply: failed(notImplemented)}, nil // smacks SM-66, SM-98
+	}
 	q, refusal := x.claim(st.Account(), el.Attr("previd"), el.Attr("h"))
 	if q == nil {
 		return mux.Outcome{Reply: refusal}, nil

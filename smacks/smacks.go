@@ -37,6 +37,15 @@
 // mellium over many connections. Requests that wait for an answer when a process
 // ends do not survive it: in the next one their answers are nobody's.
 //
+// # Servers
+//
+// Between servers there are acknowledgements and no resumption. The extension counts
+// what comes on streams of role Server, and tells their peers how much of it is finished
+// and committed. [Outgoing] is for the streams the other way, on the kernel or on plain
+// sessions of mellium: it keeps what was sent until it is acknowledged. When a stream
+// breaks, the rest goes back to its senders with remote-server-timeout, which some of it
+// may have reached all the same; or it is sent once more, which some may get twice.
+//
 // # Security
 //
 // A session is resumed by a stream that has authenticated as its account and knows
@@ -187,14 +196,26 @@ func (x *Extension) Register(r *mux.Registry) error {
 	r.Nonza(resumeName, x.misplaced)
 	r.Nonza(xml.Name{Space: NS}, x.unknown)
 	// Before there is a session (XEP-0198 §3, §6): enabling is too early.
-	r.Feature(mux.Feature{Name: "smacks", Needs: mux.Authenticated, Forbids: mux.Bound,
-		List: func(context.Context, *mux.Stream) xmlstream.Marshaler { return mux.Raw("<sm xmlns='" + NS + "'/>") },
+	r.Feature(mux.Feature{Name: "smacks", Needs: mux.Authenticated, Forbids: mux.Bound, List: offerUnless(mux.Server),
 		Owns: []xml.Name{resumeName}, Step: x.resume})
 	r.Feature(mux.Feature{Name: "smacks-early", Needs: mux.Secure, Forbids: mux.Authenticated, Owns: []xml.Name{enableName, resumeName, ackName, requestName}, Step: early})
 	r.Feature(mux.Feature{Name: "smacks-unbound", Needs: mux.Authenticated, Forbids: mux.Bound, Owns: []xml.Name{enableName, ackName, requestName}, Step: early})
+	// Servers need no session, just to be believed.
+	r.Remote(NS, func(st *mux.Stream) mux.Remote { return &incoming{st: st} })
+	r.Feature(mux.Feature{Name: "smacks-remote", Needs: mux.Authenticated | mux.Bound, List: offerUnless(mux.Client)})
 	r.Inline(mux.Inline{Name: resumeName, At: mux.InAuthenticate, Offer: offer, Step: x.resumeInline})
 	r.Inline(mux.Inline{Name: enableName, At: mux.InBind, Step: x.enableInline})
 	return nil
+}
+
+// offerUnless advertises it to peers other than those.
+func offerUnless(role mux.Role) func(context.Context, *mux.Stream) xmlstream.Marshaler {
+	return func(ctx context.Context, st *mux.Stream) xmlstream.Marshaler {
+		if st.Role() == role {
+			return nil
+		}
+		return offer(ctx, st)
+	}
 }
 
 // offer advertises resumption inside SASL2's authenticate (XEP-0198 §9).

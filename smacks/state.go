@@ -19,15 +19,14 @@ const (
 // state is what a session has. It is touched under the session's lock, except for
 // what is atomic.
 type state struct {
-	phase   phase
-	resume  bool     // may be resumed
-	secret  [32]byte // SHA-256 of the secret part of the token
-	window  time.Duration
-	base    uint32 // stanzas received before it was enabled
-	begun   bool   // those are handled
-	owes    bool   // an acknowledgement, as soon as it is on
-	refuses int    // so many more requests to enable it, then
-	tells   bool   // another when what was received up to heard is handled
+	phase  phase
+	resume bool     // may be resumed
+	secret [32]byte // SHA-256 of the secret part of the token
+	window time.Duration
+	beginning
+	owes    bool // an acknowledgement, as soon as it is on
+	refuses int  // so many more requests to enable it, then
+	tells   bool // another when what was received up to heard is handled
 	heard   uint32
 
 	queue window

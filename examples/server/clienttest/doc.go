@@ -4,12 +4,14 @@
 // XEP-0386, XEP-0484). Some of them also drive the server of examples/embed, which is
 // somebody else's but for two extensions.
 //
+// Prosody is the other server where what goes between servers is tested.
+//
 // A headless Chromium makes accounts on the web pages, with which clients log in.
 //
 // The tests are behind the build tag clients, because they need programs that
 // Go does not bring:
 //
-//	apt-get install --no-install-recommends python3-slixmpp profanity tmux go-sendxmpp chromium
+//	apt-get install --no-install-recommends python3-slixmpp profanity tmux go-sendxmpp chromium prosody
 //	npm install --no-audit --no-fund --ignore-scripts @xmpp/client@0.14.0 ws@8.18.0
 //	CLIENTTEST_NODE_MODULES=$PWD/node_modules go test -tags clients ./examples/server/clienttest
 //
