@@ -53,6 +53,11 @@ var exchanges = []transcript{
 	{name: "alphabet of URLs", text: opened + "C: <auth{sasl} mechanism='PLAIN'>AHJvbWVvAP-_</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
 	{name: "too much base64", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + strings.Repeat("A", 16<<10+4) + "</auth>\n" + malformed},
 	{name: "message too long", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + strings.Repeat("A", 12<<10) + "</auth>\n" + malformed},
+	// At the bounds: whatever else is wrong with it.
+	{name: "as much base64 as may be", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + strings.Repeat("%", 16<<10) + "</auth>\nS: <failure{sasl}><incorrect-encoding/></failure>"},
+	{name: "a little too much base64", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + strings.Repeat("%", 16<<10+1) + "</auth>\n" + malformed},
+	{name: "message as long as may be", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + b64("\x00romeo\x00"+strings.Repeat("x", 8<<10-7)) + "</auth>\nS: <failure{sasl}><not-authorized/></failure>"},
+	{name: "message a little too long", text: opened + "C: <auth{sasl} mechanism='PLAIN'>" + b64("\x00romeo\x00"+strings.Repeat("x", 8<<10-6)) + "</auth>\n" + malformed},
 	{name: "child element", text: opened + "C: <auth{sasl} mechanism='PLAIN'><x/></auth>\n" + malformed},
 	{name: "child element of a response", text: opened + asks("x") + "S: <challenge{sasl}>" + b64("more") + "</challenge>\nC: <response{sasl}><x/></response>\n" + malformed + "\nC: <response{sasl}/>\n" + malformed},
 	{name: "response out of turn", text: opened + "C: <response{sasl}/>\n" + malformed},

@@ -76,11 +76,12 @@ func (x *clientLogin) appendAuthenticate(b []byte, t *clientTry, o *Offer, pipel
 }
 
 func (x *clientLogin) appendAgent(b []byte) []byte {
-	if x.state.Agent == "" && x.o.Software == "" && x.o.Device == "" {
+	identifies := x.o.Save != nil && x.state.Agent != ""
+	if !identifies && x.o.Software == "" && x.o.Device == "" {
 		return b
 	}
 	b = append(b, "<user-agent"...)
-	if x.state.Agent != "" {
+	if identifies {
 		b = append(xmlwrite.AppendAttrValue(append(b, " id='"...), x.state.Agent), '\'')
 	}
 	b = append(b, '>')

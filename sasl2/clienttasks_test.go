@@ -121,3 +121,41 @@ func TestClientUpgradeError(t *testing.T) {
 			}
 		}}})
 }
+
+// TestClientUpgradeBounds: parameters out of bounds are refused before anything is
+// computed (auth-register UG-4, scenario 25); at the bounds they are not.
+func TestClientUpgradeBounds(t *testing.T) {
+	t.Parallel()
+	var list []clientScript
+	for _, c := range []struct {
+		iterations, salt int
+		taken            bool
+	}{
+		{1, 16, false}, {4096, 16, false}, {9999, 16, false}, {10_000, 16, true}, {5_000_000, 16, true}, {5_000_001, 16, false},
+		{10_000, 15, false}, {10_000, 1024, true}, {10_000, 1025, false},
+	} {
+		var computed bool
+		text := askUpgrade + continued + next512 + fmt.Sprintf("S: <task-data{2}><salt xmlns='urn:xmpp:scram-upgrade:0' iterations='%d'>{64 %s}</salt></task-data>\n",
+			c.iterations, strings.Repeat("s", c.salt))
+		if c.taken {
+			text += salted512 + "S: {fail malformed-request}\n" + without + disabled
+		} else {
+			text += "C: {abort}\nS: {fail aborted}\n" + without + disabled
+		}
+		list = append(list, clientScript{
+			name: fmt.Sprintf("%d iterations, salt of %d", c.iterations, c.salt), text: text, want: sasl2.ErrDisabled,
+			with: func(o *sasl2.ClientOptions) {
+				o.Upgrade = func(_ context.Context, task string, _ []byte, _ int) ([]byte, error) {
+					computed = true
+					return []byte(task), nil
+				}
+			},
+			check: func(t *testing.T, _ *fakeServer) {
+				if computed != c.taken {
+					t.Errorf("computed: %v", computed)
+				}
+			},
+		})
+	}
+	playClient(t, list)
+}

@@ -205,3 +205,13 @@ func TestClientSecrets(t *testing.T) {
 		t.Error(all)
 	}
 }
+
+// TestClientTokenNotKept: where nothing is kept, a token is not used either.
+func TestClientTokenNotKept(t *testing.T) {
+	t.Parallel()
+	const all = "S: {hello}{all}\nC: {from}<authenticate{2} mechanism='SCRAM-TEST'>{first}"
+	playClient(t, []clientScript{
+		{name: "no Save", with: func(o *sasl2.ClientOptions) { withTokens(o, "one"); o.Save = nil }, text: all + "<bind{bind2}></bind></authenticate>\n" + disabled, want: sasl2.ErrDisabled},
+		{name: "no Binding", with: func(o *sasl2.ClientOptions) { withTokens(o, "one"); o.Binding = nil }, text: all + "<user-agent></user-agent><bind{bind2}></bind></authenticate>\n" + disabled, want: sasl2.ErrDisabled},
+	})
+}

@@ -19,6 +19,9 @@ import (
 // authenticate, of which one may resume a session, and if none does, binding
 // (XEP-0388 §2.6, XEP-0386 §3.2).
 func (l *login) complete(ctx context.Context) (outcome, error) {
+	if l.x.log.Enabled(ctx, slog.LevelDebug) {
+		l.x.log.LogAttrs(ctx, slog.LevelDebug, "authenticated", slog.String("account", l.account.String()), slog.String("mechanism", l.req.mechanism))
+	}
 	var become *mux.Resumption
 	var replies []xmlstream.Marshaler
 	for _, in := range l.st.Mux().Inlines() {

@@ -1,8 +1,6 @@
 package sasl2_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -11,16 +9,19 @@ import (
 	"github.com/propolis-im/propolis/scram"
 )
 
-// mechanisms lets package sasl2 authenticate with package scram.
-type mechanisms struct {
-	auth  *scram.Authenticator
-	store scram.Store
+// mechanisms lets package sasl2 authenticate with package scram, whose Authenticator
+// has the methods of a Statuser and an Upgrader.
+type mechanisms struct{ *scram.Authenticator }
+
+// on is what is offered on the connection of a stream.
+func (m mechanisms) on(st *mux.Stream) *scram.Offer {
+	return m.On(scram.Connection{TLS: st.TLS(), Leaf: st.Certificate()})
 }
 
-func (m mechanisms) Mechanisms(*mux.Stream) []string { return m.auth.Mechanisms() }
+func (m mechanisms) Mechanisms(st *mux.Stream) []string { return m.on(st).Mechanisms() }
 
-func (m mechanisms) Start(_ *mux.Stream, mechanism, domain string) (sasl2.Exchange, error) {
-	return m.auth.Start(mechanism, domain)
+func (m mechanisms) Start(st *mux.Stream, mechanism, domain string) (sasl2.Exchange, error) {
+	return m.on(st).Start(mechanism, domain)
 }
 
 // Binding implements [sasl2.Binder].
@@ -28,24 +29,18 @@ func (m mechanisms) Binding(st *mux.Stream, typ string) ([]byte, error) {
 	return scram.BindingData(typ, st.TLS(), st.Certificate())
 }
 
-// Status implements [sasl2.Statuser].
-func (m mechanisms) Status(ctx context.Context, account string) (generation int64, disabled, exists bool, err error) {
-	c, err := m.store.Credentials(ctx, account)
-	if errors.Is(err, scram.ErrNoAccount) {
-		return 0, false, false, nil
-	}
-	return c.Generation, c.Disabled, err == nil, err
-}
-
 var (
 	_ sasl2.SASL     = mechanisms{}
 	_ sasl2.Binder   = mechanisms{}
 	_ sasl2.Statuser = mechanisms{}
+	_ sasl2.Upgrader = mechanisms{}
 )
 
+// The types of channel binding are listed by what negotiates the stream: give it a
+// SASL that has the method ChannelBindings, of which [scram.Offer] knows the answer.
 func Example() {
 	accounts := new(scram.Memory)
-	auth := mechanisms{scram.New(accounts, nil), accounts}
+	auth := mechanisms{scram.New(accounts, nil)}
 	m, err := mux.New(nil, nil, sasl2.New(auth, new(sasl2.Memory), nil)) // a real one has a host
 	if err != nil {
 		fmt.Println(err)

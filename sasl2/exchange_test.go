@@ -130,6 +130,20 @@ func TestBase64(t *testing.T) {
 	}
 }
 
+// TestBounds: text of 16 KiB and messages of 8 KiB are looked at, longer ones are not
+// (auth-register §5).
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	const plain = "C: {open}\nC: <authenticate{2} mechanism='PLAIN'><initial-response>"
+	message := func(n int) string { return "{64 \x00romeo\x00" + strings.Repeat("x", n-7) + "}" }
+	play(t, []transcript{
+		{name: "text", text: plain + strings.Repeat("%", 16<<10) + "</initial-response>{end}\nS: {fail incorrect-encoding}"},
+		{name: "longer text", text: plain + strings.Repeat("%", 16<<10+1) + "</initial-response>{end}\nS: {fail malformed-request}"},
+		{name: "message", text: plain + message(8<<10) + "</initial-response>{end}\nS: {fail not-authorized}"},
+		{name: "longer message", text: plain + message(8<<10+1) + "</initial-response>{end}\nS: {fail malformed-request}"},
+	})
+}
+
 // TestOversized: auth-register scenario 15; the element is never kept.
 func TestOversized(t *testing.T) {
 	t.Parallel()

@@ -62,3 +62,23 @@ func TestLogs(t *testing.T) {
 		}
 	})
 }
+
+// TestLogsLogin: a login in this profile is as visible in the log as one in the older,
+// with a password and with a token.
+func TestLogsLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		site := fasts(t, func(s *setup) {
+			s.opt.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		token, _ := site.issue()
+		site.expectUse(attempt{token: token}, "")
+		site.expectUse(attempt{token: token + "x"}, "not-authorized")
+		for _, mechanism := range []string{"PLAIN", expr} {
+			if line := "level=DEBUG msg=authenticated account=romeo@example.net mechanism=" + mechanism + "\n"; strings.Count(log.String(), line) != 1 {
+				t.Errorf("not once in the log: %s%s", line, log.String())
+			}
+		}
+	})
+}

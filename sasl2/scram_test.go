@@ -33,7 +33,7 @@ func TestScram(t *testing.T) {
 		if err := service.Create(t.Context(), "romeo@example.net", "correct horse"); err != nil {
 			t.Fatal(err)
 		}
-		auth := mechanisms{scram.New(accounts, nil), accounts}
+		auth := mechanisms{scram.New(accounts, nil)}
 		store := new(sasl2.Memory)
 		x := sasl2.New(auth, store, &sasl2.Options{Secret: [32]byte{1}})
 		s := &site{t: t, x: x, store: store, conn: negotiate.ConnOptions{Trusted: true}}

@@ -75,3 +75,27 @@ func ExampleNewCredentials() {
 	// juliet [SCRAM-SHA-512$10000 SCRAM-SHA-256$10000 SCRAM-SHA-1$10000]
 	// scram: password not acceptable: too common
 }
+
+// The server's side without a store: three calls, with the key of the account in
+// between. The exchange is that of RFC 7677 §3, hence the fixed nonce.
+func ExampleServer() {
+	key, err := scram.ParseKey("SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$" +
+		"WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := scram.NewServer(scram.SHA256, scram.ServerConfig{
+		Nonce: func() string { return "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0" }, // for this example only
+	})
+	first, err := server.First([]byte("n,,n=user,r=rOprNGfwEbeRWgbNEkqO"))
+	fmt.Println(first.Username, err)
+	challenge, err := server.Challenge(key) // of Decoys.Key where there is no such user
+	fmt.Println(string(challenge), err)
+	final, err := server.Final([]byte("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="))
+	fmt.Println(string(final), err)
+	// Output:
+	// user <nil>
+	// r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096 <nil>
+	// v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4= <nil>
+}

@@ -100,6 +100,20 @@ func TestFloor(t *testing.T) {
 	}
 }
 
+// TestDefaultPolicy: auth-register SC-16, §5.
+func TestDefaultPolicy(t *testing.T) {
+	t.Parallel()
+	c, err := scram.NewCredentials("pencil", scram.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range scram.Hashes() {
+		if k, ok := c.Key(h); !ok || k.Iterations != 100_000 || len(k.Salt) != 16 {
+			t.Errorf("%v: %v with a salt of %d octets", h, k, len(k.Salt))
+		}
+	}
+}
+
 func TestNewCredentials(t *testing.T) {
 	t.Parallel()
 	c, err := scram.NewCredentials("pa\u00a0ss", scram.Policy{Iterations: 1})

@@ -104,6 +104,10 @@ func TestBindingFlag(t *testing.T) {
 	if m.Flag != 'p' || m.Binding != "tls-exporter" {
 		t.Errorf("got %q, %q", m.Flag, m.Binding)
 	}
+	for _, name := range []string{"", "tls exporter", "tls_exporter", "tls-exporter="} {
+		_, err = scram.ParseClientFirst([]byte("p=" + name + ",,n=user,r=" + clientNonce))
+		wantCondition(t, err, scram.MalformedRequest)
+	}
 }
 
 // challenged returns a server and a client with the challenge between them.
