@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -339,6 +340,20 @@ func (m *Mux) Sessions(account Address) []*Session {
 
 // Features are the registered stream features, in order.
 func (m *Mux) Features() []Feature { return m.features }
+
+// Authenticates reports whether an element is for authenticating: one of SASL, or one
+// that a feature owns which is there before that only.
+func (m *Mux) Authenticates(name xml.Name) bool {
+	if name.Space == "urn:ietf:params:xml:ns:xmpp-sasl" {
+		return true
+	}
+	for i := range m.features {
+		if m.features[i].Forbids&Authenticated != 0 && slices.Contains(m.features[i].Owns, name) {
+			return true
+		}
+	}
+	return false
+}
 
 // Inlines are the registered members of SASL2 and Bind 2, in order.
 func (m *Mux) Inlines() []Inline { return m.inlines }

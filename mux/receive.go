@@ -160,7 +160,7 @@ func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 		x = st.m.nonzas[xml.Name{Space: s.name.Space}]
 	}
 	if x == nil {
-		return st.fail(errUnsupported)
+		return st.fail(st.m.misplaced(s.name))
 	}
 	if st.isClosed() {
 		return ErrClosed
@@ -242,4 +242,13 @@ func (st *Stream) fromUpstream(ctx context.Context, s *Stanza) error {
 		s.from = sess.acct.addr
 	}
 	return st.accept(s, sess)
+}
+
+// misplaced is the error for an element that nobody is there for: too late, or unknown
+// (core-im LC-5, auth-register SA-14).
+func (m *Mux) misplaced(name xml.Name) stream.Error {
+	if m.Authenticates(name) {
+		return stream.NotAuthorized
+	}
+	return errUnsupported
 }

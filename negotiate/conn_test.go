@@ -171,7 +171,7 @@ func TestReceiveErrors(t *testing.T) {
 		{name: "too big stanza", text: loggedIn + bindX + boundX + "C: <message>" + strings.Repeat("x", 256<<10) + "\n" +
 			"S: <stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><stanza-too-big xmlns='urn:xmpp:errors'/></stream:error>{end}", err: "policy-violation"},
 		{name: "unknown element", text: loggedIn + bindX + boundX + "C: <x xmlns='urn:x'/>\nS: {error unsupported-stanza-type}", err: "unsupported-stanza-type"},
-		{name: "authentication", text: loggedIn + bindX + boundX + "C: {romeo}\nS: {error unsupported-stanza-type}", err: "unsupported-stanza-type"},
+		{name: "authentication", text: loggedIn + bindX + boundX + "C: {romeo}\nS: {error not-authorized}", err: "not-authorized"},
 		{name: "from somebody else", text: loggedIn + bindX + boundX + "C: <message from='juliet@example.net'/>\nS: {error invalid-from}", err: "invalid-from"},
 	})
 }

@@ -52,10 +52,10 @@ func (r *run) element(el *mux.Stanza) (next, error) {
 	if f := r.feature(name); f != nil {
 		return r.feed(f, el)
 	}
-	if r.st.State()&mux.Authenticated != 0 {
+	if r.st.State()&mux.Authenticated != 0 && !r.n.m.Authenticates(name) {
 		return goOn, stream.UnsupportedStanzaType
 	}
-	return goOn, stream.NotAuthorized
+	return goOn, stream.NotAuthorized // also a second time, auth-register SA-14
 }
 
 // feature is the registered feature that an element is for, nil if there is none

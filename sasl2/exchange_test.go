@@ -57,7 +57,7 @@ var exchanges = []transcript{
 		s.auth = newAuth()
 		s.auth.none = true
 	}, text: "C: {open}\nS: <stream:features><limits/></stream:features>\nC: {plain}{end}\nS: {fail invalid-mechanism}"},
-	{name: "twice", text: "C: {open}\nC: {plain}{end}\n" + success + "C: {plain}{end}\nS: {error unsupported-stanza-type}\nEND"},
+	{name: "twice", text: "C: {open}\nC: {plain}{end}\n" + success + "C: {plain}{end}\nS: {error not-authorized}\nEND"},
 	{name: "both profiles", text: "C: {open}\nC: <auth{1} mechanism='SCRAM-TEST'>{64 romeo}</auth>\nS: <challenge{1}>{64 who?}</challenge>\nC: {plain}{end}\nS: {error policy-violation}\nEND"},
 }
 
