@@ -3,6 +3,7 @@ package faults
 import (
 	"encoding/xml"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -274,11 +275,21 @@ func (d *device) resuming() *muxtest.Client {
 }
 
 // takeOver resumes while the connection is still there, which has broken for the device
-// alone.
-func (d *device) takeOver() {
+// alone; with stanzas on it that the server has not finished.
+func (d *device) takeOver(r *rand.Rand) {
+	w := d.w
+	w.note("%s resumes with h=%d beside its connection", d, d.in)
+	w.commit.Hold()
+	w.commit.holding = true
+	for range r.IntN(4) {
+		d.say(w.recipient(r, d))
+	}
 	old := d.c
-	d.c = nil
-	d.resume()
+	c := d.resuming()
+	w.settle() // it has to wait
+	w.commit.holding = false
+	w.commit.Release()
+	d.resumeOn(c)
 	old.Clear()
 }
 

@@ -138,7 +138,7 @@ func (w *world) goOn(r *rand.Rand, d *device) {
 	case d.c == nil:
 		d.resume()
 	case can && way < 4:
-		d.takeOver()
+		d.takeOver(r)
 	}
 }
 
