@@ -318,7 +318,7 @@ func (d *device) resumeTwice() {
 // resumeInTime resumes at the very end of the time for which the server waits.
 func (d *device) resumeInTime(early time.Duration) {
 	if left := time.Until(d.cutAt.Add(d.w.cfg.window - early)); left > 0 {
-		time.Sleep(left) // and what is due then happens at once with the resumption
+		d.w.sleep(left)
 	}
 	d.resume()
 }
