@@ -282,7 +282,15 @@ func (x *Extension) sealed(account mux.Address, b *box, seqs []int64, err error)
 		return
 	}
 	for _, seq := range seqs {
-		delete(b.flying, seq)
+		b.gone(seq)
+	}
+}
+
+// gone notes that a message is not stored any more; the lock is held. Who is being sent
+// what is stored may have read it before.
+func (b *box) gone(seq int64) {
+	if delete(b.flying, seq); len(b.feeding) > 0 {
+		b.flying[seq] = sent{gone: true}
 	}
 }
 
@@ -312,9 +320,7 @@ func (b *box) removed(seqs []int64, err error) (more bool) {
 		return false
 	}
 	for _, seq := range seqs {
-		if delete(b.flying, seq); len(b.feeding) > 0 {
-			b.flying[seq] = sent{gone: true}
-		}
+		b.gone(seq)
 	}
 	b.removing = len(b.arrived) > 0
 	return b.removing

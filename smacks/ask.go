@@ -47,8 +47,10 @@ func (k *sink) askLater(it *mux.Item) {
 }
 
 // answered decides when the client is asked again. Mostly the next stanza takes the
-// question with it. The lock is held.
-func (k *sink) answered() {
+// question with it. Who answers before it has handled all that it was sent is not asked
+// at once, when nothing was sent behind the question: it would answer the same, and the
+// two would go on in circles (smacks SM-39). The lock is held.
+func (k *sink) answered(more bool) {
 	st := k.st
 	now := time.Now()
 	after, within, soon := k.patience(now)
@@ -58,10 +60,12 @@ func (k *sink) answered() {
 		st.disarm() // else it wakes up a server that sleeps, for nothing
 	case st.queue.len() == 0:
 		st.since, st.talks, st.again, st.due = 0, false, false, time.Time{} // the timer is likely to be needed soon
-	case st.since >= farBehind*after, k.high(), st.since > 0 && st.again:
+	case st.since > 0 && (st.since >= farBehind*after || k.high() || st.again):
 		k.ask()
 	case soon > 0:
 		k.armAt(now, soon)
+	case more && k.high():
+		k.armAt(now, k.x.opt.AskSoon) // it gets on, and feeds may wait for it
 	default:
 		k.armAt(now, within)
 	}

@@ -179,3 +179,32 @@ func TestIdleAskedLater(t *testing.T) {
 		})
 	}
 }
+
+// A client that answers at once, and has not handled what it was sent, is not asked
+// in circles, however much that is: it is asked again when more was sent, or later
+// (smacks SM-39).
+func TestNotAskedInCircles(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{3, 30} { // below and above what is high
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, smacks.Options{MaxQueue: 40})
+			romeo := s.Connect(t, romeoFull)
+			juliet, _ := enabled(t, s.Host)
+			romeo.Send(chats(1, n)...)
+			asked := 0
+			for end := time.Now().Add(15 * time.Second); time.Now().Before(end) && asked < 100; {
+				s.Settle()
+				r := strings.Count(strings.Join(juliet.Arrived(), ""), "<r ")
+				juliet.Clear()
+				if asked += r; r > 0 {
+					juliet.Send(ack("1")) // its handler is busy with the second
+					continue
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			if asked < 2 || asked > 4 {
+				t.Errorf("%d stanzas: asked %d times within 15 s", n, asked)
+			}
+		})
+	}
+}

@@ -36,17 +36,17 @@ type Client struct {
 	told calls
 
 	mu      sync.Mutex
-	change  *sync.Cond   // of anything below
-	cur     *clientConn  // under the mellium session there is, nil without one
-	link    *link        // its connection, nil while there is none
-	ready   *login       // a connection whose session is new, for the next Connect
-	state   ClientState  // of the session, if on
-	on      bool         // stream management is
-	busy    bool         // somebody connects
-	leave   []*leaving   // what Detach ends beside the session
-	asked   bool         // the server owes an acknowledgement
-	since   int          // stanzas since it was asked
-	answers []chan error // wait for the next acknowledgement
+	change  *sync.Cond  // of anything below
+	cur     *clientConn // under the mellium session there is, nil without one
+	link    *link       // its connection, nil while there is none
+	ready   *login      // a connection whose session is new, for the next Connect
+	state   ClientState // of the session, if on
+	on      bool        // stream management is
+	busy    bool        // somebody connects
+	leave   []*leaving  // what Detach ends beside the session
+	asked   bool        // the server owes an acknowledgement
+	since   int         // stanzas since it was asked
+	answers []answer    // who waits for acknowledgements
 	waiters map[string][]chan error
 	stop    context.CancelFunc // of connecting again
 }

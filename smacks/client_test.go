@@ -374,3 +374,38 @@ func TestClientBackoff(t *testing.T) {
 		u.net.last().want("<resume ")
 	})
 }
+
+// RequestAck waits until all that was sent before is acknowledged, whatever answer is
+// on its way already, and however early the server answers (smacks API-6).
+func TestClientRequestAckWaitsForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		u.send("1", "2", "3", "4", "5")
+		s.want("5", "<r ")
+		u.send("6")
+		done := make(chan error, 1)
+		go func() { done <- u.RequestAck(t.Context()) }()
+		waits := func(after string) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case err := <-done:
+				t.Fatalf("RequestAck returns %v after %s; pending: %v", err, after, u.Pending())
+			default:
+			}
+		}
+		waits("nothing")
+		s.want("6")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='5'/>")
+		waits("the answer to an earlier request")
+		s.want("<r ")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='5'/>")
+		waits("an answer that comes before the stanza is handled")
+		s.say("<a xmlns='urn:xmpp:sm:3' h='6'/>")
+		if err := <-done; err != nil {
+			t.Errorf("RequestAck: %v", err)
+		}
+	})
+}

@@ -70,8 +70,8 @@ func (c *Client) unwait(id string, done chan error) {
 	}
 }
 
-// RequestAck asks the server to acknowledge and waits until it has: what was sent
-// before has then arrived, or is on its way again after a resumption.
+// RequestAck asks the server to acknowledge and waits until it has acknowledged all that
+// was sent before, over resumptions as well.
 func (c *Client) RequestAck(ctx context.Context) error {
 	done := make(chan error, 1)
 	c.mu.Lock()
@@ -79,7 +79,7 @@ func (c *Client) RequestAck(ctx context.Context) error {
 		c.mu.Unlock()
 		return ErrSessionLost
 	}
-	c.answers = append(c.answers, done)
+	c.answers = append(c.answers, answer{c.state.Out(), done})
 	c.ask()
 	c.mu.Unlock()
 	select {
@@ -88,6 +88,12 @@ func (c *Client) RequestAck(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// answer is what somebody waits for: an acknowledgement of all up to a stanza.
+type answer struct {
+	upTo uint32
+	done chan<- error
 }
 
 // calls runs functions one after another on a goroutine that lives as long as there

@@ -142,13 +142,24 @@ func (c *Client) acked(h uint32) error {
 	return nil
 }
 
-// answered: the server has said something to the last request.
+// answered: the server has said something, or will not any more. It may have answered
+// before it had handled all that was sent; then it says more when it has, or is asked.
 func (c *Client) answered(err error) {
-	for _, ch := range c.answers {
-		ch <- err
+	waiting := c.answers[:0]
+	for _, a := range c.answers {
+		if err == nil && after(a.upTo, c.state.Acked) {
+			waiting = append(waiting, a)
+			continue
+		}
+		a.done <- err
 	}
-	c.answers, c.asked = nil, false
-	if err == nil {
+	clear(c.answers[len(waiting):])
+	c.answers, c.asked = waiting, false
+	switch {
+	case err != nil:
+	case len(waiting) > 0 && c.since > 0:
+		c.ask()
+	default:
 		c.arm()
 	}
 }

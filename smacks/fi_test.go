@@ -405,6 +405,29 @@ func TestFI18NoProgress(t *testing.T) {
 	})
 }
 
+// Progress is also what was acknowledged before the connection broke again (smacks SM-51).
+func TestFI18ProgressByAcknowledgement(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		romeo := s.Connect(t, romeoFull)
+		juliet, token := enabled(t, s.Host)
+		romeo.Send(chats(1, 20)...)
+		juliet.Clear()
+		juliet.Drop()
+		for i := range 10 {
+			c := resume(t, s.Host, token, fmt.Sprint(i))
+			c.ExpectWith(muxtest.Captures{}, resumedWith(token, "0"))
+			c.Clear()
+			c.Send(ack(fmt.Sprint(i + 1)))
+			c.Drop()
+		}
+		c := resume(t, s.Host, token, "20")
+		c.Expect(resumedWith(token, "0"), ask)
+		romeo.ExpectNone()
+	})
+}
+
 // The counters are near their end, and go across it live, while the session waits,
 // and in what is told of it afterwards.
 func TestFI19Wrap(t *testing.T) {

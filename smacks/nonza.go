@@ -249,7 +249,7 @@ func (x *Extension) take(s *mux.Session, st *state, h uint32) bool {
 	}
 	st.asked = false
 	k := &sink{x: x, s: s, st: st}
-	k.answered()
+	k.answered(n > 0)
 	return true
 }
 

@@ -187,3 +187,33 @@ func TestNotElsewhereAfterBadCounter(t *testing.T) {
 		romeo.Expect("<message type='error' id='2' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
 	})
 }
+
+// While it is the server that does not read, the client may have answered: its
+// connection is not given up (smacks SM-42).
+func TestAckTimeoutWhileNotReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := newSite(t, smacks.Options{}, slow{gate})
+		romeo := s.Connect(t, romeoFull)
+		juliet, _ := enabled(t, s.Host)
+		romeo.Send("<iq type='result' to='" + julietFull + "' id='1'/>")
+		juliet.Expect("<iq type='result' from='"+romeoFull+"' to='"+julietFull+"' id='1'/>", ask)
+		for range 2000 { // more than is taken from one stream at a time
+			juliet.Write("<message to='" + romeoFull + "'/>")
+		}
+		juliet.Send(ack("1"))
+		if !juliet.Stream.Waiting() {
+			t.Fatal("the server takes it all")
+		}
+		time.Sleep(5 * time.Minute)
+		juliet.ExpectNone()
+		close(gate)
+		time.Sleep(5 * time.Minute)
+		juliet.ExpectNone()
+		if n := s.x.Stats(); n.Timeouts != 0 || n.Queued != 0 {
+			t.Errorf("afterwards: %+v", n)
+		}
+		romeo.Clear()
+	})
+}

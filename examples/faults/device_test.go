@@ -3,6 +3,7 @@ package faults
 import (
 	"encoding/xml"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -262,8 +263,70 @@ func (d *device) resume() {
 		return
 	}
 	d.w.note("%s resumes with h=%d", d, d.in)
-	d.c = d.w.host.Dial(d.w.t, d.account)
-	d.c.Send("<resume xmlns='" + nsSM + "' previd='" + d.token + "' h='" + utoa(d.in) + "'/>")
+	d.resumeOn(d.resuming())
+	d.w.settle()
+}
+
+// resuming is a connection on which the session is to go on.
+func (d *device) resuming() *muxtest.Client {
+	c := d.w.host.Dial(d.w.t, d.account)
+	c.Write("<resume xmlns='" + nsSM + "' previd='" + d.token + "' h='" + utoa(d.in) + "'/>")
+	return c
+}
+
+// takeOver resumes while the connection is still there, which has broken for the device
+// alone; with stanzas on it that the server has not finished.
+func (d *device) takeOver(r *rand.Rand) {
+	w := d.w
+	w.note("%s resumes with h=%d beside its connection", d, d.in)
+	w.commit.Hold()
+	w.commit.holding = true
+	for range r.IntN(4) {
+		d.say(w.recipient(r, d))
+	}
+	old := d.c
+	c := d.resuming()
+	w.settle() // it has to wait
+	w.commit.holding = false
+	w.commit.Release()
+	d.resumeOn(c)
+	old.Clear()
+}
+
+// resumeTwice resumes on two connections at once, of which one at most goes on: the other
+// is refused, or superseded.
+func (d *device) resumeTwice() {
+	d.w.note("%s resumes twice with h=%d", d, d.in)
+	cs := [2]*muxtest.Client{d.resuming(), d.resuming()}
+	d.w.settle()
+	for i, c := range cs {
+		if over(c) || len(c.Arrived()) == 0 || !strings.HasPrefix(c.Arrived()[0], "<resumed") {
+			continue
+		}
+		cs[1-i].Drop()
+		cs[1-i].Clear()
+		d.resumeOn(c)
+		return
+	}
+	d.w.note("%s has failed twice", d)
+	for _, c := range cs {
+		c.Drop()
+		c.Clear()
+	}
+}
+
+// resumeInTime resumes at the very end of the time for which the server waits.
+func (d *device) resumeInTime(early time.Duration) {
+	if left := time.Until(d.cutAt.Add(d.w.cfg.window - early)); left > 0 {
+		d.w.sleep(left)
+	}
+	d.resume()
+}
+
+// resumeOn takes the answer to resume.
+func (d *device) resumeOn(c *muxtest.Client) {
+	d.w.settle()
+	d.c = c
 	el, ok := d.next()
 	if !ok {
 		d.w.t.Errorf("%s: no answer to resume", d)
@@ -454,8 +517,10 @@ func (d *device) acknowledge() {
 
 // over reports whether the server has ended the connection, although the device has
 // not got as far yet.
-func (d *device) over() bool {
-	for _, raw := range d.c.Arrived() {
+func (d *device) over() bool { return over(d.c) }
+
+func over(c *muxtest.Client) bool {
+	for _, raw := range c.Arrived() {
 		if raw == muxtest.Dropped || strings.HasPrefix(raw, "</") {
 			return true
 		}

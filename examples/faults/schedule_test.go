@@ -106,9 +106,7 @@ func (w *world) step(r *rand.Rand) {
 			d.cut(some)
 		}
 	case n < 86:
-		if d.c == nil {
-			d.resume()
-		}
+		w.goOn(r, d)
 	case n < 89:
 		if d.c == nil {
 			d.login()
@@ -125,6 +123,22 @@ func (w *world) step(r *rand.Rand) {
 		w.kill()
 	default:
 		w.hold(r)
+	}
+}
+
+// goOn has a device go on with its session, in one of the ways.
+func (w *world) goOn(r *rand.Rand, d *device) {
+	way := r.IntN(8)
+	switch can := d.managed && d.token != ""; {
+	case d.c == nil && can && way == 0:
+		d.resumeTwice()
+	case d.c == nil && can && way == 1:
+		d.resumeInTime(time.Duration(r.IntN(3) - 1))
+		w.notice()
+	case d.c == nil:
+		d.resume()
+	case can && way < 4:
+		d.takeOver(r)
 	}
 }
 

@@ -138,3 +138,9 @@ func (w *world) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
+
+// sleep lets it pass, and what is due at its end comes together with what follows.
+func (w *world) sleep(d time.Duration) {
+	synctest.Wait()
+	time.Sleep(d)
+}
