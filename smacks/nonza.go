@@ -196,11 +196,22 @@ func (x *Extension) request(_ context.Context, e *mux.Event) (mux.Verdict, error
 	return mux.Done, nil
 }
 
-// tell sends an acknowledgement, and returns up to which stanza; the lock is held.
+// tell sends an acknowledgement, and returns up to which stanza; the lock is held. What
+// a crash would forget is kept before.
 func (x *Extension) tell(s *mux.Session, st *state) (handled uint32) {
 	handled = s.Handled()
-	_ = s.Say(mux.Written("<a xmlns='" + NS + "' h='" + utoa(st.h(handled)) + "'/>")) // a broken stream is noticed elsewhere
+	if st.late > 0 || !st.remembers(handled) {
+		st.late, st.owed = st.late+1, handled
+		x.remember(s, st)
+		return handled
+	}
+	x.acknowledge(s, st, handled)
 	return handled
+}
+
+// acknowledge says so; a broken stream is noticed elsewhere.
+func (x *Extension) acknowledge(s *mux.Session, st *state, handled uint32) {
+	_ = s.Say(mux.Written("<a xmlns='" + NS + "' h='" + utoa(st.h(handled)) + "'/>"))
 }
 
 func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

@@ -12,7 +12,8 @@ import (
 // handles has the store know that a stanza of the client is handled, together with
 // what that leads to (smacks SM-28): the turns of a session's stanzas are in order,
 // and so are the writes made in them. Stanzas that lead to nothing lasting need no
-// note of their own: they count with the next, and are handled again after a crash.
+// note of their own: they count with the next, and may be handled again after a crash as
+// long as the client was not told that they are, see tell.
 func (x *Extension) handles(_ context.Context, e *mux.Event) (mux.Verdict, error) {
 	s, n := e.Work.Origin()
 	if s == nil {
@@ -21,6 +22,7 @@ func (x *Extension) handles(_ context.Context, e *mux.Event) (mux.Verdict, error
 	st := x.key.Of(s)
 	st.begins.Store(n)
 	if st.follows.Load() && lasting(e.Stanza) {
+		st.notes.Store(uint64(marks(st.notes.Load()).with(n)))
 		e.Work.Write(x.store.Note(st.id, Counters{Handled: n, Acked: st.noted.Load()}))
 	}
 	return mux.Pass, nil
@@ -35,6 +37,53 @@ func lasting(s *mux.Stanza) bool {
 		return s.Type() != "probe" && s.Type() != "error"
 	}
 	return true
+}
+
+// remembers reports whether a session that goes on after a crash will know that so many
+// of the client's stanzas are handled; the lock is held.
+func (st *state) remembers(handled uint32) bool {
+	switch {
+	case !st.follows.Load(), st.h(handled) == 0, marks(st.notes.Load()).has(handled):
+		return true
+	}
+	return !after(handled, st.covered)
+}
+
+// remember has the store know what is handled, and tells the client then: a counter that
+// went back after a crash would have it send again what has arrived, or give the session
+// up (XEP-0198 §5; smacks SM-96). The lock is held.
+func (x *Extension) remember(s *mux.Session, st *state) {
+	if st.remembering {
+		return
+	}
+	st.remembering = true
+	s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+		handled := s.Handled()
+		e.Work.Write(x.store.Note(st.id, Counters{Handled: handled, Acked: st.noted.Load()}))
+		e.Work.After(func(err error) {
+			s.Sync(func() {
+				st.remembering = false
+				if err == nil {
+					x.remembered(s, st, handled)
+				}
+			})
+		})
+	})
+}
+
+// remembered gives the answers that have waited. One that is to say more waits on.
+func (x *Extension) remembered(s *mux.Session, st *state, handled uint32) {
+	st.covered = handled
+	rest := 0
+	if st.late > 0 && after(st.owed, handled) {
+		rest = 1
+	}
+	for ; st.late > rest; st.late-- {
+		x.acknowledge(s, st, handled)
+	}
+	if rest > 0 {
+		x.remember(s, st)
+	}
 }
 
 // noteLater has the store know soon what is acknowledged: with the next stanza that
@@ -177,6 +226,7 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 		}
 		st.queue.acked, st.queue.through = saved.Counters.Acked, saved.Counters.Through
 		st.noted.Store(saved.Counters.Acked)
+		st.covered = handled
 		st.lastRow = saved.Counters.Through
 		st.stored(x, s)
 		for _, e := range saved.Entries {

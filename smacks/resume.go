@@ -109,7 +109,7 @@ func (x *Extension) resumed(s *mux.Session, c *claim) xmlstream.Marshaler {
 		st.stalled = 0
 	}
 	st.stalled++
-	st.asked, st.since, st.noteDue, st.live = false, 0, true, true
+	st.asked, st.since, st.late, st.noteDue, st.live = false, 0, 0, true, true
 	x.stats.resumed.Add(1)
 	b := []byte("<resumed xmlns='" + NS + "' previd='")
 	b = xmlwrite.AppendAttrValue(b, c.previd)

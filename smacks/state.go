@@ -49,18 +49,23 @@ type state struct {
 	stalled int       // times it was resumed without progress
 	waits   time.Time
 
-	durable  atomic.Bool   // the store has it
-	follows  atomic.Bool   // with all that changes, not just when the session is saved
-	id       string        // what the store calls it
-	begins   atomic.Uint32 // of the client's stanzas, the last that was not too late
-	noted    atomic.Uint32 // of ours, how many the client has acknowledged
-	noteDue  bool          // the store is behind with acknowledgements
-	noting   bool          // and will be told soon
-	saves    bool          // the session will be saved soon
-	unsaved  bool          // some entries have no row, or an old one
-	lastRow  uint64
-	lastWait uint64 // likewise of those that wait, see waiting
-	floating bool   // restored after a crash: what was sent last is not known
+	durable     atomic.Bool   // the store has it
+	follows     atomic.Bool   // with all that changes, not just when the session is saved
+	id          string        // what the store calls it
+	begins      atomic.Uint32 // of the client's stanzas, the last that was not too late
+	notes       atomic.Uint64 // as marks: which of the client's stanzas are noted
+	noted       atomic.Uint32 // of ours, how many the client has acknowledged
+	noteDue     bool          // the store is behind with acknowledgements
+	noting      bool          // and will be told soon
+	covered     uint32        // of the client's, up to which the store knows besides
+	late        int           // acknowledgements that wait until it does
+	owed        uint32        // what the last of them is to say, at least
+	remembering bool          // and it will
+	saves       bool          // the session will be saved soon
+	unsaved     bool          // some entries have no row, or an old one
+	lastRow     uint64
+	lastWait    uint64 // likewise of those that wait, see waiting
+	floating    bool   // restored after a crash: what was sent last is not known
 }
 
 // settle decides, for a session that was restored after a crash, what a client that

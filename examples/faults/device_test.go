@@ -169,6 +169,11 @@ func (d *device) sayAs(to, typ, more string) {
 	}
 }
 
+// looks makes a request that leaves nothing behind, and yet counts.
+func (d *device) looks() {
+	d.send("<iq type='get' id='look'><query xmlns='jabber:iq:roster'/></iq>", nil)
+}
+
 // hums sends a presence to a device, which is nothing that an inactive one needs now.
 func (d *device) hums(to *device) {
 	w := d.w

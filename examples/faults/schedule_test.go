@@ -95,6 +95,9 @@ func (w *world) step(r *rand.Rand) {
 		}
 	case n < 66:
 		if d.c != nil {
+			if r.IntN(3) == 0 {
+				d.looks()
+			}
 			d.ask()
 		}
 	case n < 76:
