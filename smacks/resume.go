@@ -49,13 +49,13 @@ func (x *Extension) resumeInline(_ context.Context, e *mux.InlineEvent) (xmlstre
 func (x *Extension) claim(account mux.Address, previd, counter string) (*mux.Resumption, mux.Raw) {
 	h, ok := parseH(counter)
 	if !ok || previd == "" || len(previd) > maxPrevID {
-		x.stats.refused.Add(1)
+		x.stats.refused[malformed].Add(1)
 		return nil, failed(badRequest) // smacks SM-27
 	}
 	c := &claim{previd: previd, h: h, account: account}
 	c.id, c.secret, ok = parseToken(previd)
 	if !ok {
-		x.stats.refused.Add(1)
+		x.stats.refused[unknown].Add(1)
 		return nil, failed(notFound)
 	}
 	return &mux.Resumption{
@@ -116,10 +116,23 @@ func (x *Extension) resumed(s *mux.Session, c *claim) xmlstream.Marshaler {
 	return mux.Raw(append(b, "' h='"+utoa(st.h(s.Handled()))+"'/>"...))
 }
 
+// why is what the error of a resumption is counted as.
+func why(err error) refusal {
+	switch {
+	case errors.Is(err, errCounter):
+		return wrongCounter
+	case errors.Is(err, errStalled):
+		return stalled
+	case errors.Is(err, mux.ErrBusy):
+		return busy
+	}
+	return unknown
+}
+
 // refused is the answer otherwise. Of a session that has ended the client learns
 // what was handled in it (XEP-0198 §5).
 func (x *Extension) refused(c *claim, err error) xmlstream.Marshaler {
-	x.stats.refused.Add(1)
+	x.stats.refused[why(err)].Add(1)
 	h := c.known
 	if h == nil && errors.Is(err, mux.ErrNoSession) {
 		h = x.past.find(c, x.now())

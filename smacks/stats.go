@@ -9,17 +9,43 @@ import (
 
 // counters count what happened since the start.
 type counters struct {
-	acked, resumed, refused, restored, timeouts, overflowed, crowded atomic.Int64
+	acked, resumed, restored, timeouts, overflowed, crowded atomic.Int64
+	refused                                                 [refusals]atomic.Int64
 }
+
+// refusal is why a resumption did not work.
+type refusal uint8
+
+const (
+	malformed refusal = iota
+	unknown
+	wrongCounter
+	stalled
+	busy
+	refusals
+)
+
+// Refusals are resumptions that did not work, by what was wrong.
+type Refusals struct {
+	Malformed    int64 // elements that nobody could read
+	Unknown      int64 // sessions that are not there, any more or at all, or not the client's
+	WrongCounter int64 // clients that claim to have what they were not sent, or miss what they had
+	Stalled      int64 // sessions resumed again and again without getting on
+	Busy         int64 // the session's old connection could not be put to rest in time
+}
+
+// All is how many.
+func (r Refusals) All() int64 { return r.Malformed + r.Unknown + r.WrongCounter + r.Stalled + r.Busy }
 
 // Stats are numbers for operators.
 type Stats struct {
+	Managed int   // sessions with stream management now
 	Waiting int   // sessions without a connection now
 	Queued  int   // stanzas that are not acknowledged now
 	Bytes   int   // their octets
 	Acked   int64 // stanzas acknowledged since the start
 	Resumed int64 // resumptions that worked
-	Refused int64 // and that did not
+	Refused Refusals
 	// Restored are sessions that were there when the mux started.
 	Restored int64
 	// Timeouts are connections given up because their client did not acknowledge,
@@ -31,8 +57,10 @@ type Stats struct {
 // Stats counts. It looks at every session, so it is not for every second.
 func (x *Extension) Stats() Stats {
 	c := &x.stats
-	n := Stats{Acked: c.acked.Load(), Resumed: c.resumed.Load(), Refused: c.refused.Load(), Restored: c.restored.Load(),
+	n := Stats{Acked: c.acked.Load(), Resumed: c.resumed.Load(), Restored: c.restored.Load(),
 		Timeouts: c.timeouts.Load(), Overflowed: c.overflowed.Load(), Crowded: c.crowded.Load()}
+	n.Refused = Refusals{Malformed: c.refused[malformed].Load(), Unknown: c.refused[unknown].Load(),
+		WrongCounter: c.refused[wrongCounter].Load(), Stalled: c.refused[stalled].Load(), Busy: c.refused[busy].Load()}
 	if x.m == nil {
 		return n
 	}
@@ -41,7 +69,11 @@ func (x *Extension) Stats() Stats {
 			n.Waiting++
 		}
 		s.Sync(func() {
-			q := &x.key.Of(s).queue
+			st := x.key.Of(s)
+			if st.phase == on {
+				n.Managed++
+			}
+			q := &st.queue
 			n.Queued += q.len()
 			n.Bytes += q.bytes
 		})

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/examples/server/internal/config"
 	"github.com/propolis-im/propolis/examples/server/internal/control"
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/register"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // operatorAccounts is what the command user works on. An operator may choose any
@@ -24,6 +26,8 @@ type operatorAccounts struct {
 	register  *register.Extension
 	sasl2     *sasl2.Extension // of the server that runs
 	mux       *mux.Mux         // nil while no server runs
+	streams   *smacks.Extension
+	states    *csi.Extension
 	// expire ends saved sessions of an account, for when no server runs.
 	expire func(ctx context.Context, account string) error
 }

@@ -60,7 +60,7 @@ func startInside(ctx context.Context, data string, meddle func(*stores), args ..
 	if meddle != nil {
 		meddle(st)
 	}
-	srv, fast, reg, err := assemble(ctx, cfg, st, cert, "", nil, slog.New(slog.DiscardHandler))
+	srv, err := assemble(ctx, cfg, st, cert, "", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -73,8 +73,7 @@ func startInside(ctx context.Context, data string, meddle func(*stores), args ..
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.ServeTLS(ln) }()
-	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, register: reg, mux: srv.Mux()}
-	return &inside{addr: ln.Addr().String(), srv: srv, people: people, end: func() error {
+	return &inside{addr: ln.Addr().String(), srv: srv.Server, people: srv.operator(st), end: func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		err := srv.Shutdown(ctx)

@@ -47,6 +47,7 @@ const help = `Usage: server [FLAG]...                        run the server
        server [FLAG]... invite show ID           tell what is known of one
        server [FLAG]... invite revoke ID         void one
        server [FLAG]... invite reset NAME@DOMAIN print a link for a new password
+       server [FLAG]... status                   tell how the server that runs does
        server [FLAG]... secret rotate            replace the secret that hides who has no
                                                  account, little by little; the server
                                                  must not run
@@ -93,13 +94,16 @@ func command(ctx context.Context, args, environ []string, stdin *os.File, stdout
 		return success
 	}
 	switch name := args[0]; name {
-	case "user", "invite":
+	case "user", "invite", "status":
 		cmd := &usercmd.Command{
 			Data: cfg.Data, Stdin: stdin, Stdout: stdout, Stderr: stderr,
 			Open: func(ctx context.Context) (control.Accounts, io.Closer, error) { return openAccounts(ctx, cfg) },
 		}
-		if name == "invite" {
+		switch name {
+		case "invite":
 			return cmd.RunInvite(ctx, args[1:])
+		case "status":
+			return cmd.RunStatus(ctx, args[1:])
 		}
 		return cmd.Run(ctx, args[1:])
 	case "secret":

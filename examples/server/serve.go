@@ -45,14 +45,14 @@ const shutdownTime = 20 * time.Second
 
 // assemble puts the server together. The order of the extensions is the order in
 // which they take part; pages is the address of those for people.
-func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, pages string, counters server.Counters, log *slog.Logger) (*server.Server, *sasl2.Extension, *register.Extension, error) {
+func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsigned.Certificate, pages string, counters server.Counters, log *slog.Logger) (*assembly, error) {
 	classes, err := st.accounts.Classes(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	sets, err := st.accounts.HashSets(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	pool := scram.NewPool(0, 0)
 	keys := &lists{census: scram.NewCensus(st.accounts, &scram.CensusOptions{Logger: log})}
@@ -69,7 +69,7 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	waits := func(e *mux.Event) bool { return !contacts.Cached(e) }
 	external, err := components(cfg)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	gateways := component.New(&component.Options{Components: external, Logger: log})
 	archives := archive.New(st.archives, &archive.Options{Prefs: st.archives, InRoster: contacts.Listed, Waits: waits, Logger: log})
@@ -92,13 +92,14 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 	}
 	present, cards, avatars, views := withAvatars(st, contacts, events, log)
 	states := csi.New(&csi.Options{Logger: log})
+	streams := smacks.New(st.streams, &smacks.Options{Idle: states.Inactive, Logger: log})
 	srv, err := server.New(&server.Options{
 		Domains: cfg.Domains, Accounts: st.accounts, SASL: sasl{auth, keys}, Certificate: cert.GetCertificate, Components: gateways,
 		Mux:    mux.Options{Committer: st.committer, Sessions: st.sessions},
 		Limits: limits, Counters: counters, Logger: log,
 	},
 		// First, so that what others refuse is noted as handled as well.
-		smacks.New(st.streams, &smacks.Options{Idle: states.Inactive, Logger: log}),
+		streams,
 		blocks, // before all that store or copy
 		keys,
 		fast,
@@ -125,7 +126,22 @@ func assemble(ctx context.Context, cfg *config.Config, st *stores, cert *selfsig
 		gateways,
 		states,
 	)
-	return srv, fast, people, err
+	return &assembly{srv, fast, people, streams, states}, err
+}
+
+// assembly is the server with those of its extensions that others need.
+type assembly struct {
+	*server.Server
+	sasl2    *sasl2.Extension
+	register *register.Extension
+	streams  *smacks.Extension
+	states   *csi.Extension
+}
+
+// operator works on the accounts of the server.
+func (a *assembly) operator(st *stores) *operatorAccounts {
+	return &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: a.sasl2, register: a.register,
+		mux: a.Mux(), streams: a.streams, states: a.states}
 }
 
 // run runs the server until ctx is done, and returns nil after a clean
@@ -163,7 +179,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	}
 	defer site.close()
 	var act activity
-	srv, fast, reg, err := assemble(ctx, cfg, st, cert, site.address(), &act, log)
+	srv, err := assemble(ctx, cfg, st, cert, site.address(), &act, log)
 	if err != nil {
 		return err
 	}
@@ -171,8 +187,7 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	if err := srv.Start(ctx); err != nil {
 		return err
 	}
-	people := &operatorAccounts{store: st.accounts, clients: st.clients, committer: st.committer, sasl2: fast, register: reg, mux: srv.Mux()}
-	operator, err := lock.Listen(control.Serving(people, srv.Domains), log)
+	operator, err := lock.Listen(control.Serving(srv.operator(st), srv.Domains), log)
 	if err != nil {
 		return err
 	}
@@ -180,13 +195,13 @@ func run(ctx context.Context, cfg *config.Config, load func() (*config.Config, e
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	again := &reloader{load: load, cfg: cfg, cert: cert, srv: srv, log: log}
+	again := &reloader{load: load, cfg: cfg, cert: cert, srv: srv.Server, log: log}
 	go again.on(ctx, hup)
 
 	failed := make(chan error, 4)
-	ready, listenErr := listen(cfg, srv, failed)
+	ready, listenErr := listen(cfg, srv.Server, failed)
 	if listenErr == nil {
-		listenErr = site.serve(cfg, reg, srv.Domains, log, failed)
+		listenErr = site.serve(cfg, srv.register, srv.Domains, log, failed)
 	}
 	if listenErr == nil {
 		fmt.Fprintln(stderr, "ready "+ready+site.ready())

@@ -77,6 +77,18 @@ func (c *Client) Revoke(ctx context.Context, account, client string) error {
 	return err
 }
 
+// Numbers implements [Accounts].
+func (c *Client) Numbers(ctx context.Context) (list []Number, err error) {
+	lines, err := c.call(ctx, request{Op: opNumbers})
+	for _, l := range lines {
+		if l.Number == nil {
+			return nil, errMalformed
+		}
+		list = append(list, *l.Number)
+	}
+	return list, err
+}
+
 var errMalformed = errors.New("malformed answer")
 
 func (c *Client) call(ctx context.Context, r request) ([]reply, error) {
@@ -126,7 +138,7 @@ func readReplies(conn net.Conn) ([]reply, error) {
 			return nil, &remoteError{text: r.Error, code: r.Code}
 		case r.Done:
 			return list, nil
-		case r.Account == "" && r.Client == nil && r.Invite == nil && r.Application == nil:
+		case r.Account == "" && r.Client == nil && r.Invite == nil && r.Application == nil && r.Number == nil:
 			return nil, errMalformed
 		}
 		list = append(list, r)

@@ -42,7 +42,15 @@ type Accounts interface {
 	Revoke(ctx context.Context, account, client string) error
 	// List returns the names of all accounts.
 	List(ctx context.Context) ([]string, error)
+	// Numbers returns how the server does, or [ErrNotRunning].
+	Numbers(ctx context.Context) ([]Number, error)
 	Invitations
+}
+
+// Number is one of those that say how a server does.
+type Number struct {
+	Name  string `json:"name"`
+	Value int64  `json:"value"`
 }
 
 // ClientInfo is a client of an account. What it says about itself may be anything.

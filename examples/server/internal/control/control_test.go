@@ -98,6 +98,10 @@ func (m *memory) SetDisabled(_ context.Context, account string, disabled bool) e
 	return nil
 }
 
+func (m *memory) Numbers(context.Context) ([]Number, error) {
+	return []Number{{"sessions", 3}, {"octets", 1 << 40}}, nil
+}
+
 func (m *memory) List(context.Context) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -267,5 +271,19 @@ func TestTooLong(t *testing.T) {
 	start(t, dir, &memory{accounts: map[string]string{}}, io.Discard)
 	if err := NewClient(dir).Add(t.Context(), "a@b", strings.Repeat("x", maxLine)); err == nil {
 		t.Error("a request longer than a line was sent")
+	}
+}
+
+// TestNumbers: in their order; a server that is not there has none.
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := NewClient(dir).Numbers(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("without a server: %v", err)
+	}
+	start(t, dir, &memory{}, io.Discard)
+	got, err := NewClient(dir).Numbers(t.Context())
+	if want := []Number{{"sessions", 3}, {"octets", 1 << 40}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v", got, err)
 	}
 }

@@ -152,6 +152,12 @@ func (s *Server) do(ctx context.Context, r request) (list []reply, err error) {
 			list = append(list, reply{Client: &clients[i]})
 		}
 		return list, err
+	case opNumbers:
+		numbers, err := s.accounts.Numbers(ctx)
+		for i := range numbers {
+			list = append(list, reply{Number: &numbers[i]})
+		}
+		return list, err
 	case opInvite, opInvites, opRevokeInvite, opWaiting, opApprove, opDeny:
 		return s.invitation(ctx, r)
 	case opList:

@@ -23,6 +23,7 @@ const (
 	opList    = "list"
 	opClients = "clients"
 	opRevoke  = "revoke"
+	opNumbers = "numbers"
 
 	opInvite       = "invite"
 	opInvites      = "invites"
@@ -48,6 +49,7 @@ type reply struct {
 	Client      *ClientInfo  `json:"client,omitempty"`
 	Invite      *InviteInfo  `json:"invite,omitempty"`
 	Application *Application `json:"application,omitempty"`
+	Number      *Number      `json:"number,omitempty"`
 	Done        bool         `json:"done,omitempty"`
 	Error       string       `json:"error,omitempty"`
 	Code        string       `json:"code,omitempty"`
@@ -80,7 +82,7 @@ func parseRequest(line []byte) (request, error) {
 		client = true
 	case opInvite:
 		invite = true
-	case opList, opInvites, opWaiting:
+	case opList, opNumbers, opInvites, opWaiting:
 	default:
 		return request{}, errors.New("malformed request: unknown operation")
 	}

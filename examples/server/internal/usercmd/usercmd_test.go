@@ -62,6 +62,10 @@ func (s *store) SetDisabled(_ context.Context, account string, disabled bool) er
 	return s.failure
 }
 
+func (s *store) Numbers(context.Context) ([]control.Number, error) {
+	return nil, control.ErrNotRunning
+}
+
 func (s *store) Clients(_ context.Context, account string) ([]control.ClientInfo, error) {
 	if _, ok := s.accounts[account]; !ok {
 		return nil, scram.ErrNoAccount
