@@ -183,6 +183,43 @@ func TestRemoteDoesNotRead(t *testing.T) {
 	})
 }
 
+// Nor does it help a peer to ask for so long that there is no end of its input.
+func TestRemoteAsksWithoutEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.New(t, &mux.Options{MaxQueue: 1000}, farExt())
+		var c stuck
+		st := h.Mux().NewStream(&c, mux.Server)
+		st.Authorize("example.org")
+		el, err := mux.Parse([]byte("<x xmlns='" + nsFar + "'/>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; err == nil && n < 10000; n++ {
+			err = st.Receive(t.Context(), el) // which nobody flushes
+		}
+		if !errors.Is(err, mux.ErrClosed) || n > 2000 {
+			t.Errorf("%v after %d elements", err, n)
+		}
+		st.Gone(false)
+		if c.octets == 0 || c.octets > 100_000 {
+			t.Errorf("%d octets are written", c.octets)
+		}
+	})
+}
+
+// stuck is a connection whose peer reads nothing.
+type stuck struct{ octets int }
+
+func (c *stuck) Write(p []byte) error {
+	c.octets += len(p)
+	return nil
+}
+
+func (c *stuck) Pending() int { return c.octets }
+func (c *stuck) Close(error)  {}
+
 func TestRemoteRegistration(t *testing.T) {
 	t.Parallel()
 	bind := func(st *mux.Stream) mux.Remote { return farToy{st} }
