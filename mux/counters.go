@@ -118,3 +118,10 @@ func (c *counters) idle() bool {
 	defer c.mu.Unlock()
 	return c.received == c.handled
 }
+
+// behind is how many come from the first that is not finished on.
+func (c *counters) behind() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.received - c.handled)
+}

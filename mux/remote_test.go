@@ -183,6 +183,45 @@ func TestRemoteDoesNotRead(t *testing.T) {
 	})
 }
 
+// While a stanza is not finished, there is a bound to what is remembered of those behind.
+func TestRemoteFarAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		held := make(chan struct{})
+		h := muxtest.New(t, &mux.Options{Credit: 4}, farExt(), ext{"slow", func(r *mux.Registry) {
+			r.Guard(mux.ToAccount, mux.Message, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+				if e.Stanza.ID() == "slow" {
+					<-held
+				}
+				return mux.Done, nil
+			}, mux.Unknown(), mux.Blocks())
+		}})
+		st := h.Mux().NewStream(new(recConn), mux.Server)
+		st.Authorize("example.org")
+		const all = 1000
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			receive(t, st, "<message from='a@example.org' to='"+romeoFull+"' id='slow'/>")
+			for range all {
+				receive(t, st, "<message from='a@example.org' to='"+julietFull+"'/>")
+			}
+			st.Flush()
+		}()
+		synctest.Wait()
+		if n := st.Received(); n < 200 || n > 300 || st.Handled() != 0 || !st.Waiting() {
+			t.Errorf("%d received, %d handled, waits: %v", n, st.Handled(), st.Waiting())
+		}
+		close(held)
+		<-done
+		synctest.Wait()
+		if n := st.Handled(); n != 1+all {
+			t.Errorf("%d handled", n)
+		}
+		st.Gone(false)
+	})
+}
+
 // Nor does it help a peer to ask for so long that there is no end of its input.
 func TestRemoteAsksWithoutEnd(t *testing.T) {
 	t.Parallel()
