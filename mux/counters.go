@@ -90,6 +90,7 @@ func (c *counters) finished(n uint32) (due []handledWaiter) {
 	}
 	for len(c.waiting) > 0 && int32(c.handled-c.waiting[0].n) >= 0 {
 		due = append(due, c.waiting[0])
+		c.waiting[0] = handledWaiter{} // what it holds is not kept until the next append
 		c.waiting = c.waiting[1:]
 	}
 	return due
