@@ -90,6 +90,7 @@ func (c *counters) finished(n uint32) (due []handledWaiter) {
 	}
 	for len(c.waiting) > 0 && int32(c.handled-c.waiting[0].n) >= 0 {
 		due = append(due, c.waiting[0])
+		c.waiting[0] = handledWaiter{} // what it holds is not kept until the next append
 		c.waiting = c.waiting[1:]
 	}
 	return due
@@ -117,4 +118,11 @@ func (c *counters) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.received == c.handled
+}
+
+// behind is how many come from the first that is not finished on.
+func (c *counters) behind() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.received - c.handled)
 }

@@ -2,13 +2,18 @@ package mux
 
 import "time"
 
+// aheadBound is how many times a server's credit may be received behind a stanza that is
+// not finished: what is finished is free, but is remembered until it can be acknowledged.
+const aheadBound = 64
+
 // acquire takes credit for a stanza, waiting until there is some.
 func (st *Stream) acquire(size int) error {
 	count, bytes := st.m.creditOf(st.role)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	full := func() bool {
-		return !st.closed && (st.frozen || st.parting != nil || st.credit+st.promised >= count || st.credit > 0 && st.bytes+size > bytes)
+		return !st.closed && (st.frozen || st.parting != nil || st.credit+st.promised >= count || st.credit > 0 && st.bytes+size > bytes ||
+			st.far != nil && st.far.count.behind() >= aheadBound*count)
 	}
 	for full() {
 		// Before waiting: what was caused so far goes out (kernel rule 2).

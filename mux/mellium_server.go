@@ -12,9 +12,10 @@ import (
 	"github.com/propolis-im/propolis/internal/xmlscan"
 )
 
-// Serve reads a client's stream from a plain mellium session, for embedders that
-// have negotiated one: every element goes to st.Receive, until the stream ends,
-// which it has the Conn of st do too. st must have a bound session and write to
+// Serve reads a client's stream, or another server's, from a plain mellium session, for
+// embedders that have negotiated one: every element goes to st.Receive, until the stream
+// ends, which it has the Conn of st do too. A client's must have a bound session, and the
+// peer of another be authorized ([Stream.Authorize]). st must write to
 // the same connection, such as through [SessionConn]. It takes the place of
 // [xmpp.Session.Serve], which would answer requests that are routed to somebody
 // else.

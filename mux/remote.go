@@ -92,9 +92,10 @@ func (f *far) of(b remoteBinder, space string) Remote {
 }
 
 // Say writes an element to another server, behind what was said before. It is for
-// streams of role Server, whose Conn nobody else may write to at the same time and
-// whose Conn's Write may not call them, and may be called by any goroutine. What is said while the reader takes its input, or
-// in functions given to [Stream.OnHandled], is written when that is done.
+// streams of role Server; nobody else may write to their Conn at the same time, and its
+// Write may not call the Stream. Any goroutine may call it. What is said while the reader
+// takes its input, or in functions given to [Stream.OnHandled], is written when that is
+// done, or when it is much.
 func (st *Stream) Say(el *Stanza) error {
 	f := st.far
 	if f == nil {
@@ -103,7 +104,7 @@ func (st *Stream) Say(el *Stanza) error {
 	f.mu.Lock()
 	f.said = el.Append(f.said, st.ns)
 	err := error(nil)
-	if f.held == 0 {
+	if f.held == 0 || len(f.said) > saidBound {
 		err = f.write()
 	}
 	f.mu.Unlock()
@@ -112,6 +113,9 @@ func (st *Stream) Say(el *Stanza) error {
 	}
 	return err
 }
+
+// saidBound is how many octets may be held back: input that does not end is not flushed.
+const saidBound = 16 << 10
 
 // write hands over what was said; the lock is held.
 func (f *far) write() error {

@@ -183,6 +183,82 @@ func TestRemoteDoesNotRead(t *testing.T) {
 	})
 }
 
+// While a stanza is not finished, there is a bound to what is remembered of those behind.
+func TestRemoteFarAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		held := make(chan struct{})
+		h := muxtest.New(t, &mux.Options{Credit: 4}, farExt(), ext{"slow", func(r *mux.Registry) {
+			r.Guard(mux.ToAccount, mux.Message, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+				if e.Stanza.ID() == "slow" {
+					<-held
+				}
+				return mux.Done, nil
+			}, mux.Unknown(), mux.Blocks())
+		}})
+		st := h.Mux().NewStream(new(recConn), mux.Server)
+		st.Authorize("example.org")
+		const all = 1000
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			receive(t, st, "<message from='a@example.org' to='"+romeoFull+"' id='slow'/>")
+			for range all {
+				receive(t, st, "<message from='a@example.org' to='"+julietFull+"'/>")
+			}
+			st.Flush()
+		}()
+		synctest.Wait()
+		if n := st.Received(); n < 200 || n > 300 || st.Handled() != 0 || !st.Waiting() {
+			t.Errorf("%d received, %d handled, waits: %v", n, st.Handled(), st.Waiting())
+		}
+		close(held)
+		<-done
+		synctest.Wait()
+		if n := st.Handled(); n != 1+all {
+			t.Errorf("%d handled", n)
+		}
+		st.Gone(false)
+	})
+}
+
+// Nor does it help a peer to ask for so long that there is no end of its input.
+func TestRemoteAsksWithoutEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.New(t, &mux.Options{MaxQueue: 1000}, farExt())
+		var c stuck
+		st := h.Mux().NewStream(&c, mux.Server)
+		st.Authorize("example.org")
+		el, err := mux.Parse([]byte("<x xmlns='" + nsFar + "'/>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for ; err == nil && n < 10000; n++ {
+			err = st.Receive(t.Context(), el) // which nobody flushes
+		}
+		if !errors.Is(err, mux.ErrClosed) || n > 2000 {
+			t.Errorf("%v after %d elements", err, n)
+		}
+		st.Gone(false)
+		if c.octets == 0 || c.octets > 100_000 {
+			t.Errorf("%d octets are written", c.octets)
+		}
+	})
+}
+
+// stuck is a connection whose peer reads nothing.
+type stuck struct{ octets int }
+
+func (c *stuck) Write(p []byte) error {
+	c.octets += len(p)
+	return nil
+}
+
+func (c *stuck) Pending() int { return c.octets }
+func (c *stuck) Close(error)  {}
+
 func TestRemoteRegistration(t *testing.T) {
 	t.Parallel()
 	bind := func(st *mux.Stream) mux.Remote { return farToy{st} }

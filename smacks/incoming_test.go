@@ -130,8 +130,8 @@ func TestIncomingEnds(t *testing.T) {
 	})
 }
 
-// Many requests are answered in order, in few writes, and with nothing kept for them
-// (smacks FI-23).
+// Many requests are answered in order, and a second time once for each stanza that was
+// not finished, however often it was asked about (smacks FI-23).
 func TestIncomingFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -70,6 +70,16 @@ func (l *Link) say(text string) error {
 	return l.flush()
 }
 
+// answer is say, unless so much is still to be written that the peer asks and does not
+// read (core-im LIM-18).
+func (l *Link) answer(text string) error {
+	if !l.broken && l.conn.Pending() > l.box.queue.bytes+2*l.o.opt.MaxBytes {
+		l.broken = true
+		return mux.ErrOverflow
+	}
+	return l.say(text)
+}
+
 // close ends the connection if there is an error. The lock is not held: whoever closes
 // may call us.
 func (l *Link) close(err error) {
@@ -101,6 +111,9 @@ func (l *Link) take(el *mux.Stanza) error {
 	case "enabled":
 		l.box.enabled()
 	case "failed":
+		if l.broken {
+			return nil // some may have not been written: all go back
+		}
 		l.box.refused()
 		l.wake(nil)
 	case ackName.Local:
@@ -113,13 +126,13 @@ func (l *Link) take(el *mux.Stanza) error {
 		return l.write(nil, false) // a question, if it is time
 	case requestName.Local:
 		if l.box.phase == off {
-			return l.say(string(failed(unexpected)))
+			return l.answer(string(failed(unexpected)))
 		}
-		return l.say("<a xmlns='" + NS + "' h='0'/>") // stanzas come on other streams
+		return l.answer("<a xmlns='" + NS + "' h='0'/>") // stanzas come on other streams
 	case enableName.Local, resumeName.Local:
-		return l.say(string(failed(unexpected)))
+		return l.answer(string(failed(unexpected)))
 	default:
-		return l.say(string(failed(badRequest)))
+		return l.answer(string(failed(badRequest)))
 	}
 	return nil
 }
@@ -239,11 +252,15 @@ func (l *Link) Gone() {
 	}
 	left := l.box.take()
 	l.wake(mux.ErrClosed)
+	resend := l.o.opt.Resend
+	if l.o.closed {
+		resend = nil
+	}
 	l.o.mu.Unlock()
 	var back, again []mux.Item
 	for i := range left {
 		e := &left[i]
-		if resend := l.o.opt.Resend; resend != nil && e.repeatable() && resend(&e.item) {
+		if resend != nil && e.repeatable() && resend(&e.item) {
 			again = append(again, e.item)
 		} else {
 			back = append(back, e.item)

@@ -329,3 +329,40 @@ func TestOutgoingMisplaced(t *testing.T) {
 		s.expectBack("1")
 	})
 }
+
+// A peer that asks and does not read is given up (core-im LIM-18).
+func TestOutgoingDoesNotRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, raw := range []string{pushed, enableSM, "<what xmlns='urn:xmpp:sm:3'/>"} {
+			s := newSender(t, &smacks.OutgoingOptions{MaxBytes: 1000})
+			var c stalled
+			l, err := s.Open(&c, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 100 {
+				if _, err = l.Receive(parsed(t, raw)); err != nil {
+					break
+				}
+			}
+			if !errors.Is(err, mux.ErrOverflow) || len(c.ends()) != 1 || c.octets > 3000 {
+				t.Errorf("%s: %v, closed with %v, %d octets wait", raw, err, c.ends(), c.octets)
+			}
+			l.Gone()
+		}
+	})
+}
+
+// stalled is a line whose peer reads nothing.
+type stalled struct {
+	line
+	octets int
+}
+
+func (c *stalled) Write(p []byte) error {
+	c.octets += len(p)
+	return c.line.Write(p)
+}
+
+func (c *stalled) Pending() int { return c.octets }

@@ -146,3 +146,31 @@ func TestOutgoingResendsInTime(t *testing.T) {
 		s.expectBack("1")
 	})
 }
+
+// A refusal to count that comes when the stream is broken already is not the end of what
+// could not be written.
+func TestOutgoingRefusedWhenBroken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSender(t, nil)
+		s.open(true)
+		s.c.breaks()
+		s.send(1) // taken, as it is kept
+		s.hear("<failed xmlns='urn:xmpp:sm:3'/>")
+		s.l.Gone()
+		s.expectBack("1")
+	})
+}
+
+// After Close nothing is sent once more, so nothing is asked about that, and all goes back
+// in order.
+func TestOutgoingClosedBeforeItsStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := up(t, &smacks.OutgoingOptions{Resend: func(it *mux.Item) bool { return it.Stanza.ID() != "2" }})
+		s.send(3)
+		s.Close()
+		s.l.Gone()
+		s.expectBack("1", "2", "3")
+	})
+}
