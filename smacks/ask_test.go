@@ -3,6 +3,7 @@ package smacks_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,4 +208,46 @@ func TestNotAskedInCircles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// halted is a connection that the server can stop reading.
+type halted struct {
+	sunk
+	paused atomic.Bool
+	closed atomic.Bool
+}
+
+func (c *halted) Paused() bool { return c.paused.Load() }
+func (c *halted) Close(error)  { c.closed.Store(true) }
+
+// Whose input is held back, such as by a limit on octets, may have answered: the time
+// for that begins when it is read again (smacks SM-42).
+func TestAckTimeoutWhilePaused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		romeo := s.Connect(t, romeoFull)
+		c := new(halted)
+		st := s.Mux().NewStream(c, mux.Client)
+		st.SetAccount(mux.MustParseAddress("juliet@example.net"))
+		if _, err := st.Bind(t.Context(), &mux.BindOptions{Resource: "balcony"}); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, st, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		s.Settle()
+		c.paused.Store(true)
+		romeo.Send(chat("1")) // takes the question along
+		time.Sleep(10 * time.Minute)
+		if c.closed.Load() {
+			t.Error("given up although nobody reads what it says")
+		}
+		c.paused.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !c.closed.Load() {
+			t.Error("not given up when its input is read")
+		}
+		st.Gone(false)
+		s.Settle()
+	})
 }

@@ -47,7 +47,7 @@ func (c *Client) attach(in *login, resend []Pending) {
 	go c.read(l)
 }
 
-var delayName = xml.Name{Space: "urn:xmpp:delay", Local: "delay"}
+var delayName = xml.Name{Space: nsDelay, Local: "delay"}
 
 // delayed is an element with the time it was sent at first (XEP-0203).
 func delayed(raw []byte, from string, since time.Time) []byte {

@@ -1,6 +1,7 @@
 package smacks
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"sync"
@@ -163,6 +164,8 @@ func (o *Outgoing) Send(items ...mux.Item) error {
 	return nil
 }
 
+const nsDelay = "urn:xmpp:delay"
+
 // late marks a stanza that is sent once more (XEP-0203; smacks SM-81).
 func late(it *mux.Item) {
 	s := it.Stanza
@@ -170,9 +173,12 @@ func late(it *mux.Item) {
 	if s.Kind() == mux.IQ {
 		return
 	}
+	if bytes.Contains(it.Extra, []byte("'"+nsDelay+"'")) {
+		return // whoever sent it has said so
+	}
 	from := s.From().Domain()
 	for _, c := range s.Children() {
-		if c.Name.Space == "urn:xmpp:delay" && c.Attr("from") == from {
+		if c.Name.Space == nsDelay && c.Attr("from") == from {
 			return
 		}
 	}

@@ -174,3 +174,23 @@ func TestOutgoingClosedBeforeItsStream(t *testing.T) {
 		s.expectBack("1", "2", "3")
 	})
 }
+
+// What is marked already gets no second mark.
+func TestOutgoingResendsMarked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSender(t, &smacks.OutgoingOptions{Resend: func(*mux.Item) bool { return true }})
+		s.open(true)
+		s.hear(enabledSM)
+		mark := mux.AppendDelay(nil, "example.net", time.Now().Add(-time.Hour))
+		if err := s.Send(mux.Item{Stanza: parsed(t, "<message from='a@example.net' to='b@example.org' id='1'/>"), Extra: mark}); err != nil {
+			t.Fatal(err)
+		}
+		s.l.Gone()
+		s.open(true)
+		if got := s.c.take(); strings.Count(got, "<delay ") != 1 || !strings.Contains(got, string(mark)) {
+			t.Errorf("got %s", got)
+		}
+		s.l.Gone()
+	})
+}
