@@ -58,15 +58,23 @@ func (x *Extension) remember(s *mux.Session, st *state) {
 	}
 	st.remembering = true
 	s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
-		handled := s.Handled()
-		e.Work.Write(x.store.Note(st.id, Counters{Handled: handled, Acked: st.noted.Load()}))
-		e.Work.After(func(err error) {
-			s.Sync(func() {
-				st.remembering = false
-				if err == nil {
-					x.remembered(s, st, handled)
-				}
-			})
+		s.Sync(func() { x.noteHandled(e.Work, s, st) })
+	})
+}
+
+// noteHandled has the store know what is handled now, unless the session is over.
+func (x *Extension) noteHandled(w *mux.Work, s *mux.Session, st *state) {
+	if s.State() > mux.Hibernating {
+		return
+	}
+	handled := s.Handled()
+	w.Write(x.store.Note(st.id, Counters{Handled: handled, Acked: st.noted.Load()}))
+	w.After(func(err error) {
+		s.Sync(func() {
+			st.remembering = false
+			if err == nil {
+				x.remembered(s, st, handled)
+			}
 		})
 	})
 }
