@@ -23,8 +23,8 @@ func (c Child) Children() ([]Child, error) {
 func (c Child) plainChildren() (kids []Child, ok bool) {
 	text := c.raw
 	content := startTagEnd(text)
-	if c.Name.Space == "" || strings.Contains(c.decl, "xmlns:") || !plainTag(text[:content]) {
-		return nil, false
+	if c.Name.Space == "" || strings.ContainsAny(c.Name.Space, `&<>'"`) || strings.Contains(c.decl, "xmlns:") || !plainTag(text[:content]) {
+		return nil, false // what has to be escaped is written anew
 	}
 	if text[content-2] == '/' {
 		return nil, content == len(text)

@@ -18,6 +18,8 @@ var childrenCases = append([]string{
 	"<iq><query><a/><a xmlns='jabber:server'><b/></a></query></iq>",
 	"<a:x xmlns:a='urn:x'><y xmlns='urn:y'><z/></y></a:x>",
 	"<x xmlns='urn:x'><a><![CDATA[<b/>]]><c/></a><a\n><b\t\nc = \"d\" ></b\n></a\t></x>",
+	"<x xmlns='urn:\"'><a><b ></b></a></x>",
+	"<x xmlns='urn:x'><a xmlns='urn:a&amp;b'><b ></b></a></x>",
 }, withCases...)
 
 func TestChildrenOfChild(t *testing.T) {
