@@ -68,33 +68,6 @@ func TestFI21BadResumptionsOfAWaitingSession(t *testing.T) {
 	})
 }
 
-// A client that asks and asks is answered; one that waits for a slow handler is
-// told again just once.
-func TestFI23Floods(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		s := newSite(t, smacks.Options{}, slow{gate})
-		s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		juliet.Send("<message to='" + romeoFull + "'/>")
-		var many []string
-		for range 1000 {
-			many = append(many, ask, ack("0"))
-		}
-		for range 100 {
-			juliet.Send(many...)
-			if got := juliet.Arrived(); len(got) != 1000 || slices.ContainsFunc(got, func(el string) bool { return el != ack("0") }) {
-				t.Fatalf("%d answers", len(got))
-			}
-			juliet.Clear()
-		}
-		close(gate)
-		s.Settle()
-		juliet.Expect(ack("1"))
-	})
-}
-
 func TestFI24QueueLimit(t *testing.T) {
 	t.Run("live", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

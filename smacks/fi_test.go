@@ -251,36 +251,73 @@ func TestFI12StaleResumption(t *testing.T) {
 }
 
 // Whatever a token is that is not the session's: the answer is the same, and the
-// victim does not notice (smacks SM-69, SM-71).
+// victim does not notice, whether it is connected or waits (smacks SM-69, SM-71). Of a
+// session that is over just its owner is told more.
 func TestFI13ForeignTokens(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{})
-		romeo := s.Connect(t, romeoFull)
-		juliet, token := enabled(t, s.Host)
-		last := byte('A')
-		if token[len(token)-1] == last {
-			last = 'Q'
-		}
-		for _, c := range []struct{ account, previd, want string }{
-			{"romeo@example.net", token, unknown},
-			{"juliet@example.net", token[:len(token)-1] + string(last), unknown},
-			{"juliet@example.net", strings.Repeat("A", len(token)), unknown},
-			{"juliet@example.net", "x", unknown},
-			{"juliet@example.net", token + "A", unknown},
-			{"juliet@example.net", strings.Repeat("x", 4000), unknown},
-			{"juliet@example.net", "", badRequest},
-			{"juliet@example.net", strings.Repeat("x", 4001), badRequest},
-		} {
-			thief := s.Dial(t, c.account)
-			thief.Send("<resume xmlns='urn:xmpp:sm:3' previd='" + c.previd + "' h='0'/>")
-			thief.Expect(c.want)
-			thief.Bind(nil) // the stream goes on
-		}
-		juliet.ExpectNone()
-		romeo.Send(chat("1"))
-		juliet.Expect(got("1"), ask)
-	})
+	for _, waits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, smacks.Options{Window: time.Minute})
+			romeo := s.Connect(t, romeoFull)
+			old := s.Connect(t, "juliet@example.net/garden")
+			old.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+			captured := muxtest.Captures{}
+			old.ExpectWith(captured, "<enabled xmlns='urn:xmpp:sm:3' id='${id}' resume='true' max='60'/>")
+			old.Close()
+			finished := captured["id"]
+			juliet, token := enabled(t, s.Host)
+			romeo.Send(chat("1"))
+			juliet.Expect(got("1"), ask)
+			if waits {
+				juliet.Drop()
+			}
+			start := time.Now()
+			for _, c := range []struct{ account, previd, want string }{
+				{"romeo@example.net", token, unknown},
+				{"juliet@example.net", other(token), unknown},
+				{"juliet@example.net", strings.Repeat("A", len(token)), unknown},
+				{"juliet@example.net", "x", unknown},
+				{"juliet@example.net", token + "A", unknown},
+				{"juliet@example.net", strings.Repeat("x", 4000), unknown},
+				{"romeo@example.net", finished, unknown},
+				{"juliet@example.net", other(finished), unknown},
+				{"juliet@example.net", finished, known("0")},
+				{"juliet@example.net", "", badRequest},
+				{"juliet@example.net", strings.Repeat("x", 4001), badRequest},
+				{"juliet@example.net", strings.Repeat("x", 1<<20), badRequest},
+				{"juliet@example.net", token + strings.Repeat(" ", 1<<20), badRequest},
+			} {
+				thief := s.Dial(t, c.account)
+				thief.Send("<resume xmlns='urn:xmpp:sm:3' previd='" + c.previd + "' h='0'/>")
+				if got := thief.Next(); got != c.want {
+					t.Errorf("%s with %.50s: got %s, want %s", c.account, c.previd, got, c.want)
+				}
+				thief.ExpectNone()
+				thief.Bind(nil) // the stream goes on
+			}
+			if d := time.Since(start); d != 0 {
+				t.Errorf("some answers took %v", d)
+			}
+			juliet.ExpectNone()
+			romeo.Send(chat("2"))
+			if waits {
+				again := resume(t, s.Host, token, "1")
+				again.Expect(resumedWith(token, "0"), late("2"), ask)
+			} else {
+				juliet.Expect(got("2"))
+			}
+			romeo.ExpectNone()
+		})
+	}
+}
+
+// other is a token that differs in its last character.
+func other(token string) string {
+	last := "A"
+	if strings.HasSuffix(token, last) {
+		last = "Q"
+	}
+	return token[:len(token)-1] + last
 }
 
 func TestFI14ResumptionAtTheDeadline(t *testing.T) {
@@ -328,35 +365,59 @@ func TestFI15ReplacedWhileWaiting(t *testing.T) {
 	})
 }
 
+// A thousand messages a second, and fifty times the connection breaks at random, with
+// some of what is on it seen: each message is seen once, in order.
 func TestFI16CutAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const total = 1000
+		const cuts = 50
 		rnd := rand.New(rand.NewPCG(1, 2))
-		s := newSite(t, smacks.Options{MaxQueue: 4000})
+		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
 		p := newPhone(t, s)
-		for i := 0; i < total; {
-			n := min(1+rnd.IntN(40), total-i)
-			romeo.Send(chats(i+1, i+n)...)
-			i += n
-			switch rnd.IntN(3) {
-			case 0:
-				for range rnd.IntN(len(p.c.Arrived()) + 1) {
-					p.take(p.c.Arrived()[0], new(bool))
+		stop, sent := make(chan struct{}), make(chan int)
+		go func() {
+			for n := 0; ; time.Sleep(time.Millisecond) {
+				select {
+				case <-stop:
+					sent <- n
+					return
+				default:
+					n++
+					romeo.Write(chat(fmt.Sprint(n)))
 				}
-				p.c.Clear()
-				p.c.Drop()
-				p.back(s)
-				p.read()
-			case 1:
+			}
+		}()
+		pause := func(most time.Duration) { time.Sleep(time.Duration(rnd.Int64N(int64(most)))) }
+		half := 0 // cuts with something under way
+		for range cuts {
+			for range rnd.IntN(4) {
+				pause(20 * time.Millisecond)
 				p.read()
 			}
-			time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)
-			s.Settle()
+			pause(60 * time.Millisecond)
+			for range rnd.IntN(len(p.c.Arrived()) + 1) {
+				p.take(p.c.Arrived()[0], new(bool))
+			}
+			if len(p.c.Arrived()) > 0 {
+				half++
+			}
+			p.c.Drop()
+			p.c.Clear()
+			pause(40 * time.Millisecond)
+			p.back(s)
 		}
+		close(stop)
+		total := <-sent
+		time.Sleep(time.Second)
 		p.read()
+		if total < 2000 || half < cuts/2 {
+			t.Errorf("%d messages, %d cuts with some under way", total, half)
+		}
 		p.want(ids(1, total)...)
+		if n := s.x.Stats(); n.Resumed != cuts || n.Queued != 0 {
+			t.Errorf("afterwards: %+v", n)
+		}
 		romeo.ExpectNone()
 	})
 }
