@@ -281,6 +281,9 @@ func TestRedirect(t *testing.T) {
 	if got := a.preauth(s.invite(t, register.Invite{})); got != "" {
 		t.Fatal(got)
 	}
+	if got := a.ask(get); strings.Contains(got, "jabber:x:oob") || !strings.Contains(got, "<username></username>") {
+		t.Errorf("with a token: got %s", got)
+	}
 	if got := a.create("bill", password); got != "" {
 		t.Errorf("with a token: %q", got)
 	}

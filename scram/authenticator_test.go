@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/propolis-im/propolis/scram"
 )
@@ -16,7 +17,8 @@ var quick = scram.Policy{Iterations: scram.MinIterations, Floor: scram.MinIterat
 
 // bed is an authenticator over a memory with some accounts: user, whose
 // password is pencil and who has all keys; old, with pencil and a key for
-// SHA-1 only; off, as user but disabled; empty, without keys.
+// SHA-1 only; off, as user but disabled; closing, as user but about to be removed;
+// empty, without keys.
 type bed struct {
 	*scram.Authenticator
 	store *scram.Memory
@@ -30,10 +32,11 @@ func newBed(t testing.TB, o scram.Options) bed {
 	o.Policy.Floor = scram.MinIterations
 	b := bed{store: new(scram.Memory)}
 	all := scram.Credentials{Keys: []scram.Key{mustKey(t, keySHA1), mustKey(t, keySHA256), mustKey(t, keySHA512)}}
-	off := all
+	off, closing := all, all
 	off.Disabled = true
+	closing.Closing = time.UnixMicro(1_700_000_000_000_000)
 	for name, c := range map[string]scram.Credentials{
-		"user": all, "off": off, "old": {Keys: all.Keys[:1]}, "empty": {}, "j,=\u00fcrgen": all,
+		"user": all, "off": off, "closing": closing, "old": {Keys: all.Keys[:1]}, "empty": {}, "j,=\u00fcrgen": all,
 	} {
 		if _, err := b.store.Create(t.Context(), name+"@"+host, c); err != nil {
 			t.Fatal(err)
@@ -110,6 +113,8 @@ func TestExchange(t *testing.T) {
 		{"no keys", "SCRAM-SHA-1", "n,,", "empty", "pencil", "", scram.NotAuthorized},
 		{"disabled", "SCRAM-SHA-1", "n,,", "off", "pencil", "", scram.AccountDisabled},
 		{"disabled, wrong password", "SCRAM-SHA-1", "n,,", "off", "pencils", "", scram.NotAuthorized},
+		{"about to be removed", "SCRAM-SHA-256", "n,,", "closing", "pencil", "", scram.AccountDisabled},
+		{"about to be removed, wrong password", "SCRAM-SHA-256", "n,,", "closing", "pencils", "", scram.NotAuthorized},
 		{"name that cannot be", "SCRAM-SHA-1", "n,,", "user@example.net", "pencil", "", scram.NotAuthorized},
 		{"name of 1100 octets", "SCRAM-SHA-1", "n,,", strings.Repeat("u", 1100), "pencil", "", scram.NotAuthorized},
 		{"name with escapes", "SCRAM-SHA-1", "n,,", "J=2C=3D\u00dcrgen", "pencil", "j,=\u00fcrgen", ""},

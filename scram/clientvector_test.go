@@ -205,28 +205,38 @@ func TestClientHeader(t *testing.T) {
 	tests := []struct {
 		name, username, authzid string
 		local                   scram.Local
+		binding                 scram.BindingPolicy
 		want                    string
 	}{
-		{"authorization identity", "user", "a,b=c@example.org", scram.Local{}, "n,a=a=2Cb=3Dc@example.org,n=user,r="},
-		{"the document's example", "user", "user@example.org", scram.Local{}, "n,a=user@example.org,n=user,r="},
-		{"case and width", "\uff35SER", "", scram.Local{}, "n,,n=user,r="},
-		{"SASLprep first", "us\u00ader", "", scram.Local{}, "n,,n=user,r="},
-		{"younger than SASLprep", "\u1c90\u10d0", "", scram.Local{}, "n,,n=\u10d0\u10d0,r="},
-		{"could bind", "user", "", tls13, "y,,n=user,r="},
+		{"authorization identity", "user", "a,b=c@example.org", scram.Local{}, 0, "n,a=a=2Cb=3Dc@example.org,n=user,r="},
+		{"the document's example", "user", "user@example.org", scram.Local{}, 0, "n,a=user@example.org,n=user,r="},
+		{"case and width", "\uff35SER", "", scram.Local{}, 0, "n,,n=user,r="},
+		{"SASLprep first", "us\u00ader", "", scram.Local{}, 0, "n,,n=user,r="},
+		{"younger than SASLprep", "\u1c90\u10d0", "", scram.Local{}, 0, "n,,n=\u10d0\u10d0,r="},
+		{"could bind", "user", "", tls13, 0, "y,,n=user,r="},
+		{"will not bind", "user", "", tls13, scram.BindingOff, "n,,n=user,r="},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			choice, err := scram.Choose(scram.Listing{Mechanisms: []string{"SCRAM-SHA-1"}}, tt.local, scram.ClientPolicy{}, scram.Pins{})
+			choice, err := scram.Choose(scram.Listing{Mechanisms: []string{"SCRAM-SHA-1"}}, tt.local, scram.ClientPolicy{Binding: tt.binding}, scram.Pins{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := scram.NewClient(choice, &scram.ClientOptions{Username: tt.username, Authzid: tt.authzid, Nonce: fixedNonce(clientNonce)})
+			c, err := scram.NewClient(choice, &scram.ClientOptions{
+				Username: tt.username, Authzid: tt.authzid, Nonce: fixedNonce(clientNonce), Password: scram.FixedPassword("pencil"),
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got, err := c.First(); err != nil || string(got) != tt.want+clientNonce {
 				t.Errorf("got %q, %v, want %q", got, err, tt.want+clientNonce)
+			}
+			// The last message repeats the header, with no data of a binding.
+			header, _, _ := strings.Cut(tt.want, ",n=")
+			got, err := c.Next(t.Context(), []byte("r="+fullNonce+",s=QSXCR+Q6sek8bf92,i=4096"))
+			if err != nil || !strings.HasPrefix(string(got), "c="+b64(header+",")+",r=") {
+				t.Errorf("last message: got %q, %v", got, err)
 			}
 		})
 	}
@@ -241,26 +251,46 @@ func TestClientHeader(t *testing.T) {
 	}
 }
 
-// TestClientNonce: 18 random octets, never the same.
+// TestClientNonce: SC-7, whatever is listed; mellium.im/sasl before 0.3.1 had none where
+// there was a -PLUS mechanism (CVE-2022-48195).
 func TestClientNonce(t *testing.T) {
 	t.Parallel()
+	listed := scram.Listing{Mechanisms: sixMechanisms, BindingTypes: twoTypes}
 	var seen []string
-	for range 100 {
-		c := clientVectors()[1].client(t, func(o *scram.ClientOptions) { o.Nonce = nil })
-		first, err := c.First()
-		if err != nil {
-			t.Fatal(err)
+	for _, tt := range []struct {
+		offer scram.Listing
+		local scram.Local
+		flag  byte
+	}{
+		{scram.Listing{Mechanisms: threePlain}, noTLS, 'n'}, {scram.Listing{Mechanisms: threePlain}, tls13, 'y'},
+		{listed, tls13, 'p'}, {listed, noTLS, 'n'}, {listed, unbound, 'n'},
+	} {
+		choice, err := scram.Choose(tt.offer, tt.local, scram.ClientPolicy{}, scram.Pins{})
+		if err != nil || choice.Flag != tt.flag {
+			t.Fatalf("flag %c, %v, want %c", choice.Flag, err, tt.flag)
 		}
-		_, nonce, _ := strings.Cut(string(first), ",r=")
-		if b, err := base64.StdEncoding.DecodeString(nonce); err != nil || len(b) < 18 || slices.Contains(seen, nonce) {
-			t.Fatalf("nonce %q, %v", nonce, err)
+		client := func(nonce func() string) *scram.Client {
+			c, err := scram.NewClient(choice, &scram.ClientOptions{Username: "user", Nonce: nonce})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c
 		}
-		seen = append(seen, nonce)
-	}
-	for _, bad := range []string{"", "short", "comma,comma,comma", "space space"} {
-		c := clientVectors()[1].client(t, func(o *scram.ClientOptions) { o.Nonce = fixedNonce(bad) })
-		if out, err := c.First(); err == nil {
-			t.Errorf("nonce %q: sent %q", bad, out)
+		for range 100 {
+			first, err := client(nil).First()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, nonce, _ := strings.Cut(string(first), ",r=")
+			if b, err := base64.StdEncoding.DecodeString(nonce); err != nil || len(b) < 18 || slices.Contains(seen, nonce) {
+				t.Fatalf("nonce %q, %v", nonce, err)
+			}
+			seen = append(seen, nonce)
+		}
+		for _, bad := range []string{"", "short", "comma,comma,comma", "space space"} {
+			if out, err := client(fixedNonce(bad)).First(); err == nil {
+				t.Errorf("nonce %q: sent %q", bad, out)
+			}
 		}
 	}
 }

@@ -81,6 +81,8 @@ func TestPlain(t *testing.T) {
 		{"no keys", "", "empty", "pencil", "", scram.NotAuthorized},
 		{"disabled", "", "off", "pencil", "", scram.AccountDisabled},
 		{"disabled, wrong password", "", "off", "pen", "", scram.NotAuthorized},
+		{"about to be removed", "", "closing", "pencil", "", scram.AccountDisabled},
+		{"about to be removed, wrong password", "", "closing", "pen", "", scram.NotAuthorized},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

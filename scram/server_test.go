@@ -272,10 +272,23 @@ func TestReplay(t *testing.T) {
 
 func TestServerNonce(t *testing.T) {
 	t.Parallel()
-	_, _, challenge := challenged(t, keySHA256, "pencil")
-	nonce, _, _ := strings.Cut(strings.TrimPrefix(string(challenge), "r="+clientNonce), ",")
-	if raw, err := base64.StdEncoding.DecodeString(nonce); err != nil || len(raw) < 18 {
-		t.Errorf("got server nonce of %d octets, %v, want at least 18 (SC-7)", len(raw), err)
+	seen := make(map[string]bool)
+	for _, header := range []string{"n,,", "y,,", "p=tls-exporter,,", "p=tls-exporter,,"} {
+		s := scram.NewServer(scram.SHA256, scram.ServerConfig{
+			Plus: header[0] == 'p', Bindings: []scram.Binding{{Type: scram.TLSExporter, Data: counted}},
+		})
+		if _, err := s.First([]byte(header + "n=user,r=" + clientNonce)); err != nil {
+			t.Fatal(err)
+		}
+		challenge, err := s.Challenge(mustKey(t, keySHA256))
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce, _, _ := strings.Cut(strings.TrimPrefix(string(challenge), "r="+clientNonce), ",")
+		if raw, err := base64.StdEncoding.DecodeString(nonce); err != nil || len(raw) < 18 || seen[nonce] {
+			t.Errorf("%s: got server nonce of %d octets, %v, want at least 18, never the same (SC-7)", header, len(raw), err)
+		}
+		seen[nonce] = true
 	}
 	for _, n := range []string{"", "a,b", "a b"} {
 		s := scram.NewServer(scram.SHA256, scram.ServerConfig{Nonce: fixedNonce(n)})

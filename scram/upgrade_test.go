@@ -223,7 +223,7 @@ func TestUpgradeStoreDown(t *testing.T) {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, scram.Options{})
-	for name, want := range map[string]struct{ disabled, exists bool }{"user": {false, true}, "off": {true, true}, "empty": {false, true}, "nobody": {}} {
+	for name, want := range map[string]struct{ disabled, exists bool }{"user": {false, true}, "off": {true, true}, "closing": {true, true}, "empty": {false, true}, "nobody": {}} {
 		c, _ := b.store.Credentials(t.Context(), name+"@"+host)
 		generation, disabled, exists, err := b.Status(t.Context(), name+"@"+host)
 		if err != nil || generation != c.Generation || disabled != want.disabled || exists != want.exists {
