@@ -176,6 +176,12 @@ func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 	*e = Event{}
 	r.run()
 	r.touch(sess)
+	return st.outcome(ctx, x.ext, err)
+}
+
+// outcome is what the error of an extension's handler means for the stream: it ends
+// with a stream error, and with internal-server-error for any other.
+func (st *Stream) outcome(ctx context.Context, extension string, err error) error {
 	var se stream.Error
 	switch {
 	case err == nil:
@@ -183,7 +189,7 @@ func (st *Stream) nonza(ctx context.Context, sess *Session, s *Stanza) error {
 	case errors.As(err, &se):
 		return st.fail(se)
 	}
-	st.m.log.LogAttrs(ctx, slog.LevelError, "handler failed", slog.String("extension", x.ext), slog.Any("err", err))
+	st.m.log.LogAttrs(ctx, slog.LevelError, "handler failed", slog.String("extension", extension), slog.Any("err", err))
 	return st.fail(errServer)
 }
 

@@ -2,11 +2,7 @@ package mux
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"sync"
-
-	"mellium.im/xmpp/stream"
 )
 
 // Remote is what an extension keeps for one stream of another server, which has no
@@ -66,15 +62,7 @@ func (st *Stream) fromRemote(ctx context.Context, el *Stanza) error {
 	}
 	st.runner().touchRemote(f)
 	err := st.protected(func() error { return f.of(b, el.name.Space).Nonza(ctx, el) })
-	var se stream.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &se):
-		return st.fail(se)
-	}
-	st.m.log.LogAttrs(ctx, slog.LevelError, "handler failed", slog.String("extension", b.ext), slog.Any("err", err))
-	return st.fail(errServer)
+	return st.outcome(ctx, b.ext, err)
 }
 
 // of is what an extension keeps for the stream; only the reader makes it.
