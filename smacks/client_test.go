@@ -30,7 +30,7 @@ func TestClientResumes(t *testing.T) {
 		u.send("3") // works, without a connection
 		time.Sleep(3 * time.Second)
 		u.net.setDown(false)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the server answers just the second attempt
 		s = u.net.last()
 		s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok' h='3'/>")
 		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='1'/>")
@@ -38,7 +38,7 @@ func TestClientResumes(t *testing.T) {
 		s.say("<message id='d'/><a xmlns='urn:xmpp:sm:3' h='3'/>")
 		u.check("seen", &u.seen, "early", "a", "b", "c", "d")
 		u.check("acknowledged", &u.acked, "1", "2", "3")
-		u.check("events", &u.events, "started", "detached", "resumed")
+		u.check("events", &u.events, "started", "detached", "resuming", "resuming", "resumed")
 		if where := u.net.where; where[1] != "[2001:db8::1]:5222" || where[2] != "" {
 			t.Errorf("connected to %q", where)
 		}
@@ -68,10 +68,10 @@ func TestClientCannotResume(t *testing.T) {
 		acked, dropped := make(chan error, 1), make(chan error, 1)
 		synctest.Wait()
 		go func() {
-			acked <- u.SendAcked(t.Context(), u.session, stanza.Message{Type: stanza.NormalMessage}.Wrap(nil))
+			acked <- u.SendAcked(t.Context(), stanza.Message{Type: stanza.NormalMessage}.Wrap(nil))
 		}()
 		synctest.Wait()
-		go func() { dropped <- u.SendAcked(t.Context(), u.session, stanza.Presence{}.Wrap(nil)) }()
+		go func() { dropped <- u.SendAcked(t.Context(), stanza.Presence{}.Wrap(nil)) }()
 		synctest.Wait()
 		time.Sleep(time.Second)
 		_ = s.c.Close()
@@ -85,7 +85,7 @@ func TestClientCannotResume(t *testing.T) {
 		if err := <-iq; err != nil {
 			t.Errorf("SendIQ: %v, want an answer", err)
 		}
-		u.check("events", &u.events, "started", "detached", "lost")
+		u.check("events", &u.events, "started", "detached", "resuming", "session lost")
 		u.connects()
 		synctest.Wait()
 		got := s.take()
@@ -102,7 +102,9 @@ func TestClientCannotResume(t *testing.T) {
 		if len(u.acked) != 3 || u.acked[0] != "1" || u.acked[1] != "2" {
 			t.Errorf("acknowledged: %q", u.acked)
 		}
-		u.check("events", &u.events, "started", "detached", "lost", "started")
+		u.check("events", &u.events, "started", "detached", "resuming", "session lost", "started")
+		s.say("<message id='a'/>" + askedFor)
+		s.want(told("1")) // counting has begun anew
 	})
 }
 
@@ -143,7 +145,7 @@ func TestClientGoesOnInAnotherProcess(t *testing.T) {
 		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/><message id='a'/>")
 		s.want("id=\"1\"", "<r ")
 		v.check("seen", &v.seen, "a")
-		v.check("events", &v.events, "resumed")
+		v.check("events", &v.events, "resuming", "resumed")
 		if got := v.session.LocalAddr().String(); got != "juliet@example.net/balcony" {
 			t.Errorf("is %s", got)
 		}
@@ -301,7 +303,7 @@ func TestClientStreamError(t *testing.T) {
 		if err := <-u.served; err == nil || !strings.Contains(err.Error(), "conflict") {
 			t.Errorf("Serve: %v", err)
 		}
-		u.check("events", &u.events, "started", "lost")
+		u.check("events", &u.events, "started", "detached")
 	})
 }
 
@@ -313,7 +315,7 @@ func TestClientWithoutStreamManagement(t *testing.T) {
 		s := u.begins("")
 		u.send("1")
 		s.want("id=\"1\"")
-		if err := u.SendAcked(t.Context(), u.session, stanza.Message{}.Wrap(nil)); err != nil {
+		if err := u.SendAcked(t.Context(), stanza.Message{}.Wrap(nil)); err != nil {
 			t.Errorf("SendAcked: %v", err)
 		}
 		s.say("<message id='a'/>")
@@ -335,8 +337,8 @@ func TestClientAcksOnly(t *testing.T) {
 		s.bound(s.want("<bind xmlns="))
 		s.say("<enabled xmlns='urn:xmpp:sm:3' id='x'/>")
 		u.send("1")
-		if u.State() != nil {
-			t.Error("there is a state")
+		if state := u.State(); state == nil || state.Token != "" || len(state.Unacked) != 1 {
+			t.Errorf("state is %+v, want what is not acknowledged", state)
 		}
 		_ = s.c.Close()
 		if err := <-u.served; err == nil {
