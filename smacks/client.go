@@ -2,11 +2,13 @@ package smacks
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 )
@@ -21,8 +23,7 @@ import (
 //	})
 //
 // A stanza counts as handled when the session asks for the next one: when its
-// handler has returned, with an error as well, or later if that has called [Client.Hold];
-// not if it panics. What waits to be handled when the connection breaks is thrown away,
+// handler has returned, or later if that has called [Client.Hold]. What waits to be handled when the connection breaks is thrown away,
 // since the server sends it again. Replies to pending requests arrive
 // also after a resumption; when a session is lost pending requests end with an error that
 // is [ErrSessionLost]. Replies to requests of an earlier process, which nobody waits for in
@@ -72,7 +73,7 @@ func NewClient(account jid.JID, o *ClientOptions) *Client {
 
 // Connect connects, resumes or begins a session, and gives it as a session of
 // mellium, which stays the same until it is over. It makes one attempt. Who gets
-// the session must call its Serve.
+// the session must call its Serve, or that of the client.
 func (c *Client) Connect(ctx context.Context) (*xmpp.Session, error) {
 	connecting, mine := c.leavable(ctx)
 	s, err := c.connect(ctx, connecting, mine)
@@ -162,11 +163,30 @@ func (c *Client) run(ctx context.Context, start func(ctx context.Context, s *xmp
 	}
 }
 
+// Serve is Serve of a session from Connect, and a stanza whose handler returns an error, which
+// ends the session, counts as handled: it would do the same when it comes again. One whose
+// handler panics does not, here as there. Run does this by itself.
+func (c *Client) Serve(s *xmpp.Session, h xmpp.Handler) error {
+	k := c.current()
+	if k == nil || h == nil {
+		return s.Serve(h)
+	}
+	return s.Serve(xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+		err := h.HandleXMPP(t, start)
+		if err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			k.handOver()
+		}
+		return err
+	}))
+}
+
 func (c *Client) serve(ctx context.Context, s *xmpp.Session, h xmpp.Handler) error {
 	conn := c.current()
 	stop := context.AfterFunc(ctx, func() { c.close(conn, closing) })
 	defer stop()
-	err := s.Serve(h)
+	err := c.Serve(s, h)
 	c.close(conn, closing) // if that was the handler's will, the server still has to agree
 	return err
 }

@@ -263,34 +263,85 @@ func TestClientAsksAndWaits(t *testing.T) {
 	})
 }
 
-// A server that counts wrong is left, and not resumed with.
+// A server that counts wrong is told so (smacks SM-38), left and not resumed with, once
+// (smacks SM-84); one that cannot count is told that (smacks SM-27).
 func TestClientBadAcknowledgement(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		u := newUser(t, smacks.ClientOptions{})
-		s := u.begins("tok")
-		u.send("1")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='2'/>")
-		if err := <-u.served; err == nil {
-			t.Error("the session goes on")
-		}
-		u.connects()
-		s = u.net.last()
-		s.binds("new")
-		s.want("id='1'", "<delay ")
+	tooHigh := func(h, sent string) string {
+		return "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/><handled-count-too-high xmlns='urn:xmpp:sm:3' h='" +
+			h + "' send-count='" + sent + "'/></stream:error></stream:stream>"
+	}
+	const malformed = "<stream:error><bad-format xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+	for _, c := range []struct {
+		name, say, want string
+		resumed         bool // with what was not sent
+	}{
+		{"too high", told("3"), tooHigh("3", "2"), false},
+		{"back", told("0"), tooHigh("0", "2"), false},
+		{"far back", told("4294967295"), tooHigh("4294967295", "2"), false},
+		{"none", "<a xmlns='urn:xmpp:sm:3'/>", malformed, false},
+		{"too large", told("4294967296"), malformed, false},
+		{"negative", told("-1"), malformed, false},
+		{"resumed too high", "<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='4'/>", tooHigh("4", "3"), true},
+		{"resumed with what was not sent", "<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='3'/>", tooHigh("3", "3"), true},
+		{"resumed back", "<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/>", tooHigh("0", "3"), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := newUser(t, smacks.ClientOptions{})
+				s := u.begins("tok")
+				u.send("1", "2")
+				s.say(told("1"))
+				events := []string{"started", "session lost"}
+				if c.resumed {
+					u.net.setDown(true)
+					_ = s.c.Close()
+					synctest.Wait()
+					u.send("3") // cannot have been handled yet
+					u.net.setDown(false)
+					time.Sleep(5 * time.Second)
+					s = u.net.last()
+					s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok'")
+					events = []string{"started", "detached", "resuming", "session lost"}
+				}
+				s.take()
+				s.say(c.say)
+				if got := s.take(); got != c.want {
+					t.Errorf("says %s, want %s", got, c.want)
+				}
+				if _, err := s.c.Write([]byte(" ")); err == nil {
+					t.Error("the connection is open")
+				}
+				if err := <-u.served; err == nil || errors.Is(err, smacks.ErrSessionLost) {
+					t.Errorf("Serve: %v", err)
+				}
+				u.check("events", &u.events, events...)
+				time.Sleep(time.Hour)
+				if u.net.last() != s {
+					t.Error("it connects by itself")
+				}
+				u.begins("new")
+				u.net.last().want("id='2'", "<delay ")
+			})
+		})
+	}
+}
 
-		u.net.setDown(true)
-		_ = s.c.Close()
-		synctest.Wait()
-		u.send("2") // cannot have been handled yet
-		u.net.setDown(false)
-		time.Sleep(5 * time.Second)
-		s = u.net.last()
-		s.want("<resume xmlns='urn:xmpp:sm:3' previd='new'")
-		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='new' h='2'/>")
+// So is one that does at the first connection.
+func TestClientConnectBadCount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{State: &smacks.ClientState{JID: jid.MustParse("juliet@example.net/balcony"), Token: "tok", Acked: 7}})
+		u.connects()
+		s := u.net.last()
+		s.want("<resume ")
+		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='8'/>")
+		s.want("<handled-count-too-high xmlns='urn:xmpp:sm:3' h='8' send-count='7'/>")
 		if err := <-u.served; err == nil {
-			t.Error("the session goes on")
+			t.Error("Connect: no error")
 		}
+		u.check("events", &u.events, "resuming", "session lost")
+		u.begins("new")
 	})
 }
 

@@ -277,9 +277,6 @@ func (k *clientConn) take(kind xmlscan.Kind, raw []byte) (sent bool, err error) 
 		c.bye()
 		return false, nil
 	case el == nil || el.Kind() == mux.Nonza:
-		if el != nil && el.Name() == streamError {
-			k.handOver() // its handler has returned, with an error
-		}
 		if c.link != nil {
 			c.link.write(raw)
 		}
@@ -288,8 +285,6 @@ func (k *clientConn) take(kind xmlscan.Kind, raw []byte) (sent bool, err error) 
 	k.sends(el, append([]byte(nil), raw...))
 	return true, nil
 }
-
-var streamError = xml.Name{Space: stream.NS, Local: "error"}
 
 // room reports whether one more stanza may be kept, or whether room is kept for it.
 func (k *clientConn) room(id string) bool {

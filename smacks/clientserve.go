@@ -6,6 +6,8 @@ import (
 	"net"
 	"time"
 
+	"mellium.im/xmpp/stream"
+
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/mux"
 )
@@ -92,6 +94,8 @@ func (c *Client) read(l *link) {
 		}
 	}
 }
+
+var streamError = xml.Name{Space: stream.NS, Local: "error"}
 
 // element takes one element of the server.
 func (c *Client) element(l *link, el *mux.Stanza, raw []byte) error {
