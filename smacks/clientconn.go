@@ -296,7 +296,9 @@ func (k *clientConn) room(id string) bool {
 
 // wait waits for room, or whatever else has changed.
 func (k *clientConn) wait() {
-	k.c.ask()
+	if len(k.c.state.Unacked) > 0 {
+		k.c.ask()
+	}
 	k.blocked++
 	k.c.change.Broadcast()
 	k.c.change.Wait()

@@ -125,10 +125,14 @@ func TestClientInactive(t *testing.T) {
 			t.Error(err)
 		}
 		s.want(inactive)
+		u.net.more += "<x xmlns='urn:x:more'/>"
 		_ = s.c.Close()
 		s = u.net.last()
 		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/>")
 		s.want(inactive)
+		if f := u.State().Features; !slices.Contains(f, "urn:x:more") {
+			t.Errorf("features are %v", f)
+		}
 		_ = s.c.Close()
 		s = u.net.last()
 		s.want("<resume ")

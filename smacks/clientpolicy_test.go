@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +146,34 @@ func TestClientAckPolicyOfOnesOwn(t *testing.T) {
 	})
 }
 
+type wishes []time.Duration
+
+func (w *wishes) Ask(smacks.Unasked) time.Duration {
+	d := (*w)[0]
+	*w = (*w)[1:]
+	return d
+}
+
+// The earliest wish of a policy counts, until it is fulfilled.
+func TestClientAckPolicyWishes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{AckPolicy: &wishes{3 * time.Second, 2 * time.Second, 10 * time.Second, -1, 4 * time.Second}})
+		s := u.begins("tok")
+		u.send("1", "2", "3", "4")
+		s.want("1", "4")
+		time.Sleep(2*time.Second - time.Millisecond)
+		s.want()
+		time.Sleep(time.Millisecond)
+		s.want(askedFor)
+		s.say(told("4"))
+		u.send("5")
+		s.want("5")
+		time.Sleep(4 * time.Second)
+		s.want(askedFor)
+	})
+}
+
 // A server that answers and does not acknowledge all is asked again, but not at once
 // (smacks SM-39), and by who waits for it whatever the policy.
 func TestClientAskedAgain(t *testing.T) {
@@ -219,6 +248,8 @@ func TestClientAckTimeoutWhileNotReading(t *testing.T) {
 		u := newUser(t, smacks.ClientOptions{})
 		s := u.begins("tok")
 		busy := make(chan struct{})
+		free := sync.OnceFunc(func() { close(busy) })
+		defer free()
 		u.mu.Lock()
 		u.busy = busy
 		u.mu.Unlock()
@@ -238,7 +269,7 @@ func TestClientAckTimeoutWhileNotReading(t *testing.T) {
 		u.mu.Lock()
 		u.busy = nil
 		u.mu.Unlock()
-		close(busy)
+		free()
 		<-answered
 		time.Sleep(30*time.Second + time.Millisecond)
 		if u.net.last() == s {

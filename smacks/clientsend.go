@@ -161,6 +161,10 @@ func (c *Client) waitForRoom(ctx context.Context) error {
 
 // sends sends a stanza; the lock is held.
 func (k *clientConn) sends(el *mux.Stanza, raw []byte) {
+	if _, kept := k.rooms[el.ID()]; kept {
+		delete(k.rooms, el.ID())
+		k.c.change.Broadcast() // who waits asks for what is sent now
+	}
 	if el.Kind() == mux.IQ && (el.Type() == "get" || el.Type() == "set") {
 		k.pending[el.ID()] = el.To().String()
 	}
