@@ -110,18 +110,24 @@ func TestClientCloseDropsState(t *testing.T) {
 	}
 }
 
-// While the session is being ended there is none for another process to go on with.
+// While the session is being ended there is none for another process to go on with, and
+// nothing is sent any more.
 func TestClientStateWhileClosing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		u := newUser(t, smacks.ClientOptions{})
-		u.begins("tok")
+		s := u.begins("tok")
 		go u.Close(time.Minute)
-		synctest.Wait()
+		s.want(told("0") + "</stream:stream>")
 		if state := u.State(); state != nil {
 			t.Errorf("state is %+v", state)
 		}
 		is(t, "Send", u.Send(t.Context(), request("x")), smacks.ErrNoSession)
+		u.send("1")
+		s.want()
+		if p := u.Pending(); len(p) != 1 || p[0].Attempts != 0 {
+			t.Errorf("pending are %+v", p)
+		}
 	})
 }
 

@@ -173,14 +173,15 @@ func (k *clientConn) sends(el *mux.Stanza, raw []byte) {
 
 // submit sends a stanza, now or when there is a connection; the lock is held.
 func (c *Client) submit(p Pending) {
+	open := c.link != nil && !c.cur.leaving // nothing comes behind the end of our stream
 	if !c.on {
-		if c.link != nil {
+		if open {
 			c.link.write(p.Raw)
 		}
 		c.resolve(p.ID, nil) // nobody will say
 		return
 	}
-	if c.link != nil {
+	if open {
 		p.Attempts++
 		c.link.write(p.Raw)
 	}
