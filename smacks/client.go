@@ -132,8 +132,9 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 
 // Run connects, serves, and does so again whenever a session is over, until ctx
 // ends, which closes it properly, or an attempt to connect is the last one by
-// Backoff, or [Client.Detach] is called. start is called with each new session and
-// returns its handler.
+// Backoff, or [Client.Detach] is called. start is called with each new session of
+// mellium and returns its handler; it begins what a new session needs unless
+// [Client.Outcome] is OutcomeResumed, for one that goes on from an earlier process or try.
 func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) error {
 	ctx, mine := c.leavable(ctx)
 	return c.stays(mine, c.run(ctx, start))

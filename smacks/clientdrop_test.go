@@ -80,13 +80,13 @@ func TestClientActions(t *testing.T) {
 				return smacks.Fail
 			},
 		})
-		s := u.begins("tok")
+		u.begins("tok")
 		done := make(map[string]<-chan error)
 		for _, id := range []string{"1", "2", "3", "4"} {
 			done[id] = begun(func() error { return u.SendAcked(t.Context(), stanza.Message{ID: id}.Wrap(nil)) })
 		}
-		time.Sleep(time.Minute) // so it is not asked meanwhile
-		s = u.net.last()
+		time.Sleep(time.Minute) // nobody answers, and it connects again
+		s := u.net.last()
 		s.want("<resume ")
 		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/>")
 		s.want("1", "2", "3", "4")
