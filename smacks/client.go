@@ -2,14 +2,14 @@ package smacks
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
+	"mellium.im/xmlstream"
 	"mellium.im/xmpp"
-	"mellium.im/xmpp/dial"
 	"mellium.im/xmpp/jid"
 )
 
@@ -23,30 +23,38 @@ import (
 //	})
 //
 // A stanza counts as handled when the session asks for the next one: when its
-// handler has returned, or later if that has called [Client.Hold]. What waits to be handled when the connection breaks is
-// thrown away, since the server sends it again. Replies to pending requests arrive
-// also after a resumption; when a session is lost pending requests are answered
-// with the error remote-server-timeout.
+// handler has returned, or later if that has called [Client.Hold]. What waits to be handled when the connection breaks is thrown away,
+// since the server sends it again. Replies to pending requests arrive
+// also after a resumption; when a session is lost pending requests end with an error that
+// is [ErrSessionLost]. Replies to requests of an earlier process, which nobody waits for in
+// this one, are given to the handler, as everything else is.
 //
-// Sending works while there is no connection. Deadlines of single writes do not
-// count: a write waits only if MaxQueue stanzas are unacknowledged.
+// Sending works while there is no connection. What is written to the session of mellium
+// waits if MaxQueue stanzas are unacknowledged, and heeds no context then; Send, SendAcked
+// and UnmarshalIQ do.
 type Client struct {
 	addr jid.JID
 	opt  ClientOptions
 	told calls
 
 	mu      sync.Mutex
-	change  *sync.Cond  // of anything below
-	cur     *clientConn // under the mellium session there is, nil without one
-	link    *link       // its connection, nil while there is none
-	ready   *login      // a connection whose session is new, for the next Connect
-	state   ClientState // of the session, if on
-	on      bool        // stream management is
-	busy    bool        // somebody connects
-	leave   []*leaving  // what Detach ends beside the session
-	asked   bool        // the server owes an acknowledgement
-	since   int         // stanzas since it was asked
-	answers []answer    // who waits for acknowledgements
+	change  *sync.Cond    // of anything below
+	cur     *clientConn   // under the mellium session there is, nil without one
+	session *xmpp.Session // that of cur
+	link    *link         // its connection, nil while there is none
+	ready   *login        // a connection whose session is new, for the next Connect
+	state   ClientState   // of the session, if on
+	on      bool          // stream management is
+	outcome Outcome       // of the last connection
+	alive   bool          // the application believes in the session of the state
+	tried   bool          // its location, since there was a connection
+	busy    bool          // somebody connects
+	leave   []*leaving    // what Detach ends beside the session
+	asked   bool          // the server owes an acknowledgement
+	since   int           // stanzas since it was asked
+	first   time.Time     // when the first of them was sent
+	askAt   time.Time     // when it is to be asked, by the policy
+	answers []answer      // who waits for acknowledgements
 	waiters map[string][]chan error
 	stop    context.CancelFunc // of connecting again
 }
@@ -57,7 +65,7 @@ func NewClient(account jid.JID, o *ClientOptions) *Client {
 	c := &Client{addr: account, opt: o.withDefaults(), waiters: make(map[string][]chan error)}
 	c.change = sync.NewCond(&c.mu)
 	if s := c.opt.State; s != nil {
-		c.state, c.on = *s, true
+		c.state, c.on, c.alive = *s.clone(), true, s.Token != ""
 		c.opt.State = nil
 	}
 	return c
@@ -65,7 +73,7 @@ func NewClient(account jid.JID, o *ClientOptions) *Client {
 
 // Connect connects, resumes or begins a session, and gives it as a session of
 // mellium, which stays the same until it is over. It makes one attempt. Who gets
-// the session must call its Serve.
+// the session must call its Serve, or that of the client.
 func (c *Client) Connect(ctx context.Context) (*xmpp.Session, error) {
 	connecting, mine := c.leavable(ctx)
 	s, err := c.connect(ctx, connecting, mine)
@@ -89,7 +97,7 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 	}()
 	if l == nil {
 		var err error
-		where := c.where()
+		where := c.takeAddress()
 		if l, err = c.logIn(connecting, where); err != nil && where != "" {
 			l, err = c.logIn(connecting, "")
 		}
@@ -97,30 +105,36 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 			return nil, err
 		}
 	}
+	c.heard(l)
+	conn := newClientConn(c)
+	s, err := conn.session(ctx, l.jid, l.features)
+	if err != nil {
+		_ = l.el.Close() // it is of no more use
+		return nil, err
+	}
 	if !c.decide(mine) {
 		_ = l.el.Close() // nobody wants it any more
 		return nil, ErrDetached
 	}
-	conn := newClientConn(c)
 	resend := c.settle(l)
 	c.mu.Lock()
-	c.cur, mine.decided = conn, false
+	c.cur, c.session, mine.decided = conn, s, false
 	c.change.Broadcast()
+	err = c.attach(l, resend)
 	conn.got.last = c.state.In
-	c.attach(l, resend)
-	kind := Started
-	if l.resumed != nil {
-		kind = Resumed
-	}
-	c.tell(ClientEvent{Kind: kind})
 	c.mu.Unlock()
-	return conn.session(ctx, l.jid)
+	if err != nil {
+		return nil, err
+	}
+	c.consult()
+	return s, nil
 }
 
 // Run connects, serves, and does so again whenever a session is over, until ctx
 // ends, which closes it properly, or an attempt to connect is the last one by
-// Backoff, or [Client.Detach] is called. start is called with each new session and
-// returns its handler.
+// Backoff, or [Client.Detach] is called. start is called with each new session of
+// mellium and returns its handler; it begins what a new session needs unless
+// [Client.Outcome] is OutcomeResumed, for one that goes on from an earlier process or try.
 func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) error {
 	ctx, mine := c.leavable(ctx)
 	return c.stays(mine, c.run(ctx, start))
@@ -150,11 +164,30 @@ func (c *Client) run(ctx context.Context, start func(ctx context.Context, s *xmp
 	}
 }
 
+// Serve is Serve of a session from Connect, and a stanza whose handler returns an error, which
+// ends the session, counts as handled: it would do the same when it comes again. One whose
+// handler panics does not, here as there. Run does this by itself.
+func (c *Client) Serve(s *xmpp.Session, h xmpp.Handler) error {
+	k := c.current()
+	if k == nil || h == nil {
+		return s.Serve(h)
+	}
+	return s.Serve(xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
+		err := h.HandleXMPP(t, start)
+		if err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			k.handOver()
+		}
+		return err
+	}))
+}
+
 func (c *Client) serve(ctx context.Context, s *xmpp.Session, h xmpp.Handler) error {
 	conn := c.current()
 	stop := context.AfterFunc(ctx, func() { c.close(conn, closing) })
 	defer stop()
-	err := s.Serve(h)
+	err := c.Serve(s, h)
 	c.close(conn, closing) // if that was the handler's will, the server still has to agree
 	return err
 }
@@ -178,95 +211,27 @@ func (c *Client) wait(ctx context.Context, failed int, err error) bool {
 	}
 }
 
-// logIn opens a connection and logs in.
-func (c *Client) logIn(ctx context.Context, location string) (*login, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.opt.LoginTimeout)
-	defer cancel()
-	conn, err := c.dial(ctx, location)
-	if err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	q := &asks{addr: c.addr, seconds: c.opt.Seconds, features: c.opt.Features, h: c.resumeAt}
-	if c.on && c.state.Token != "" {
-		q.token, q.addr = c.state.Token, c.state.JID
-	}
-	c.mu.Unlock()
-	if c.opt.Login != nil {
-		return logInBy(ctx, conn, q, c.opt.Login)
-	}
-	return logIn(ctx, conn, q)
-}
-
-// where is where the server would like to be reached.
-func (c *Client) where() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state.Location
-}
-
-func (c *Client) dial(ctx context.Context, location string) (net.Conn, error) {
-	if c.opt.Dial != nil {
-		return c.opt.Dial(ctx, location)
-	}
-	if location != "" {
-		if _, _, err := net.SplitHostPort(location); err != nil {
-			location = net.JoinHostPort(location, "5222")
-		}
-		return new(net.Dialer).DialContext(ctx, "tcp", location)
-	}
-	return dial.Client(ctx, "tcp", c.addr)
-}
-
-// resumeAt is how many stanzas of the server are handled. What its session has at
-// this moment counts: else it would come again.
-func (c *Client) resumeAt() uint32 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cur != nil {
-		c.cur.handOver()
-		c.cur.got.again = c.cur.got.last - c.state.In
-	}
-	return c.state.In
-}
-
-// settle decides what becomes of stanzas whose session is over, without any lock
-// held, and returns those that are to be sent again.
-func (c *Client) settle(l *login) (resend []Pending) {
-	c.mu.Lock()
-	if l.resumed != nil {
-		c.mu.Unlock()
-		return nil
-	}
-	if l.known != nil && c.on && !c.state.unsent(*l.known) {
-		_ = c.acked(*l.known) // one that makes no sense says nothing
-	}
-	old := c.state.Unacked
-	c.state, c.on = ClientState{}, false
-	c.mu.Unlock()
-	for _, p := range old {
-		if c.opt.OnDropped(p) == Resend {
-			resend = append(resend, p)
-			continue
-		}
-		c.mu.Lock()
-		c.resolve(p.ID, ErrDropped)
-		c.mu.Unlock()
-	}
-	return resend
-}
-
-// State is where the session is, at this moment, for another process to go on with;
-// nil if there is none that can be resumed.
+// State is where the session is, at this moment, for another process to go on with. Its
+// Token is empty if it cannot be resumed; it is nil if nothing is unacknowledged either.
+// Any state is consistent: what counts as handled in it is, and what was sent and not
+// acknowledged is in it.
 func (c *Client) State() *ClientState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.on || c.state.Token == "" {
+	if !c.on {
 		return nil
 	}
-	s := c.state
-	s.Unacked = append([]Pending(nil), s.Unacked...)
-	return &s
+	s := c.state.clone()
+	if c.cur != nil && c.cur.leaving {
+		s.Token = ""
+	}
+	if s.Token == "" && len(s.Unacked) == 0 {
+		return nil
+	}
+	if c.link != nil {
+		s.At = time.Now()
+	}
+	return s
 }
 
 // Pending are the stanzas that the server has not acknowledged, oldest first.
@@ -276,34 +241,9 @@ func (c *Client) Pending() []Pending {
 	return append([]Pending(nil), c.state.Unacked...)
 }
 
-// Close ends the session properly: the server is told what was handled, and is
-// waited for so long. What it has not acknowledged by then is in Pending.
-func (c *Client) Close(wait time.Duration) { c.close(c.current(), wait) }
-
-// current is what the session of mellium that there is has for a connection.
-func (c *Client) current() *clientConn {
+// Outcome is what the server has agreed to on the last connection.
+func (c *Client) Outcome() Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cur
-}
-
-// close is Close of one session, unless it is over.
-func (c *Client) close(conn *clientConn, wait time.Duration) {
-	c.mu.Lock()
-	switch {
-	case conn == nil, c.cur != conn:
-		c.mu.Unlock()
-		return
-	case c.link == nil:
-		c.mu.Unlock()
-		c.end(ErrDetached)
-		return
-	}
-	c.bye()
-	t := time.AfterFunc(wait, func() { c.end(ErrDetached) })
-	defer t.Stop()
-	for c.cur == conn {
-		c.change.Wait()
-	}
-	c.mu.Unlock()
+	return c.outcome
 }

@@ -1,7 +1,6 @@
 package smacks_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ func TestClientResumes(t *testing.T) {
 		u.send("3") // works, without a connection
 		time.Sleep(3 * time.Second)
 		u.net.setDown(false)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // the server answers just the second attempt
 		s = u.net.last()
 		s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok' h='3'/>")
 		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='1'/>")
@@ -38,7 +37,7 @@ func TestClientResumes(t *testing.T) {
 		s.say("<message id='d'/><a xmlns='urn:xmpp:sm:3' h='3'/>")
 		u.check("seen", &u.seen, "early", "a", "b", "c", "d")
 		u.check("acknowledged", &u.acked, "1", "2", "3")
-		u.check("events", &u.events, "started", "detached", "resumed")
+		u.check("events", &u.events, "started", "detached", "resuming", "resuming", "resumed")
 		if where := u.net.where; where[1] != "[2001:db8::1]:5222" || where[2] != "" {
 			t.Errorf("connected to %q", where)
 		}
@@ -68,10 +67,10 @@ func TestClientCannotResume(t *testing.T) {
 		acked, dropped := make(chan error, 1), make(chan error, 1)
 		synctest.Wait()
 		go func() {
-			acked <- u.SendAcked(t.Context(), u.session, stanza.Message{Type: stanza.NormalMessage}.Wrap(nil))
+			acked <- u.SendAcked(t.Context(), stanza.Message{Type: stanza.NormalMessage}.Wrap(nil))
 		}()
 		synctest.Wait()
-		go func() { dropped <- u.SendAcked(t.Context(), u.session, stanza.Presence{}.Wrap(nil)) }()
+		go func() { dropped <- u.SendAcked(t.Context(), stanza.Presence{}.Wrap(nil)) }()
 		synctest.Wait()
 		time.Sleep(time.Second)
 		_ = s.c.Close()
@@ -85,7 +84,7 @@ func TestClientCannotResume(t *testing.T) {
 		if err := <-iq; err != nil {
 			t.Errorf("SendIQ: %v, want an answer", err)
 		}
-		u.check("events", &u.events, "started", "detached", "lost")
+		u.check("events", &u.events, "started", "detached", "resuming", "session lost")
 		u.connects()
 		synctest.Wait()
 		got := s.take()
@@ -102,7 +101,9 @@ func TestClientCannotResume(t *testing.T) {
 		if len(u.acked) != 3 || u.acked[0] != "1" || u.acked[1] != "2" {
 			t.Errorf("acknowledged: %q", u.acked)
 		}
-		u.check("events", &u.events, "started", "detached", "lost", "started")
+		u.check("events", &u.events, "started", "detached", "resuming", "session lost", "started")
+		s.say("<message id='a'/>" + askedFor)
+		s.want(told("1")) // counting has begun anew
 	})
 }
 
@@ -143,7 +144,7 @@ func TestClientGoesOnInAnotherProcess(t *testing.T) {
 		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/><message id='a'/>")
 		s.want("id=\"1\"", "<r ")
 		v.check("seen", &v.seen, "a")
-		v.check("events", &v.events, "resumed")
+		v.check("events", &v.events, "resuming", "resumed")
 		if got := v.session.LocalAddr().String(); got != "juliet@example.net/balcony" {
 			t.Errorf("is %s", got)
 		}
@@ -203,95 +204,6 @@ func TestClientClose(t *testing.T) {
 	})
 }
 
-func TestClientProbesAndGivesUp(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		u := newUser(t, smacks.ClientOptions{})
-		s := u.begins("tok")
-		time.Sleep(5 * time.Minute)
-		s.want("<r xmlns='urn:xmpp:sm:3'/>")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='0'/>")
-		u.send("1")
-		s.want("<message")
-		time.Sleep(5 * time.Second)
-		s.want("<r xmlns='urn:xmpp:sm:3'/>")
-		time.Sleep(30 * time.Second)
-		if got := s.take(); strings.Contains(got, "</stream") {
-			t.Errorf("said %s", got)
-		}
-		again := u.net.last()
-		if again == s {
-			t.Fatal("the connection was not given up")
-		}
-		again.want("<resume ")
-	})
-}
-
-func TestClientAsksAndWaits(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		u := newUser(t, smacks.ClientOptions{MaxQueue: 6})
-		s := u.begins("tok")
-		u.send("1", "2", "3", "4")
-		s.want("4")
-		u.send("5")
-		s.want("5", "<r ")
-		u.send("6")
-		sent := make(chan struct{})
-		go func() { u.send("7"); close(sent) }()
-		s.want("6")
-		s.say("<message id='meanwhile'/>") // reading goes on
-		u.check("seen", &u.seen, "early", "meanwhile")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='5'/>")
-		<-sent
-		s.want("7")
-		probe := make(chan error, 1)
-		go func() { probe <- u.RequestAck(t.Context()) }()
-		s.want("<r ")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='7'/>")
-		if err := <-probe; err != nil {
-			t.Errorf("RequestAck: %v", err)
-		}
-		u.check("acknowledged", &u.acked, "1", "2", "3", "4", "5", "6", "7")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := u.RequestAck(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("RequestAck: %v", err)
-		}
-	})
-}
-
-// A server that counts wrong is left, and not resumed with.
-func TestClientBadAcknowledgement(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		u := newUser(t, smacks.ClientOptions{})
-		s := u.begins("tok")
-		u.send("1")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='2'/>")
-		if err := <-u.served; err == nil {
-			t.Error("the session goes on")
-		}
-		u.connects()
-		s = u.net.last()
-		s.binds("new")
-		s.want("id='1'", "<delay ")
-
-		u.net.setDown(true)
-		_ = s.c.Close()
-		synctest.Wait()
-		u.send("2") // cannot have been handled yet
-		u.net.setDown(false)
-		time.Sleep(5 * time.Second)
-		s = u.net.last()
-		s.want("<resume xmlns='urn:xmpp:sm:3' previd='new'")
-		s.say("<resumed xmlns='urn:xmpp:sm:3' previd='new' h='2'/>")
-		if err := <-u.served; err == nil {
-			t.Error("the session goes on")
-		}
-	})
-}
-
 func TestClientStreamError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -301,7 +213,7 @@ func TestClientStreamError(t *testing.T) {
 		if err := <-u.served; err == nil || !strings.Contains(err.Error(), "conflict") {
 			t.Errorf("Serve: %v", err)
 		}
-		u.check("events", &u.events, "started", "lost")
+		u.check("events", &u.events, "started", "detached")
 	})
 }
 
@@ -313,7 +225,7 @@ func TestClientWithoutStreamManagement(t *testing.T) {
 		s := u.begins("")
 		u.send("1")
 		s.want("id=\"1\"")
-		if err := u.SendAcked(t.Context(), u.session, stanza.Message{}.Wrap(nil)); err != nil {
+		if err := u.SendAcked(t.Context(), stanza.Message{}.Wrap(nil)); err != nil {
 			t.Errorf("SendAcked: %v", err)
 		}
 		s.say("<message id='a'/>")
@@ -335,8 +247,8 @@ func TestClientAcksOnly(t *testing.T) {
 		s.bound(s.want("<bind xmlns="))
 		s.say("<enabled xmlns='urn:xmpp:sm:3' id='x'/>")
 		u.send("1")
-		if u.State() != nil {
-			t.Error("there is a state")
+		if state := u.State(); state == nil || state.Token != "" || len(state.Unacked) != 1 {
+			t.Errorf("state is %+v, want what is not acknowledged", state)
 		}
 		_ = s.c.Close()
 		if err := <-u.served; err == nil {
@@ -372,40 +284,5 @@ func TestClientBackoff(t *testing.T) {
 		u.net.setDown(false)
 		u.connects() // the session may still be there
 		u.net.last().want("<resume ")
-	})
-}
-
-// RequestAck waits until all that was sent before is acknowledged, whatever answer is
-// on its way already, and however early the server answers (smacks API-6).
-func TestClientRequestAckWaitsForAll(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		u := newUser(t, smacks.ClientOptions{})
-		s := u.begins("tok")
-		u.send("1", "2", "3", "4", "5")
-		s.want("5", "<r ")
-		u.send("6")
-		done := make(chan error, 1)
-		go func() { done <- u.RequestAck(t.Context()) }()
-		waits := func(after string) {
-			t.Helper()
-			synctest.Wait()
-			select {
-			case err := <-done:
-				t.Fatalf("RequestAck returns %v after %s; pending: %v", err, after, u.Pending())
-			default:
-			}
-		}
-		waits("nothing")
-		s.want("6")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='5'/>")
-		waits("the answer to an earlier request")
-		s.want("<r ")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='5'/>")
-		waits("an answer that comes before the stanza is handled")
-		s.say("<a xmlns='urn:xmpp:sm:3' h='6'/>")
-		if err := <-done; err != nil {
-			t.Errorf("RequestAck: %v", err)
-		}
 	})
 }

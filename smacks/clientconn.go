@@ -1,7 +1,6 @@
 package smacks
 
 import (
-	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -9,10 +8,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"mellium.im/xmpp"
-	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/mux"
@@ -31,9 +26,11 @@ type clientConn struct {
 	err     error   // behind all that is in
 	failed  bool
 	leaving bool // our stream is closed
-	blocked int  // goroutines that wait in Write
+	blocked int  // goroutines that wait for room
+	opening bool // mellium writes a header, which nobody is to get; before there is a session
 	until   time.Time
-	pending map[string]string // requests that are not answered: to whom, by id
+	pending map[string]string   // requests that are not answered: to whom, by id
+	rooms   map[string]struct{} // stanzas that room is kept for, by id
 
 	out sync.Mutex // writing, before the client's lock
 	sc  xmlscan.Scanner
@@ -47,31 +44,6 @@ type given struct {
 }
 
 var _ net.Conn = (*clientConn)(nil)
-
-const streamHeader = "<stream:stream xmlns='" + mux.NSClient + "' xmlns:stream='" + stream.NS + "' version='1.0'>"
-
-func newClientConn(c *Client) *clientConn {
-	k := &clientConn{c: c, pending: make(map[string]string)}
-	k.sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{Bytes: maxElement})
-	k.give([]byte(streamHeader), false)
-	return k
-}
-
-// session is the session of mellium over it. There is nothing to negotiate, and so
-// nothing that the end of a context could be for, see logIn.
-func (k *clientConn) session(ctx context.Context, addr jid.JID) (*xmpp.Session, error) {
-	return xmpp.NewSession(context.WithoutCancel(ctx), addr.Domain(), addr, k, xmpp.Secure|xmpp.Authn,
-		func(_ context.Context, in, out *stream.Info, s *xmpp.Session, _ any) (xmpp.SessionState, io.ReadWriter, any, error) {
-			in.XMLNS, out.XMLNS = mux.NSClient, mux.NSClient
-			in.Name = xml.Name{Space: stream.NS, Local: "stream"}
-			out.Name = in.Name
-			in.Version, out.Version = stream.DefaultVersion, stream.DefaultVersion
-			r := s.TokenReader()
-			defer r.Close()
-			_, err := r.Token() // the stream header
-			return xmpp.Ready, nil, nil, err
-		})
-}
 
 // maxUnread is how many octets may wait to be read.
 const maxUnread = 4 << 20
@@ -130,30 +102,12 @@ func (k *clientConn) settle() {
 	}
 }
 
-// acknowledge tells the server what is handled; the lock is held.
-func (c *Client) acknowledge() {
-	if c.link != nil && c.on && !c.cur.leaving {
-		c.link.write([]byte("<a xmlns='" + NS + "' h='" + utoa(c.state.In) + "'/>"))
-	}
-}
-
 // fail ends it behind what is to be read; requests get an answer.
 func (k *clientConn) fail(err error) {
 	if k.failed {
 		return
 	}
-	for id, to := range k.pending {
-		if err == nil {
-			break
-		}
-		it := mux.Item{Stanza: mux.Make(mux.Head{Kind: mux.IQ, Type: "error", ID: id}, timedOut)}
-		raw := it.Append(nil, "")
-		if from, err := mux.ParseAddress(to); err == nil {
-			it.Stanza = mux.Make(mux.Head{Kind: mux.IQ, Type: "error", ID: id, From: from}, timedOut)
-			raw = it.Append(nil, "")
-		}
-		k.give(raw, false)
-	}
+	k.unanswered()
 	if err == nil {
 		err = io.EOF
 	}
@@ -161,8 +115,24 @@ func (k *clientConn) fail(err error) {
 	k.c.change.Broadcast()
 }
 
-var timedOut = mux.RawChild(xml.Name{Space: mux.NSClient, Local: "error"},
-	"<error type='wait'><remote-server-timeout xmlns='"+mux.NSStanza+"'/></error>")
+// unanswered ends the requests that nobody will answer any more.
+func (k *clientConn) unanswered() {
+	for _, g := range k.in {
+		k.arrives(g.raw) // will be read
+	}
+	for id, to := range k.pending {
+		h := mux.Head{Kind: mux.IQ, Type: "error", ID: id}
+		if from, err := mux.ParseAddress(to); err == nil {
+			h.From = from
+		}
+		it := mux.Item{Stanza: mux.Make(h, lost)}
+		k.give(it.Append(nil, ""), false)
+	}
+	clear(k.pending)
+}
+
+var lost = mux.RawChild(xml.Name{Space: mux.NSClient, Local: "error"},
+	"<error type='wait'><"+string(sessionLost)+" xmlns='"+mux.NSStanza+"'/><text xmlns='"+mux.NSStanza+"'>"+ErrSessionLost.Error()+"</text></error>")
 
 // ended reports whether the session is at its end, on either side.
 func (k *clientConn) ended() bool { return k.failed || k.leaving }
@@ -217,6 +187,9 @@ func (k *clientConn) arrives(raw []byte) {
 func (k *clientConn) Write(p []byte) (int, error) {
 	k.out.Lock()
 	defer k.out.Unlock()
+	if k.opening {
+		return len(p), nil
+	}
 	k.buf = append(k.buf, p...)
 	for len(k.buf) > 0 {
 		kind, n, err := k.sc.Next(k.buf)
@@ -237,7 +210,17 @@ func (k *clientConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// put takes one item from mellium.
 func (k *clientConn) put(kind xmlscan.Kind, raw []byte) error {
+	sent, err := k.take(kind, raw)
+	if sent {
+		k.c.consult()
+	}
+	return err
+}
+
+// take is put, and reports whether a stanza was sent.
+func (k *clientConn) take(kind xmlscan.Kind, raw []byte) (sent bool, err error) {
 	c := k.c
 	var el *mux.Stanza
 	if kind == xmlscan.Element {
@@ -245,95 +228,42 @@ func (k *clientConn) put(kind xmlscan.Kind, raw []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for kind == xmlscan.Element && c.cur == k && c.on && len(c.state.Unacked) >= c.opt.MaxQueue {
-		c.ask()
-		k.blocked++
-		c.change.Broadcast()
-		c.change.Wait()
-		k.blocked--
+	for el != nil && el.Kind() != mux.Nonza && c.cur == k && !k.room(el.ID()) {
+		k.wait()
 	}
 	switch {
+	case c.cur != k && kind == xmlscan.Close:
+		return false, nil
 	case c.cur != k:
-		if kind == xmlscan.Close {
-			return nil
-		}
-		return errors.Join(net.ErrClosed, k.err)
+		return false, errors.Join(net.ErrClosed, k.err)
 	case kind == xmlscan.Close:
 		c.bye()
-		return nil
+		return false, nil
 	case el == nil || el.Kind() == mux.Nonza:
 		if c.link != nil {
 			c.link.write(raw)
 		}
-		return nil
+		return false, nil
 	}
-	if el.Kind() == mux.IQ && (el.Type() == "get" || el.Type() == "set") {
-		k.pending[el.ID()] = el.To().String()
-	}
-	c.submit(Pending{ID: el.ID(), Kind: el.Name().Local, Type: el.Type(), Raw: append([]byte(nil), raw...), Since: time.Now()})
-	return nil
+	k.sends(el, append([]byte(nil), raw...))
+	return true, nil
 }
 
-// submit sends a stanza, now or when there is a connection; the lock is held.
-func (c *Client) submit(p Pending) {
-	if !c.on {
-		if c.link != nil {
-			c.link.write(p.Raw)
-		}
-		c.resolve(p.ID, nil) // nobody will say
-		return
+// room reports whether one more stanza may be kept, or whether room is kept for it.
+func (k *clientConn) room(id string) bool {
+	if _, kept := k.rooms[id]; kept {
+		return true
 	}
-	if c.link != nil {
-		p.Attempts++
-		c.link.write(p.Raw)
-	}
-	c.state.Unacked = append(c.state.Unacked, p)
-	if c.since++; c.since >= c.opt.AskAfter {
-		c.ask()
-	} else if c.since == 1 && !c.asked {
-		c.arm()
-	}
+	return !k.c.on || len(k.c.state.Unacked)+len(k.rooms) < k.c.opt.MaxQueue
 }
 
-// Close implements [net.Conn] as [Client.Detach].
-func (k *clientConn) Close() error {
-	k.c.mu.Lock()
-	mine := k.c.cur == k
-	k.c.mu.Unlock()
-	if mine {
-		k.c.end(ErrDetached)
+// wait waits for room, or whatever else has changed.
+func (k *clientConn) wait() {
+	if len(k.c.state.Unacked) > 0 {
+		k.c.ask()
 	}
-	return nil
+	k.blocked++
+	k.c.change.Broadcast()
+	k.c.change.Wait()
+	k.blocked--
 }
-
-// SetReadDeadline implements [net.Conn].
-func (k *clientConn) SetReadDeadline(t time.Time) error {
-	k.c.mu.Lock()
-	defer k.c.mu.Unlock()
-	k.until = t
-	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), k.c.change.Broadcast)
-	}
-	return nil
-}
-
-// SetWriteDeadline implements [net.Conn]; writing does not wait for the network.
-func (k *clientConn) SetWriteDeadline(time.Time) error { return nil }
-
-// SetDeadline implements [net.Conn] for reading.
-func (k *clientConn) SetDeadline(t time.Time) error { return k.SetReadDeadline(t) }
-
-// LocalAddr implements [net.Conn].
-func (k *clientConn) LocalAddr() net.Addr { return nowhere{} }
-
-// RemoteAddr implements [net.Conn].
-func (k *clientConn) RemoteAddr() net.Addr { return nowhere{} }
-
-// nowhere is the address of what is no connection.
-type nowhere struct{}
-
-// Network implements [net.Addr].
-func (nowhere) Network() string { return "xmpp" }
-
-// String implements [net.Addr].
-func (nowhere) String() string { return "xmpp" }

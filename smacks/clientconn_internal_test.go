@@ -27,7 +27,7 @@ func TestClientSessionContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		juliet := jid.MustParse("juliet@example.net/balcony")
 		var asked atomic.Int32
-		if _, err := newClientConn(NewClient(juliet, nil)).session(watchedContext{t.Context(), &asked}, juliet); err != nil {
+		if _, err := newClientConn(NewClient(juliet, nil)).session(watchedContext{t.Context(), &asked}, juliet, nil); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

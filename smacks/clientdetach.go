@@ -1,11 +1,49 @@
 package smacks
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// Close ends the session properly: the server is told what was handled, and is
+// waited for so long. It cannot be resumed any more, whether the server has answered or
+// there was a connection to tell it or not. What it has not acknowledged by then is in
+// Pending. Without a session nothing happens.
+func (c *Client) Close(wait time.Duration) { c.close(c.current(), wait) }
+
+// current is what the session of mellium that there is has for a connection.
+func (c *Client) current() *clientConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cur
+}
+
+// close is Close of one session, unless it is over.
+func (c *Client) close(conn *clientConn, wait time.Duration) {
+	c.mu.Lock()
+	switch {
+	case conn == nil, c.cur != conn:
+		c.mu.Unlock()
+		return
+	case c.link == nil:
+		conn.leaving = true // there is nobody to tell
+		c.mu.Unlock()
+		c.end(ErrDetached)
+		return
+	}
+	c.bye()
+	t := time.AfterFunc(wait, func() { c.end(ErrDetached) })
+	defer t.Stop()
+	for c.cur == conn {
+		c.change.Wait()
+	}
+	c.mu.Unlock()
+}
 
 // Detach drops the connection and connects no more: Run, and a Connect that is in
 // progress, end with [ErrDetached], as the session of mellium does. The server keeps its
-// own for a while, and the state that is returned, nil if it cannot be resumed, goes on
-// with it; so does this client if it connects again. It must not be called by
+// own for a while, and what is returned, the [Client.State], goes on with it; so does this
+// client if it connects again. It must not be called by
 // [ClientOptions.OnDropped].
 func (c *Client) Detach() *ClientState {
 	c.mu.Lock()

@@ -11,10 +11,12 @@ type link struct {
 	el    *elements
 	timer *time.Timer // to ask, or for an answer that does not come
 	due   time.Time
+	deaf  bool // it is not read at present
 
 	mu      sync.Mutex
 	out     []byte
 	writing bool
+	last    bool // nothing comes behind out, which is to be written before it is closed
 	dead    bool
 }
 
@@ -24,7 +26,19 @@ const writeTimeout = 30 * time.Second
 func (l *link) write(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead {
+	l.add(b)
+}
+
+// finish writes something and closes the connection then.
+func (l *link) finish(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.add(b)
+	l.last = true
+}
+
+func (l *link) add(b []byte) {
+	if l.dead || l.last {
 		return
 	}
 	l.out = append(l.out, b...)
@@ -38,22 +52,36 @@ func (l *link) write(b []byte) {
 func (l *link) drain() {
 	for {
 		l.mu.Lock()
-		p := l.out
+		p, last := l.out, l.last
 		if len(p) == 0 || l.dead {
 			l.writing = false
 			l.mu.Unlock()
+			if last {
+				l.cut()
+			}
 			return
 		}
 		l.out = nil
 		l.mu.Unlock()
 		_ = l.el.SetWriteDeadline(time.Now().Add(writeTimeout)) // without one the network decides
 		if _, err := l.el.Write(p); err != nil {
-			l.close() // its reader notices
+			l.cut() // its reader notices
 		}
 	}
 }
 
+// close closes the connection, unless finish does.
 func (l *link) close() {
+	l.mu.Lock()
+	last := l.last
+	l.mu.Unlock()
+	if !last {
+		l.cut()
+	}
+}
+
+// cut closes the connection at once.
+func (l *link) cut() {
 	l.mu.Lock()
 	l.dead, l.out = true, nil
 	l.mu.Unlock()

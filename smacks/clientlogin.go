@@ -12,92 +12,12 @@ import (
 
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
-	"mellium.im/xmpp/stanza"
 	"mellium.im/xmpp/stream"
 
 	"github.com/propolis-im/propolis/internal/xmlscan"
 	"github.com/propolis-im/propolis/internal/xmlwrite"
 	"github.com/propolis-im/propolis/mux"
 )
-
-// elements is a connection that is read element by element: mellium's decoder gets
-// one at a time and so never reads beyond it.
-type elements struct {
-	net.Conn
-	sc   xmlscan.Scanner
-	in   []byte // read and not given out
-	used int    // of in
-	rest []byte // of the element that is being read
-}
-
-// maxElement bounds what the server may send in one piece.
-const maxElement = 16 << 20
-
-func newElements(c net.Conn) *elements {
-	e := &elements{Conn: c}
-	e.sc.Reset(xmlscan.Limits{Bytes: maxElement})
-	return e
-}
-
-// Read implements [net.Conn].
-func (e *elements) Read(p []byte) (int, error) {
-	for len(e.rest) == 0 {
-		_, raw, err := e.next()
-		if err != nil {
-			return 0, err
-		}
-		e.rest = raw
-	}
-	n := copy(p, e.rest)
-	e.rest = e.rest[n:]
-	return n, nil
-}
-
-// next is the next item, valid until it is called again.
-func (e *elements) next() (xmlscan.Kind, []byte, error) {
-	for {
-		if rest := e.in[e.used:]; len(rest) > 0 {
-			kind, n, err := e.sc.Next(rest)
-			if err != nil {
-				return kind, nil, err
-			}
-			if kind != xmlscan.None {
-				e.used += n
-				return kind, rest[:n], nil
-			}
-		}
-		if e.used > 0 {
-			e.in = e.in[:copy(e.in, e.in[e.used:])]
-			e.used = 0
-		}
-		if cap(e.in)-len(e.in) < 1024 {
-			e.in = append(make([]byte, 0, 2*cap(e.in)+4096), e.in...)
-		}
-		n, err := e.Conn.Read(e.in[len(e.in):cap(e.in)])
-		e.in = e.in[:len(e.in)+n]
-		if n == 0 && err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF // that of the connection is not that of the stream
-			}
-			return xmlscan.None, nil, err
-		}
-	}
-}
-
-// element is the next element, a copy.
-func (e *elements) element() (*mux.Stanza, error) {
-	for {
-		kind, raw, err := e.next()
-		switch {
-		case err != nil:
-			return nil, err
-		case kind == xmlscan.Close:
-			return nil, io.ErrUnexpectedEOF
-		case kind == xmlscan.Element:
-			return mux.FromScanner(&e.sc, raw), nil
-		}
-	}
-}
 
 // login is how a connection came to be ready for stanzas.
 type login struct {
@@ -111,6 +31,8 @@ type login struct {
 	max     time.Duration
 	where   string   // location
 	early   [][]byte // stanzas that came before it was on
+	// features are the namespaces of those that were listed, nil if none were
+	features []string
 }
 
 // asks is what a login should try.
@@ -120,6 +42,7 @@ type asks struct {
 	h        func() uint32 // at the moment it is told
 	seconds  int
 	features []xmpp.StreamFeature
+	warn     func(string)
 }
 
 // errSM is a server that does not stick to XEP-0198.
@@ -163,38 +86,38 @@ func logIn(ctx context.Context, c net.Conn, q *asks) (*login, error) {
 }
 
 // logInBy negotiates by what the caller has for it.
-func logInBy(ctx context.Context, c net.Conn, q *asks, by func(context.Context, net.Conn, jid.JID, string, string) (net.Conn, jid.JID, map[string]string, map[string]string, map[string]string, error)) (*login, error) {
+func logInBy(ctx context.Context, c net.Conn, q *asks, by func(context.Context, net.Conn, jid.JID, string, string) (LoggedIn, error)) (*login, error) {
 	resume := ""
 	if q.token != "" {
 		resume = string(q.resume())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // wakes whoever waits for it
 	defer stop()
-	conn, bound, resumed, failed, enabled, err := by(ctx, c, q.addr, resume, string(q.enable()))
+	in, err := by(ctx, c, q.addr, resume, string(q.enable()))
 	if err != nil {
 		_ = c.Close() // it is of no more use
 		return nil, err
 	}
-	l := &login{el: newElements(conn), jid: bound}
+	l := &login{el: newElements(in.Conn), jid: in.JID, features: in.Features}
 	l.el.sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{Bytes: maxElement})
 	attr := func(m map[string]string) func(string) string { return func(name string) string { return m[name] } }
 	switch {
-	case resumed != nil && resume == "":
+	case in.Resumed != nil && resume == "":
 		err = fmt.Errorf("%w: nothing was to be resumed", errSM)
-	case resumed != nil:
-		err = l.goesOn(q, attr(resumed))
-	case bound.Resourcepart() == "":
+	case in.Resumed != nil:
+		err = l.goesOn(q, attr(in.Resumed))
+	case in.JID.Resourcepart() == "":
 		err = fmt.Errorf("%w: nothing was bound", errSM)
-	case len(enabled) > 0:
-		l.turnedOn(attr(enabled)) // and no second one is asked for (smacks IN-13)
-	case enabled != nil:
+	case len(in.Enabled) > 0:
+		l.turnedOn(q, attr(in.Enabled)) // and no second one is asked for (smacks IN-13)
+	case in.Enabled != nil:
 		err = l.enable(q)
 	}
-	if failed != nil {
-		l.cannot(attr(failed))
+	if in.Failed != nil {
+		l.cannot(attr(in.Failed))
 	}
 	if err != nil {
-		_ = conn.Close() // it is of no more use
+		_ = in.Conn.Close() // it is of no more use
 		return nil, err
 	}
 	return l, nil
@@ -231,6 +154,7 @@ func (l *login) finish(q *asks, offered bool) error {
 	if l.el == nil {
 		return fmt.Errorf("%w: no authentication", errSM)
 	}
+	l.features = l.el.listed
 	if offered && q.token != "" {
 		if err := l.resume(q); err != nil || l.resumed != nil {
 			return err
@@ -297,56 +221,17 @@ func (l *login) cannot(attr func(string) string) {
 	}
 }
 
-func (l *login) turnedOn(attr func(string) string) {
+func (l *login) turnedOn(q *asks, attr func(string) string) {
+	resumable := parseBool(attr("resume"))
+	if resumable && attr("id") == "" {
+		q.warn("server enables a resumption without an id") // and with that nothing (smacks SM-9)
+		return
+	}
 	l.on = true
-	if parseBool(attr("resume")) {
+	if resumable {
 		l.token, l.where = attr("id"), attr("location")
 		l.max = time.Duration(parseMax(attr("max"))) * time.Second
 	}
-}
-
-// bind binds a resource (RFC 6120 §7).
-func (l *login) bind(resource string) error {
-	id := stanzaID()
-	b := []byte("<iq type='set' id='" + id + "'><bind xmlns='" + nsBind + "'>")
-	if resource != "" {
-		b = append(b, "<resource>"...)
-		b = append(xmlwrite.AppendText(b, resource), "</resource>"...)
-	}
-	if err := l.write(append(b, "</bind></iq>"...)); err != nil {
-		return err
-	}
-	el, err := l.el.element()
-	if err != nil {
-		return err
-	}
-	if el.Kind() != mux.IQ || el.ID() != id {
-		return fmt.Errorf("%w to bind: %s", errSM, el.Name().Local)
-	}
-	if el.Type() != "result" {
-		return bindError(el)
-	}
-	for _, c := range el.Children() {
-		d, err := c.Element()
-		if err != nil {
-			return err
-		}
-		if j, ok := d.Child(xml.Name{Space: nsBind, Local: "jid"}); ok {
-			l.jid, err = jid.Parse(j.Text())
-			return err
-		}
-	}
-	return fmt.Errorf("%w to bind", errSM)
-}
-
-func bindError(el *mux.Stanza) error {
-	var e struct {
-		Error stanza.Error `xml:"error"`
-	}
-	if err := xml.Unmarshal(el.Append(nil, mux.NSClient), &e); err != nil {
-		return err
-	}
-	return e.Error
 }
 
 // enable turns stream management on; what comes before it is on does not count.
@@ -369,7 +254,7 @@ func (l *login) enable(q *asks) error {
 		case xml.Name{Space: NS, Local: "failed"}:
 			return nil
 		case xml.Name{Space: NS, Local: "enabled"}:
-			l.turnedOn(el.Attr)
+			l.turnedOn(q, el.Attr)
 			return nil
 		}
 		l.early = append(l.early, append([]byte(nil), raw...))

@@ -2,7 +2,6 @@ package smacks
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -18,31 +17,33 @@ type ClientOptions struct {
 	// location is where the server would like to be reached (XEP-0198 §5): host, or
 	// host:port; else it is empty. Nil finds the server as RFC 6120 §3.2 says.
 	Dial func(ctx context.Context, location string) (net.Conn, error)
-	// Features log in: STARTTLS and SASL. Resuming, binding and enabling are added.
+	// Features log in: STARTTLS and SASL. Resuming, binding and enabling are added. With
+	// a tls.Config that has a ClientSessionCache a resumption costs less.
 	Features []xmpp.StreamFeature
 	// Login logs in in place of Features, by a profile that resumes, binds and enables
 	// in one step, such as SASL2 with Bind 2 (XEP-0198 §9). resume and enable are the
-	// elements for it; resume is empty if there is nothing to go on with. It returns
-	// the connection, from which nothing must have been read behind the login, what
-	// was bound or resumed, and the attributes of the answers: nil for one that was
-	// not given. An empty enabled has stream management enabled outside of the login.
-	// When it returns ctx ends, which must not touch conn any more. It may fail where the
+	// elements for it; resume is empty if there is nothing to go on with. When it returns
+	// ctx ends, which must not touch the connection any more. It may fail where the
 	// server thinks that it has not, and so what a success tells is to be kept for the
 	// next login at once, as by sasl2.ClientOptions.Save.
-	Login func(ctx context.Context, c net.Conn, addr jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error)
+	Login func(ctx context.Context, c net.Conn, addr jid.JID, resume, enable string) (LoggedIn, error)
 	// State is where an earlier process got to, nil to begin anew.
 	State *ClientState
 	// Seconds is how long the server is asked to wait for us; 0 for what it likes.
 	Seconds int
-	// MaxQueue is how many stanzas may be unacknowledged, 0 for 1000; writing waits
-	// at the bound.
+	// MaxQueue is how many stanzas may be unacknowledged, 0 for 1000. At the bound
+	// writing waits, and nothing is thrown away.
 	MaxQueue int
-	// AskAfter is after how many stanzas the server is asked to acknowledge, 0 for
-	// 5; AskWithin how long the last ones wait for that, 0 for 5 s.
-	AskAfter  int
-	AskWithin time.Duration
+	// FailDetached has Send, SendAcked and UnmarshalIQ fail with [ErrNoConnection] while
+	// there is no connection; else what they send waits for the next, up to MaxQueue. What is
+	// written to the session of mellium always waits.
+	FailDetached bool
+	// AckPolicy says when the server is asked to acknowledge, nil for behind five
+	// stanzas and at the latest after 5 s. It is asked in any case behind a resumption,
+	// at MaxQueue and by RequestAck.
+	AckPolicy AckPolicy
 	// AckTimeout is how long the server may take to answer, 0 for 30 s. Then the
-	// connection is given up.
+	// connection is given up. Time in which the session does not read does not count.
 	AckTimeout time.Duration
 	// Probe is how long nothing may be exchanged before the server is asked, to see
 	// whether it is there; 0 for 5 min.
@@ -56,14 +57,34 @@ type ClientOptions struct {
 	// OnAcked is told of stanzas that the server has acknowledged, in order.
 	OnAcked func([]Pending)
 	// OnDropped decides about each stanza that was not acknowledged when its session
-	// could not be resumed, in order. Nil is [ResendMessages].
+	// could not be resumed, in order. Nil is [ResendMessages]. What the server has
+	// handled as far as it told when it refused is acknowledged, and not asked about. It
+	// is called by Connect or Run, before the next session begins.
 	OnDropped func(Pending) Action
-	// OnEvent is told what becomes of the connection. It and OnAcked run one after
-	// another on a goroutine of their own, and may call anything.
+	// OnFailed is told of stanzas that were not acknowledged and are not sent again, by
+	// [Fail], in order.
+	OnFailed func([]Pending)
+	// OnEvent is told what becomes of the connection. It, OnAcked and OnFailed run one
+	// after another on a goroutine of their own, and may call anything.
 	OnEvent func(ClientEvent)
 	// Logger is for failed attempts (Info) and misbehaving servers (Warn); nil
 	// discards.
 	Logger *slog.Logger
+}
+
+// LoggedIn is what [ClientOptions.Login] returns.
+type LoggedIn struct {
+	// Conn is the connection, from which nothing must have been read behind the login.
+	Conn net.Conn
+	// JID is what was bound or resumed.
+	JID jid.JID
+	// Resumed, Failed and Enabled are the attributes of the answers, nil for one that was
+	// not given. An Enabled that is empty and not nil has stream management enabled
+	// outside of the login.
+	Resumed, Failed, Enabled map[string]string
+	// Features are the namespaces of the features that the server has listed behind the
+	// login, nil if it has not. A session that is resumed keeps those it had.
+	Features []string
 }
 
 func (o *ClientOptions) withDefaults() ClientOptions {
@@ -72,11 +93,12 @@ func (o *ClientOptions) withDefaults() ClientOptions {
 		d = *o
 	}
 	orElse(&d.MaxQueue, 1000)
-	orElse(&d.AskAfter, 5)
-	orElse(&d.AskWithin, 5*time.Second)
 	orElse(&d.AckTimeout, 30*time.Second)
 	orElse(&d.Probe, 5*time.Minute)
 	orElse(&d.LoginTimeout, 30*time.Second)
+	if d.AckPolicy == nil {
+		d.AckPolicy = AskFirst(AskEvery(5), AskWithin(5*time.Second))
+	}
 	if d.Backoff == nil {
 		d.Backoff = backoff
 	}
@@ -99,58 +121,21 @@ func backoff(failed int, _ error) time.Duration {
 type Action uint8
 
 const (
-	// Discard forgets it; [Client.SendAcked] returns [ErrDropped].
-	Discard Action = iota
+	// Fail gives it up: [Client.SendAcked] returns [ErrDropped], and
+	// [ClientOptions.OnFailed] is told.
+	Fail Action = iota
+	// Discard forgets it: [Client.SendAcked] returns [ErrDropped], and nobody else is told.
+	Discard
 	// Resend sends it again in the next session, with the time it was sent at
 	// first (XEP-0203). The server may have had it.
 	Resend
 )
 
 // ResendMessages has chat and normal messages sent again and everything else
-// forgotten: a request or a presence is for a session that is over (smacks SM-83).
+// fail: a request or a presence is for a session that is over (smacks SM-83).
 func ResendMessages(p Pending) Action {
 	if p.Kind == "message" && (p.Type == "" || p.Type == "chat" || p.Type == "normal") {
 		return Resend
 	}
-	return Discard
+	return Fail
 }
-
-// ClientEventKind says what has happened to a client.
-type ClientEventKind uint8
-
-// The events of a client's life.
-const (
-	// Started: there is a new session, in which nothing is as it was: roster,
-	// presence, carbons, rooms have to be asked for, set and entered again.
-	Started ClientEventKind = iota
-	// Detached: the connection is lost, and the session may go on.
-	Detached
-	// Resumed: the session goes on with another connection. Nothing is to be done.
-	Resumed
-	// Lost: the session is over.
-	Lost
-)
-
-// String names the event.
-func (k ClientEventKind) String() string {
-	return [...]string{"started", "detached", "resumed", "lost"}[k]
-}
-
-// ClientEvent is told to [ClientOptions.OnEvent].
-type ClientEvent struct {
-	Kind ClientEventKind
-	Err  error // why, with Detached and Lost
-}
-
-// Errors of a client.
-var (
-	// ErrSessionLost is what a session ends with that could not be resumed.
-	ErrSessionLost = errors.New("smacks: session could not be resumed")
-	// ErrDropped is for a stanza that was not acknowledged and will not be sent
-	// again.
-	ErrDropped = errors.New("smacks: stanza was dropped with its session")
-	// ErrDetached is what a session ends with after [Client.Detach].
-	ErrDetached = errors.New("smacks: detached")
-	// ErrConnected is for a second session at the same time.
-	ErrConnected = errors.New("smacks: there is a session already")
-)

@@ -4,46 +4,32 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"sync"
+	"time"
 
 	"mellium.im/xmlstream"
-	"mellium.im/xmpp"
+
+	"github.com/propolis-im/propolis/internal/asking"
+	"github.com/propolis-im/propolis/internal/xmlwrite"
+	"github.com/propolis-im/propolis/mux"
 )
 
-// SendAcked sends a stanza on a session of the client and waits until the server
-// has acknowledged it. It is nil if the server has no stream management. When ctx
-// ends the stanza is still on its way.
-func (c *Client) SendAcked(ctx context.Context, s *xmpp.Session, r xml.TokenReader) error {
-	tok, err := r.Token()
-	if err != nil {
-		return err
-	}
-	start, ok := tok.(xml.StartElement)
-	if !ok {
-		return errors.New("smacks: not a stanza")
-	}
-	id := ""
-	for i, a := range start.Attr {
-		if a.Name.Local == "id" {
-			if id = a.Value; id == "" {
-				id = stanzaID()
-				start.Attr[i].Value = id
-			}
-		}
-	}
-	if id == "" {
-		id = stanzaID()
-		start.Attr = append(start.Attr, xml.Attr{Name: xml.Name{Local: "id"}, Value: id})
-	}
+// Send sends a stanza in the session there is, or keeps it for the next connection. Unlike
+// Send of the mellium session it waits no longer than ctx lasts if MaxQueue stanzas are
+// unacknowledged, may be called by handlers, and may fail for the lack of a connection, by
+// [ClientOptions.FailDetached]. The answer to a request that is sent so is given to the
+// session's handler; see UnmarshalIQ.
+func (c *Client) Send(ctx context.Context, r xml.TokenReader) error {
+	_, err := c.send(ctx, r, nil)
+	return err
+}
+
+// SendAcked is Send and waits until the server has acknowledged the stanza. That may be
+// in the next session, if it is sent again there, and ErrDropped says that it is not. It is
+// nil if the server has no stream management. When ctx ends the stanza is still on its way.
+func (c *Client) SendAcked(ctx context.Context, r xml.TokenReader) error {
 	done := make(chan error, 1)
-	c.mu.Lock()
-	on := c.on
-	if on {
-		c.waiters[id] = append(c.waiters[id], done)
-	}
-	c.mu.Unlock()
-	if err := s.SendElement(ctx, xmlstream.Inner(r), start); err != nil || !on {
-		c.unwait(id, done)
+	id, err := c.send(ctx, r, done)
+	if err != nil {
 		return err
 	}
 	select {
@@ -53,6 +39,168 @@ func (c *Client) SendAcked(ctx context.Context, s *xmpp.Session, r xml.TokenRead
 		c.unwait(id, done)
 		return ctx.Err()
 	}
+}
+
+// UnmarshalIQ sends a request, as Send does, and waits for its answer, over resumptions as
+// well. It is otherwise UnmarshalIQ of the mellium session: v is what the payload is
+// decoded to, or nil, and errors are a stanza.Error of the other side, or [ErrSessionLost].
+func (c *Client) UnmarshalIQ(ctx context.Context, iq xml.TokenReader, v any) error {
+	start, err := stanzaStart(iq)
+	if err != nil {
+		return err
+	}
+	id := attribute(start.Attr, "id")
+	c.mu.Lock()
+	k, s := c.cur, c.session
+	if err := c.waitForRoom(ctx); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	k.rooms[id] = struct{}{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(k.rooms, id)
+		c.change.Broadcast()
+	}()
+	ctx, done := asking.Context(ctx)
+	defer done()
+	return s.UnmarshalIQ(ctx, xmlstream.Wrap(xmlstream.Inner(iq), start), v)
+}
+
+var errNotStanza = errors.New("smacks: not a stanza")
+
+// stanzaStart is the start of a stanza, with an id (smacks SM-82).
+func stanzaStart(r xml.TokenReader) (xml.StartElement, error) {
+	tok, err := r.Token()
+	start, ok := tok.(xml.StartElement)
+	switch {
+	case !ok && err != nil:
+		return start, err
+	case !ok:
+		return start, errNotStanza
+	case attribute(start.Attr, "id") != "":
+		return start, nil
+	}
+	attrs := make([]xml.Attr, 0, len(start.Attr)+1)
+	for _, a := range start.Attr {
+		if a.Name != (xml.Name{Local: "id"}) {
+			attrs = append(attrs, a)
+		}
+	}
+	start.Attr = append(attrs, xml.Attr{Name: xml.Name{Local: "id"}, Value: stanzaID()})
+	return start, nil
+}
+
+func attribute(attrs []xml.Attr, local string) string {
+	for _, a := range attrs {
+		if a.Name == (xml.Name{Local: local}) {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+// send sends a stanza, and has done be told what becomes of it, if not nil.
+func (c *Client) send(ctx context.Context, r xml.TokenReader, done chan error) (id string, err error) {
+	start, err := stanzaStart(r)
+	if err != nil {
+		return "", err
+	}
+	raw, err := xmlwrite.AppendTokens(nil, xmlstream.Wrap(xmlstream.Inner(r), start), mux.NSClient)
+	if err != nil {
+		return "", err
+	}
+	// What can be read again is sent; nothing else gets a number (smacks SM-32).
+	el, err := mux.Parse(raw)
+	if err != nil {
+		return "", err
+	}
+	if el.Kind() == mux.Nonza {
+		return "", errNotStanza
+	}
+	c.mu.Lock()
+	if err := c.waitForRoom(ctx); err != nil {
+		c.mu.Unlock()
+		return "", err
+	}
+	if done != nil {
+		c.waiters[el.ID()] = append(c.waiters[el.ID()], done)
+	}
+	c.cur.sends(el, raw)
+	c.mu.Unlock()
+	c.consult()
+	return el.ID(), nil
+}
+
+// waitForRoom waits until one more stanza may be sent in the session there is; the lock is
+// held.
+func (c *Client) waitForRoom(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.change.Broadcast()
+	})
+	defer stop()
+	for k := c.cur; ; k.wait() {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case k == nil || c.cur == k && k.ended():
+			return ErrNoSession
+		case c.cur != k:
+			return ErrSessionLost
+		case c.opt.FailDetached && c.link == nil:
+			return ErrNoConnection
+		case k.room(""):
+			return nil
+		}
+	}
+}
+
+// sends sends a stanza; the lock is held.
+func (k *clientConn) sends(el *mux.Stanza, raw []byte) {
+	if _, kept := k.rooms[el.ID()]; kept {
+		delete(k.rooms, el.ID())
+		k.c.change.Broadcast() // who waits asks for what is sent now
+	}
+	if el.Kind() == mux.IQ && (el.Type() == "get" || el.Type() == "set") {
+		k.pending[el.ID()] = el.To().String()
+	}
+	k.c.submit(Pending{ID: el.ID(), Kind: el.Name().Local, Type: el.Type(), Raw: raw, Since: time.Now()})
+}
+
+// submit sends a stanza, now or when there is a connection; the lock is held.
+func (c *Client) submit(p Pending) {
+	open := c.link != nil && !c.cur.leaving // nothing comes behind the end of our stream
+	if !c.on {
+		if open {
+			c.link.write(p.Raw)
+		}
+		c.resolve(p.ID, nil) // nobody will say
+		return
+	}
+	if open {
+		p.Attempts++
+		c.link.write(p.Raw)
+	}
+	c.state.Unacked = append(c.state.Unacked, p)
+	if c.since++; c.since == 1 {
+		c.first = p.Since
+	}
+}
+
+// resolve tells who waits for a stanza.
+func (c *Client) resolve(id string, err error) {
+	if list := c.waiters[id]; len(list) > 1 {
+		list[0] <- err // the others are for later ones of that name
+		c.waiters[id] = list[1:]
+		return
+	} else if len(list) == 1 {
+		list[0] <- err
+	}
+	delete(c.waiters, id)
 }
 
 func (c *Client) unwait(id string, done chan error) {
@@ -67,64 +215,5 @@ func (c *Client) unwait(id string, done chan error) {
 	}
 	if c.waiters[id] = list; len(list) == 0 {
 		delete(c.waiters, id)
-	}
-}
-
-// RequestAck asks the server to acknowledge and waits until it has acknowledged all that
-// was sent before, over resumptions as well.
-func (c *Client) RequestAck(ctx context.Context) error {
-	done := make(chan error, 1)
-	c.mu.Lock()
-	if c.cur == nil || !c.on {
-		c.mu.Unlock()
-		return ErrSessionLost
-	}
-	c.answers = append(c.answers, answer{c.state.Out(), done})
-	c.ask()
-	c.mu.Unlock()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// answer is what somebody waits for: an acknowledgement of all up to a stanza.
-type answer struct {
-	upTo uint32
-	done chan<- error
-}
-
-// calls runs functions one after another on a goroutine that lives as long as there
-// are some. The zero value is ready.
-type calls struct {
-	mu   sync.Mutex
-	list []func()
-	runs bool
-}
-
-func (q *calls) add(f func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.list = append(q.list, f)
-	if !q.runs {
-		q.runs = true
-		go q.run()
-	}
-}
-
-func (q *calls) run() {
-	for {
-		q.mu.Lock()
-		if len(q.list) == 0 {
-			q.runs = false
-			q.mu.Unlock()
-			return
-		}
-		f := q.list[0]
-		q.list = q.list[1:]
-		q.mu.Unlock()
-		f()
 	}
 }

@@ -24,7 +24,8 @@ import (
 // plays.
 type network struct {
 	t     *testing.T
-	plain bool // without stream management
+	plain bool   // without stream management
+	more  string // features
 
 	mu    sync.Mutex
 	down  bool
@@ -48,7 +49,7 @@ func (n *network) dial(ctx context.Context, location string) (net.Conn, error) {
 		return nil, errors.New("no network")
 	}
 	ours, theirs := net.Pipe()
-	s := &script{t: n.t, c: theirs, plain: n.plain}
+	s := &script{t: n.t, c: theirs, plain: n.plain, more: n.more}
 	n.all = append(n.all, s)
 	go s.read()
 	return ours, nil
@@ -60,6 +61,7 @@ type script struct {
 	t     *testing.T
 	c     net.Conn
 	plain bool
+	more  string
 
 	mu   sync.Mutex
 	got  string
@@ -99,7 +101,7 @@ func (s *script) login() string {
 	if s.plain {
 		sm = ""
 	}
-	return scriptHeader + "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>" + sm + "</stream:features>"
+	return scriptHeader + "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>" + sm + s.more + "</stream:features>"
 }
 
 // last is the newest connection.
@@ -203,16 +205,26 @@ func newUser(t *testing.T, o smacks.ClientOptions) *user {
 			return xmpp.Authn, s.Conn(), nil
 		},
 	}}
+	more := o.OnEvent
 	o.OnEvent = func(e smacks.ClientEvent) {
 		u.mu.Lock()
-		defer u.mu.Unlock()
 		u.events = append(u.events, e.Kind.String())
+		u.mu.Unlock()
+		if more != nil {
+			more(e)
+		}
 	}
+	acked := o.OnAcked
 	o.OnAcked = func(list []smacks.Pending) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		for _, p := range list {
 			u.acked = append(u.acked, p.ID)
+		}
+		if acked != nil {
+			u.mu.Unlock()
+			defer u.mu.Lock()
+			acked(list)
 		}
 	}
 	u.Client = smacks.NewClient(jid.MustParse("juliet@example.net/balcony"), &o)

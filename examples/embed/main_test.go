@@ -169,7 +169,7 @@ func TestEmbed(t *testing.T) {
 		bob.say(t, "3", phone.LocalAddr())
 		desk.wants(t, "received 3")
 		phone.wants(t, "received 2", "message 3")
-		for _, want := range []smacks.ClientEventKind{smacks.Detached, smacks.Resumed} {
+		for _, want := range []smacks.ClientEventKind{smacks.Detached, smacks.Resuming, smacks.Resumed} {
 			if got := await(t, "event", phone.events); got != want {
 				t.Fatalf("event %s, want %s", got, want)
 			}

@@ -79,8 +79,10 @@ func start(ctx context.Context, name, addr, ca string) error {
 // run serves one session after another; mostly there is just one.
 func run(ctx context.Context, c *smacks.Client) error {
 	return c.Run(ctx, func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error) {
-		// Needed in a new session only, and so it is not sent after a resumption.
-		err := s.Send(ctx, stanza.Presence{}.Wrap(nil))
+		var err error
+		if c.Outcome().Kind != smacks.OutcomeResumed { // needed in a new session only
+			err = s.Send(ctx, stanza.Presence{}.Wrap(nil))
+		}
 		return mux.New(stanza.NSClient, mux.MessageFunc(stanza.ChatMessage, xml.Name{Local: "body"}, echo)), err
 	})
 }

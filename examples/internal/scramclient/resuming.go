@@ -9,6 +9,7 @@ import (
 	"mellium.im/xmpp"
 	"mellium.im/xmpp/jid"
 
+	"github.com/propolis-im/propolis/csi"
 	"github.com/propolis-im/propolis/sasl2"
 	"github.com/propolis-im/propolis/scram"
 	"github.com/propolis-im/propolis/smacks"
@@ -50,25 +51,32 @@ func NewResuming(account jid.JID, password string, config *tls.Config) *Resuming
 }
 
 // Login is for [smacks.ClientOptions].
-func (x *Resuming) Login(ctx context.Context, c net.Conn, _ jid.JID, resume, enable string) (conn net.Conn, bound jid.JID, resumed, failed, enabled map[string]string, err error) {
+func (x *Resuming) Login(ctx context.Context, c net.Conn, _ jid.JID, resume, enable string) (smacks.LoggedIn, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	o := *x.options
 	o.Resume, o.Enable = resume, []string{enable}
 	s, l, err := sasl2.NewSession(ctx, x.account, c, &o, x.older...)
 	if err != nil {
-		return nil, jid.JID{}, nil, nil, nil, err
+		return smacks.LoggedIn{}, err
 	}
 	if kept, ok := Login(l); ok {
 		x.proof.Pins = kept.Pins
 	}
+	in := smacks.LoggedIn{Conn: s.Conn(), JID: l.JID, Resumed: attributes(l.Resumed), Failed: attributes(l.Refused)}
 	if l.Bound != nil {
-		enabled = attributes(l.Bound.Child(smacks.NS, "enabled"))
+		in.Enabled = attributes(l.Bound.Child(smacks.NS, "enabled"))
 	}
 	if _, offered := s.Feature(smacks.NS); l.SASL1 && offered {
-		enabled = map[string]string{}
+		in.Enabled = map[string]string{}
 	}
-	return s.Conn(), l.JID, attributes(l.Resumed), attributes(l.Refused), enabled, nil
+	for _, f := range l.Features {
+		in.Features = append(in.Features, f.Name.Space)
+	}
+	if l.SASL1 && csi.Supported(s) { // mellium does not list what there is
+		in.Features = append(in.Features, csi.NS)
+	}
+	return in, nil
 }
 
 func attributes(e *sasl2.Element) map[string]string {
