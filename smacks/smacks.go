@@ -35,7 +35,7 @@
 //
 // [Client] is the other side, for programs that use mellium.im/xmpp: one session of
 // mellium over many connections. Requests that wait for an answer when a process
-// ends do not survive it: in the next one their answers are nobody's.
+// ends do not survive it: in the next one the handler gets their answers.
 //
 // # Servers
 //
