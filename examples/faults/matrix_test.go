@@ -131,6 +131,7 @@ func (c cell) run(t *testing.T) {
 	}
 	w.finish()
 	c.judge(w, d)
+	w.leave(false)
 }
 
 // other is the second device.
