@@ -204,7 +204,8 @@ func TestResumptionAndBinding(t *testing.T) {
 			for n := range 50 {
 				a, b := &racer{client: dialTLS(t, s)}, &racer{client: dialTLS(t, s)}
 				a.login("romeo")
-				bind, until := "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>a</resource></bind></iq><iq type='set' id='on'>"+carbonsOn+"</iq>", "<iq from='romeo@example.net' to="
+				come := fmt.Sprintf("<presence><status>%d</status></presence>", n)
+				bind, until := "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>a</resource></bind></iq><iq type='set' id='on'>"+carbonsOn+"</iq>"+come, "<iq from='romeo@example.net' to="
 				if inline {
 					b.features()
 					bind, until = "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>"+plainText("romeo", "secret")+"</initial-response><user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><bind xmlns='urn:xmpp:bind:0'><tag>a</tag>"+carbonsOn+"</bind></authenticate>", "<stream:features"
@@ -226,7 +227,9 @@ func TestResumptionAndBinding(t *testing.T) {
 					t.Fatalf("who binds got %q, %v", b.got, b.err)
 				}
 				_ = a.tcp.Close()
-				b.run(fmt.Sprintf("<presence><status>%d</status></presence>", n), "<presence ")
+				if inline {
+					b.run(come, "<presence ")
+				}
 				watcher.got = nil
 				watcher.run("", "<presence ")
 				if begin != nil {

@@ -59,29 +59,3 @@ func TestFI28CrashBehindStored(t *testing.T) {
 		})
 	}
 }
-
-// The same of stored messages that come in no turn at all: see saveSoon.
-func TestFI28CrashBehindStoredInNoTurn(t *testing.T) {
-	t.Parallel()
-	for h := range 4 {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSite(t, smacks.Options{})
-			p := newPhone(t, s)
-			p.mute = true
-			for _, id := range ids(1, 3) {
-				p.c.Session.Put(mux.Item{Stanza: must(t, "<message id='"+id+"' from='"+romeoFull+"'/>"), Flags: mux.Offline})
-			}
-			for p.in < uint32(h) {
-				p.take(p.c.Arrived()[0], new(bool))
-			}
-			p.c.Clear()
-			time.Sleep(250*time.Millisecond + 1) // NoteWithin
-			s.Settle()
-			s.open(t)
-			p.mute = false
-			p.back(s)
-			p.read()
-			p.want(ids(1, 3)...)
-		})
-	}
-}
