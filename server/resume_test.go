@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func resumeSM(token string, h int) string {
 // emptied waits until an account has no session, and looks at what is left of it.
 func emptied(t *testing.T, s *site, x *smacks.Extension) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
 		n := x.Stats()
 		if n.Managed == 0 && n.Waiting == 0 && n.Queued == 0 && n.Bytes == 0 && n.WaitingBytes == 0 {
 			return
