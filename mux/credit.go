@@ -2,9 +2,20 @@ package mux
 
 import "time"
 
-// aheadBound is how many times a server's credit may be received behind a stanza that is
+// aheadBound is how many times a peer's credit may be received behind a stanza that is
 // not finished: what is finished is free, but is remembered until it can be acknowledged.
 const aheadBound = 64
+
+// behind is how many of the peer's stanzas come from the first that is not finished on.
+func (st *Stream) behind() int {
+	if st.far != nil {
+		return st.far.count.behind()
+	}
+	if s := st.session.Load(); s != nil {
+		return s.count.behind()
+	}
+	return 0
+}
 
 // acquire takes credit for a stanza, waiting until there is some.
 func (st *Stream) acquire(size int) error {
@@ -12,8 +23,8 @@ func (st *Stream) acquire(size int) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	full := func() bool {
-		return !st.closed && (st.frozen || st.parting != nil || st.credit+st.promised >= count || st.credit > 0 && st.bytes+size > bytes ||
-			st.far != nil && st.far.count.behind() >= aheadBound*count)
+		return !st.closed && (st.frozen || st.parting != nil || st.credit+st.promised >= count ||
+			st.credit > 0 && (st.bytes+size > bytes || st.behind() >= aheadBound*count))
 	}
 	for full() {
 		// Before waiting: what was caused so far goes out (kernel rule 2).

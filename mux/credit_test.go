@@ -1,6 +1,7 @@
 package mux_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -80,6 +81,39 @@ func TestCreditAndClose(t *testing.T) {
 		h.Settle()
 		if romeo.Err() == nil {
 			t.Error("the reader goes on")
+		}
+	})
+}
+
+// While a stanza of a client is not finished, there is a bound to what is remembered of
+// those behind, whatever credit they have given back (core-im LIM-23).
+func TestClientFarAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		held := make(chan struct{})
+		h := muxtest.New(t, &mux.Options{Credit: 4}, ext{"slow", func(r *mux.Registry) {
+			r.Guard(mux.ToAccount, mux.Message, func(_ context.Context, e *mux.Event) (mux.Verdict, error) {
+				if e.Stanza.ID() == "slow" {
+					<-held
+				}
+				return mux.Done, nil
+			}, mux.Unknown(), mux.Blocks())
+		}})
+		const all = 1000
+		romeo := h.Connect(t, romeoFull)
+		romeo.Send("<message to='nurse@example.net' id='slow'/>")
+		for range all {
+			romeo.Write("<message to='" + julietFull + "'/>")
+		}
+		h.Settle()
+		s := romeo.Session
+		if n := s.Received(); n < 200 || n > 300 || s.Handled() != 0 || !romeo.Stream.Waiting() {
+			t.Errorf("%d received, %d handled, waits: %v", n, s.Handled(), romeo.Stream.Waiting())
+		}
+		close(held)
+		h.Settle()
+		if n := s.Handled(); n != 1+all {
+			t.Errorf("%d handled", n)
 		}
 	})
 }

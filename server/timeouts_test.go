@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/server"
+	"github.com/propolis-im/propolis/smacks"
 )
 
 // TestNegotiationTimeout: a peer has only so long to get a session, whatever it
@@ -146,6 +147,36 @@ func TestIdle(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestIdleManaged: a silent client under stream management is asked to acknowledge, in
+// place of a ping. While it answers it stays; when it does not its connection ends without
+// a word, so that its session can be resumed (smacks SM-42, SM-44; core-im LC-22).
+func TestIdleManaged(t *testing.T) {
+	t.Parallel()
+	s := open(t, limited(func(l *server.Limits) { l.Idle, l.Probe = 100*time.Millisecond, 3*time.Second }), smacks.New(nil, nil))
+	c := enter(t, s, "romeo", "a")
+	c.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+	_, token, _ := strings.Cut(c.next(), " id='")
+	token, _, ok := strings.Cut(token, "'")
+	if !ok {
+		t.Fatal("no token")
+	}
+	const question = "<r xmlns='urn:xmpp:sm:3'/>"
+	for range 3 {
+		c.expect(question)
+		c.send("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+	}
+	c.expect(question)
+	start := time.Now()
+	c.expect(end)
+	if took := time.Since(start); took < 2*time.Second {
+		t.Errorf("given up after %v", took)
+	}
+	again := dialTLS(t, s)
+	again.login("romeo")
+	again.send("<resume xmlns='urn:xmpp:sm:3' previd='" + token + "' h='0'/>")
+	again.expect("<resumed xmlns='urn:xmpp:sm:3' previd='" + token + "' h='0'/>")
 }
 
 // TestIdleStandsStill: while a client is left unread its silence is not its own.

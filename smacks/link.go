@@ -117,6 +117,9 @@ func (l *Link) take(el *mux.Stanza) error {
 		l.box.refused()
 		l.wake(nil)
 	case ackName.Local:
+		if l.box.phase == off {
+			return l.answer(string(failed(unexpected))) // smacks SM-46
+		}
 		if err := l.box.ack(el.Attr("h"), now); err != nil {
 			l.broken, l.wrong = true, true
 			return err
@@ -163,16 +166,25 @@ func (l *Link) rings() {
 		case askNow:
 			err = l.ask(now)
 		case peerGone:
-			if p, ok := l.conn.(interface{ Paused() bool }); ok && p.Paused() {
-				l.box.due = now.Add(l.o.opt.AckTimeout) // it may have answered (core-im LC-30)
-			} else {
-				l.broken, l.box.due, err = true, time.Time{}, stream.ConnectionTimeout
-			}
+			err = l.giveUp(now, stream.ConnectionTimeout)
+		case peerStuck:
+			err = l.giveUp(now, stream.PolicyViolation) // smacks SM-48
 		}
 		l.arm(now)
 	}
 	l.o.mu.Unlock()
 	l.close(err)
+}
+
+// giveUp ends the stream, unless it is us who do not read: what the peer has said may be
+// on its way (core-im LC-30). The lock is held.
+func (l *Link) giveUp(now time.Time, why error) error {
+	if p, ok := l.conn.(interface{ Paused() bool }); ok && p.Paused() {
+		l.box.excuse(now)
+		return nil
+	}
+	l.broken, l.box.due = true, time.Time{}
+	return why
 }
 
 // ask puts the question alone; the lock is held.

@@ -21,6 +21,9 @@ type outbox struct {
 	since int       // stanzas behind the last question
 	last  time.Time // when it was put
 	due   time.Time // when to ask, or to give the peer up; zero for never
+	// Until when the peer may take to answer; and until when to acknowledge any of what
+	// is kept, zero if it was not asked about that, or not since it has last done so.
+	answer, progress time.Time
 }
 
 // fits reports whether so many more stanzas may be kept.
@@ -68,7 +71,23 @@ func (b *outbox) high() bool {
 
 // ask notes that a question is put.
 func (b *outbox) ask(now time.Time) {
-	b.asked, b.since, b.last, b.due = true, 0, now, now.Add(b.opt.AckTimeout)
+	b.asked, b.since, b.last, b.answer = true, 0, now, now.Add(b.opt.AckTimeout)
+	if b.due = b.answer; b.queue.len() == 0 {
+		return
+	}
+	if b.progress.IsZero() {
+		b.progress = b.answer
+	}
+	b.due = b.progress // never behind the other
+}
+
+// excuse gives the peer its time once more.
+func (b *outbox) excuse(now time.Time) {
+	b.answer = now.Add(b.opt.AckTimeout)
+	b.due = b.answer
+	if !b.progress.IsZero() {
+		b.progress = b.answer
+	}
 }
 
 // enabled: the peer counts.
@@ -83,7 +102,7 @@ func (b *outbox) refused() {
 	if b.phase == enabling {
 		b.phase = off
 		b.take()
-		b.asked, b.since, b.due = false, 0, time.Time{}
+		b.asked, b.since, b.due, b.progress = false, 0, time.Time{}, time.Time{}
 	}
 }
 
@@ -103,6 +122,9 @@ func (b *outbox) ack(text string, now time.Time) error {
 	}
 	b.queue.drop(int(n))
 	b.asked = false
+	if n > 0 || b.queue.len() == 0 {
+		b.progress = time.Time{}
+	}
 	if b.queue.len() == 0 {
 		b.since, b.due = 0, time.Time{}
 		return nil
@@ -115,9 +137,10 @@ func (b *outbox) ack(text string, now time.Time) error {
 type alarm uint8
 
 const (
-	quiet    alarm = iota
-	askNow         // the last ones have waited for company long enough
-	peerGone       // it does not answer
+	quiet     alarm = iota
+	askNow          // the last ones have waited for company long enough
+	peerGone        // it does not answer
+	peerStuck       // it answers, and acknowledges nothing
 )
 
 // tick reports what is due.
@@ -125,11 +148,13 @@ func (b *outbox) tick(now time.Time) alarm {
 	switch {
 	case b.due.IsZero() || now.Before(b.due):
 		return quiet
-	case b.asked:
+	case b.asked && !now.Before(b.answer):
 		return peerGone
 	case b.queue.len() == 0:
 		b.due = time.Time{}
 		return quiet
+	case !b.progress.IsZero() && !now.Before(b.progress):
+		return peerStuck
 	}
 	return askNow
 }

@@ -30,12 +30,13 @@ func TestOutboxWraps(t *testing.T) {
 }
 
 // FuzzOutbox has a peer say anything at any time: nothing is lost or given up twice,
-// there is never more than one question, and somebody is always due to act on what is
-// kept.
+// there is never more than one question, somebody is always due to act on what is kept,
+// and a peer that acknowledges none of it has its time and no more.
 func FuzzOutbox(f *testing.F) {
 	f.Add("pe2s1p1sr9t", "0")
 	f.Add("ppp1ef2", "4294967296")
 	f.Add("eppppppa0a1a2a3t9t9t", "-")
+	f.Add("ep0t0t0t0t0t0t0t0t0t", "0")
 	stanzas := make([]*mux.Stanza, 0, 64)
 	for range 64 {
 		stanzas = append(stanzas, mux.Make(mux.Head{Kind: mux.Message}))
@@ -45,6 +46,8 @@ func FuzzOutbox(f *testing.F) {
 		b := &outbox{opt: &opt, phase: enabling}
 		now := time.Unix(0, 0)
 		put, acked := 0, 0
+		var moved time.Time // when something was acknowledged last, or the first put
+	all:
 		for i := 0; i < len(script); i++ {
 			before := b.queue.len()
 			switch c := script[i]; {
@@ -78,12 +81,25 @@ func FuzzOutbox(f *testing.F) {
 				acked += before - b.queue.len()
 			case c == 't':
 				now = now.Add(11 * time.Second)
-				if b.tick(now) == askNow {
+				switch due := b.tick(now); {
+				case due == peerGone:
+					break all
+				case due == peerStuck:
+					if now.Sub(moved) < opt.AckTimeout {
+						t.Fatal("given up too early")
+					}
+					break all
+				case before > 0 && now.Sub(moved) > opt.AckTimeout+opt.AskWithin+22*time.Second:
+					t.Fatal("not given up")
+				case due == askNow:
 					if b.asked {
 						t.Fatal("two questions")
 					}
 					b.ask(now)
 				}
+			}
+			if n := b.queue.len(); n < before || before == 0 && n > 0 {
+				moved = now
 			}
 			if b.wants(now) {
 				if b.asked {

@@ -23,8 +23,10 @@ type OutgoingOptions struct {
 	AskAfter  int
 	AskWithin time.Duration
 	// AckTimeout is how long the peer may take to answer, 0 for 60 s. Then the stream
-	// is closed with connection-timeout. The time does not count while the connection
-	// is deliberately not read: if it has a method Paused() bool that says so.
+	// is closed with connection-timeout; and if it answers for as long without
+	// acknowledging any of what it was asked about, with policy-violation. The time does
+	// not count while the connection is deliberately not read: if it has a method
+	// Paused() bool that says so.
 	AckTimeout time.Duration
 	// Resend reports whether a stanza that was not acknowledged is sent once more when
 	// there is another stream, marked with when it was sent first (XEP-0203), in place

@@ -86,9 +86,11 @@ func TestOutgoingWithoutStreamManagement(t *testing.T) {
 		if got := s.c.take(); got != wire(1)+"|"+wire(2) {
 			t.Errorf("got %s", got)
 		}
-		s.hear(pushed, "<failed xmlns='urn:xmpp:sm:3'/>")
-		if got := s.c.take(); !strings.Contains(got, "<unexpected-request") {
-			t.Errorf("got %s", got)
+		for _, raw := range []string{pushed, ackOf(0), ackOf(2), ackOf("x")} { // smacks SM-46
+			s.hear(raw, "<failed xmlns='urn:xmpp:sm:3'/>")
+			if got := s.c.take(); !strings.HasPrefix(got, "<failed xmlns='urn:xmpp:sm:3'><unexpected-request") || strings.Contains(got, "|") {
+				t.Errorf("%s: got %s", raw, got)
+			}
 		}
 		if s.l.Ask() {
 			t.Error("asks")
@@ -187,6 +189,88 @@ func TestOutgoingAckTimeout(t *testing.T) {
 		s.l.Gone()
 		s.expectBack("2")
 		time.Sleep(time.Hour)
+	})
+}
+
+// A peer that answers with the same counter again and again is given up as well, whether
+// or not there is room for more; one that gets on, however slowly, is not (smacks SM-48).
+func TestOutgoingNoProgress(t *testing.T) {
+	t.Parallel()
+	for _, resend := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o := &smacks.OutgoingOptions{MaxQueue: 4, AckTimeout: 20 * time.Second, AskWithin: 5 * time.Second}
+			if resend {
+				o.Resend = func(*mux.Item) bool { return true }
+			}
+			s := up(t, o)
+			answers := func(h int, d time.Duration) {
+				t.Helper()
+				for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+					synctest.Wait()
+					if strings.Contains(s.c.take(), pushed) {
+						s.hear(ackOf(h))
+					}
+				}
+				synctest.Wait()
+			}
+			s.send(4)
+			for n := range 3 { // slow
+				answers(n, 19*time.Second)
+				s.hear(ackOf(n + 1))
+			}
+			s.send(3)
+			s.hear(ackOf(6))
+			if len(s.c.ends()) != 0 {
+				t.Fatalf("given up: %v", s.c.ends())
+			}
+			answers(6, 5*time.Second) // until it is asked about the last
+			s.c.pause(true)
+			answers(6, 21*time.Second)
+			s.c.pause(false)
+			if len(s.c.ends()) != 0 {
+				t.Fatalf("given up while it is not read: %v", s.c.ends())
+			}
+			s.send(3)
+			var full stanza.Error
+			if err := s.Send(s.note()); !errors.As(err, &full) || full.Condition != stanza.ResourceConstraint {
+				t.Errorf("%v", err)
+			}
+			answers(6, 21*time.Second)
+			if len(s.c.ends()) != 1 || !errors.Is(s.c.ends()[0], stream.PolicyViolation) {
+				t.Fatalf("closed with %v", s.c.ends())
+			}
+			if err := s.Send(s.note()); !errors.Is(err, smacks.ErrNoStream) {
+				t.Errorf("goes on: %v", err)
+			}
+			s.l.Gone()
+			if resend {
+				if n, _ := s.Unacknowledged(); n != 4 {
+					t.Errorf("%d wait for another stream", n)
+				}
+				time.Sleep(time.Hour)
+			}
+			s.expectBack("7", "8", "9", "10")
+		})
+	}
+}
+
+// A probe while nothing is kept starts no time for what is sent behind it.
+func TestOutgoingProgressBehindProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := up(t, &smacks.OutgoingOptions{AckTimeout: 20 * time.Second, AskWithin: 5 * time.Second})
+		s.l.Ask()
+		time.Sleep(19 * time.Second)
+		s.send(1)
+		s.hear(ackOf(0)) // to the probe
+		time.Sleep(19 * time.Second)
+		synctest.Wait()
+		if len(s.c.ends()) != 0 {
+			t.Fatalf("given up: %v", s.c.ends())
+		}
+		s.hear(ackOf(1))
+		s.l.Gone()
+		s.expectBack()
 	})
 }
 

@@ -1,11 +1,6 @@
 package smacks
 
-import (
-	"context"
-	"time"
-
-	"github.com/propolis-im/propolis/mux"
-)
+import "github.com/propolis-im/propolis/mux"
 
 // sink is Stream Management on a session's way out.
 type sink struct {
@@ -110,9 +105,6 @@ func (k *sink) keep(e *entry) {
 	}
 	if !k.s.Durable(nil) {
 		st.unsaved = true
-		if e.item.Flags&mux.Offline != 0 {
-			k.saveSoon()
-		}
 		return
 	}
 	// While it is not known what was sent before, nothing has a number.
@@ -128,24 +120,6 @@ func (k *sink) keep(e *entry) {
 			k.s.Durable(k.x.store.Arrived(tags))
 		}
 	}
-}
-
-// saveSoon has the store know of what came in no turn, without anybody waiting for
-// it: messages that were stored for the client, and should not come twice after a
-// crash. The lock is held.
-func (k *sink) saveSoon() {
-	st := k.st
-	if st.saves {
-		return
-	}
-	st.saves = true
-	s := k.s
-	time.AfterFunc(k.x.opt.NoteWithin, func() {
-		s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
-			s.Sync(func() { st.saves = false })
-			e.Work.Save(s)
-		})
-	})
 }
 
 // counters are what the store has to know. Of the client's stanzas only those

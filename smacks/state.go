@@ -61,7 +61,6 @@ type state struct {
 	late        int           // acknowledgements that wait until it does
 	owed        uint32        // what the last of them is to say, at least
 	remembering bool          // and it will
-	saves       bool          // the session will be saved soon
 	unsaved     bool          // some entries have no row, or an old one
 	lastRow     uint64
 	lastWait    uint64 // likewise of those that wait, see waiting

@@ -39,13 +39,16 @@ func (r Refusals) All() int64 { return r.Malformed + r.Unknown + r.WrongCounter 
 
 // Stats are numbers for operators.
 type Stats struct {
-	Managed int   // sessions with stream management now
-	Waiting int   // sessions without a connection now
-	Queued  int   // stanzas that are not acknowledged now
-	Bytes   int   // their octets
-	Acked   int64 // stanzas acknowledged since the start
-	Resumed int64 // resumptions that worked
-	Refused Refusals
+	Managed int // sessions with stream management now
+	Waiting int // sessions without a connection now
+	Queued  int // stanzas that are not acknowledged now
+	Bytes   int // their octets
+	// WaitingBytes are those of sessions that wait, which count towards
+	// Options.MaxAllBytes.
+	WaitingBytes int
+	Acked        int64 // stanzas acknowledged since the start
+	Resumed      int64 // resumptions that worked
+	Refused      Refusals
 	// Restored are sessions that were there when the mux started.
 	Restored int64
 	// Timeouts are connections given up because their client did not acknowledge,
@@ -59,6 +62,7 @@ func (x *Extension) Stats() Stats {
 	c := &x.stats
 	n := Stats{Acked: c.acked.Load(), Resumed: c.resumed.Load(), Restored: c.restored.Load(),
 		Timeouts: c.timeouts.Load(), Overflowed: c.overflowed.Load(), Crowded: c.crowded.Load()}
+	n.WaitingBytes = int(x.waiting.bytes.Load())
 	n.Refused = Refusals{Malformed: c.refused[malformed].Load(), Unknown: c.refused[unknown].Load(),
 		WrongCounter: c.refused[wrongCounter].Load(), Stalled: c.refused[stalled].Load(), Busy: c.refused[busy].Load()}
 	if x.m == nil {

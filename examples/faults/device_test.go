@@ -18,13 +18,15 @@ const (
 	nsCarbons = "urn:xmpp:carbons:2"
 	nsForward = "urn:xmpp:forward:0"
 	nsMAM     = "urn:xmpp:mam:2"
+	nsTest    = "urn:x-test:session"
 )
 
 // message is one that a device has sent.
 type message struct {
 	id       string
 	from     *device
-	to       string // bare or full
+	in       *attachment // the session it was sent in
+	to       string      // bare or full
 	typ      string
 	more     string // children beside the body
 	n        int    // a presence, the nth of its sender to this device
@@ -37,16 +39,26 @@ type message struct {
 
 // sighting is that a device has seen a message.
 type sighting struct {
-	in  *attachment
-	pos uint32 // how many stanzas it had taken then
-	how string
-	at  time.Time
+	in   *attachment
+	pos  uint32 // how many stanzas it had taken then
+	how  string
+	late bool   // it says from when it is
+	name string // in the archive of the device's account, empty for none
+	at   time.Time
 }
 
 // attachment is one session of a device, over all its connections.
 type attachment struct {
-	acks  []ack
-	ended bool // it was not resumed
+	d       *device
+	n       int // the nth of its device
+	start   int // and of the server
+	left    int // how often it was seen to go
+	acks    []ack
+	ended   bool // it was not resumed
+	endedAt time.Time
+	shown   int                 // presences sent to everybody
+	shownAt time.Time           // the last
+	sees    map[string]*contact // others, see presence
 }
 
 // ack is an acknowledgement that the server has got.
@@ -76,18 +88,19 @@ type device struct {
 	reads    bool // reads its archive in place of what is stored
 	priority int
 
-	c       *muxtest.Client // nil while there is no connection
-	broken  bool            // the server has ended it
-	s       *attachment
-	enabled bool
-	token   string
-	in, out uint32     // stanzas taken and sent since it was enabled
-	unacked []*message // sent, in order; nil for other stanzas
-	steady  time.Time  // since when nothing is missed, zero for not at all
-	last    string     // of the archive
-	queries int
-	cutAt   time.Time
-	noise   map[string]int // the last presence seen in this session, by sender
+	c        *muxtest.Client // nil while there is no connection
+	broken   bool            // the server has ended it
+	s        *attachment
+	sessions []*attachment
+	enabled  bool
+	token    string
+	in, out  uint32     // stanzas taken and sent since it was enabled
+	unacked  []*message // sent, in order; nil for other stanzas
+	steady   time.Time  // since when nothing is missed, zero for not at all
+	last     string     // of the archive
+	queries  int
+	cutAt    time.Time
+	noise    map[string]int // the last presence seen in this session, by sender
 }
 
 func (d *device) full() string { return d.account + "/" + d.resource }
@@ -98,10 +111,12 @@ func (d *device) String() string { return d.full() }
 func (d *device) login() {
 	d.w.note("%s logs in (managed %t, copies %t, reads %t, priority %d)", d, d.managed, d.copies, d.reads, d.priority)
 	d.fail()
-	d.s = &attachment{}
+	d.s = &attachment{d: d, n: len(d.sessions), start: d.w.starts, sees: make(map[string]*contact)}
+	d.sessions = append(d.sessions, d.s)
 	d.noise = make(map[string]int)
 	d.in, d.out, d.enabled, d.token, d.unacked = 0, 0, false, "", nil
 	d.c = d.w.host.Connect(d.w.t, d.full())
+	d.w.opened(d.c)
 	if d.copies {
 		d.c.Send("<iq type='set' id='c'><enable xmlns='" + nsCarbons + "'/></iq>")
 	}
@@ -112,7 +127,7 @@ func (d *device) login() {
 		d.c.Send("<enable xmlns='" + nsSM + "' resume='true'/>")
 		d.take(-1)
 	}
-	d.send("<presence><priority>"+strconv.Itoa(d.priority)+"</priority></presence>", nil)
+	d.send(d.presence(), nil)
 	d.take(-1)
 	d.steady = time.Now()
 }
@@ -134,7 +149,7 @@ func (d *device) replace() {
 // sent last may have been handled or not.
 func (d *device) fail() {
 	if d.s != nil {
-		d.s.ended = true
+		d.s.ended, d.s.endedAt = true, time.Now()
 	}
 	for _, m := range d.unacked {
 		if m != nil && !m.accepted {
@@ -159,7 +174,7 @@ func (d *device) say(to string) { d.sayAs(to, "chat", "") }
 // sayAs sends one of a type, with more than a body.
 func (d *device) sayAs(to, typ, more string) {
 	w := d.w
-	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, to: to, typ: typ, more: more, at: time.Now(), seen: make(map[*device][]sighting)}
+	m := &message{id: fmt.Sprintf("m%d", len(w.messages)), from: d, in: d.s, to: to, typ: typ, more: more, at: time.Now(), seen: make(map[*device][]sighting)}
 	w.messages = append(w.messages, m)
 	w.note("%s sends %s to %s", d, m.id, to)
 	d.send(m.raw(), m)
@@ -183,7 +198,7 @@ func (d *device) hums(to *device) {
 			n++
 		}
 	}
-	m := &message{from: d, to: to.full(), n: n, at: time.Now()}
+	m := &message{from: d, in: d.s, to: to.full(), n: n, at: time.Now()}
 	w.noise = append(w.noise, m)
 	w.note("%s sends presence %d to %s", d, n, to)
 	d.send(m.raw(), m)
@@ -212,7 +227,7 @@ func (d *device) heard(el *mux.Stanza) {
 
 func (m *message) raw() string {
 	if m.n > 0 {
-		return fmt.Sprintf("<presence to='%s'><status>%d</status></presence>", m.to, m.n)
+		return fmt.Sprintf("<presence to='%s'><status>%d</status><session xmlns='%s' n='%d'/></presence>", m.to, m.n, nsTest, m.in.n)
 	}
 	return "<message to='" + m.to + "' type='" + m.typ + "' id='" + m.id + "'><body>" + m.id + "</body>" + m.more + "</message>"
 }
@@ -275,6 +290,7 @@ func (d *device) resume() {
 // resuming is a connection on which the session is to go on.
 func (d *device) resuming() *muxtest.Client {
 	c := d.w.host.Dial(d.w.t, d.account)
+	d.w.opened(c)
 	c.Write("<resume xmlns='" + nsSM + "' previd='" + d.token + "' h='" + utoa(d.in) + "'/>")
 	return c
 }
@@ -353,7 +369,7 @@ func (d *device) resumeOn(c *muxtest.Client) {
 	d.w.note("%s is resumed, sends %d again", d, len(again))
 	for _, m := range again {
 		if m == nil {
-			d.c.Send("<presence><priority>" + strconv.Itoa(d.priority) + "</priority></presence>")
+			d.c.Send(d.presence())
 			continue
 		}
 		d.c.Send(m.raw())
@@ -375,6 +391,12 @@ func (d *device) acked(text string) {
 		}
 	}
 	d.unacked = d.unacked[n:]
+}
+
+// presence is what the device shows to everybody; it says in which session.
+func (d *device) presence() string {
+	d.s.shown, d.s.shownAt = d.s.shown+1, time.Now()
+	return fmt.Sprintf("<presence><priority>%d</priority><session xmlns='%s' n='%d'/></presence>", d.priority, nsTest, d.s.n)
 }
 
 func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
@@ -427,86 +449,6 @@ func (d *device) take(n int) {
 }
 
 func name(space, local string) xml.Name { return xml.Name{Space: space, Local: local} }
-
-// got looks at an element.
-func (d *device) got(el *mux.Stanza) {
-	if el.Kind() == mux.Nonza {
-		d.nonza(el)
-		return
-	}
-	if d.enabled {
-		d.in++
-	}
-	if el.Kind() == mux.Presence {
-		d.heard(el)
-	}
-	if el.Kind() != mux.Message {
-		return
-	}
-	if el.Type() == "error" {
-		d.w.bounce(d, el)
-		return
-	}
-	inner, how := el, "direct"
-	for _, c := range []struct{ space, local string }{{nsCarbons, "sent"}, {nsCarbons, "received"}, {nsMAM, "result"}} {
-		outer, ok := el.Child(name(c.space, c.local))
-		if !ok {
-			continue
-		}
-		how = c.local
-		if how == "result" {
-			d.last = outer.Attr("id")
-		}
-		inner = forwarded(outer)
-	}
-	if inner == nil || !inner.Has(name(mux.NSClient, "body")) {
-		return
-	}
-	if how == "direct" && inner.Has(name("urn:xmpp:delay", "delay")) {
-		how = "late"
-	}
-	d.w.sees(d, inner.ID(), how)
-}
-
-func forwarded(c mux.Child) *mux.Stanza {
-	el, err := c.Element()
-	if err != nil {
-		return nil
-	}
-	f, ok := el.Child(name(nsForward, "forwarded"))
-	if !ok {
-		return nil
-	}
-	fe, err := f.Element()
-	if err != nil {
-		return nil
-	}
-	m, ok := fe.Child(name(mux.NSClient, "message"))
-	if !ok {
-		return nil
-	}
-	inner, err := m.Element()
-	if err != nil {
-		return nil
-	}
-	return inner
-}
-
-func (d *device) nonza(el *mux.Stanza) {
-	if el.Name().Space != nsSM {
-		return
-	}
-	switch el.Name().Local {
-	case "enabled":
-		d.enabled, d.token = true, el.Attr("id")
-	case "r":
-		d.acknowledge()
-	case "a":
-		d.acked(el.Attr("h"))
-	default:
-		d.w.t.Errorf("%s got %s", d, el.Append(nil, ""))
-	}
-}
 
 // acknowledge says what was taken.
 func (d *device) acknowledge() {

@@ -53,7 +53,7 @@ func eachCell(f func(c cell)) {
 			for _, fate := range fates {
 				for _, second := range seconds {
 					for _, event := range events {
-						for _, kind := range [...][2]string{{"chat", ""}, {"normal", ""}, {"chat", "<no-store xmlns='urn:xmpp:hints'/>"}} {
+						for _, kind := range [...][2]string{{"chat", ""}, {"normal", ""}, {"chat", noStore}} {
 							c := cell{b[0], b[1], state, fate, second, event, kind[0], b[2], kind[1]}
 							if c.possible() {
 								f(c)
@@ -131,6 +131,7 @@ func (c cell) run(t *testing.T) {
 	}
 	w.finish()
 	c.judge(w, d)
+	w.leave(false)
 }
 
 // other is the second device.

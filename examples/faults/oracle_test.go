@@ -9,34 +9,82 @@ import (
 // sees notes that a device has seen a message, and that this is no double it could
 // not help: one is allowed only if it was seen before in a session that was not
 // resumed, and not acknowledged there (INV-2, INV-3). What is read from an archive is
-// compared with what was seen before by its ID, which is what archives are for.
-func (w *world) sees(d *device, id, how string) {
-	m := w.find(id)
+// compared with what was seen before by its name there, which is what archives are for.
+func (w *world) sees(d *device, el *mux.Stanza, now sighting) {
+	m := w.find(el.ID())
 	if m == nil {
-		w.t.Errorf("%s has seen %s, which nobody has sent", d, id)
+		w.t.Errorf("%s has seen %s, which nobody has sent", d, el.ID())
 		return
 	}
-	pos := d.in
-	w.note("%s sees %s (%s) at %d", d, id, how, pos)
-	if how != "result" {
+	w.note("%s sees %s (%s, late %t, named %q) at %d", d, m.id, now.how, now.late, now.name, now.pos)
+	w.recognizes(d, m, el, now)
+	if now.how != "result" {
 		for _, s := range m.seen[d] {
-			switch {
-			case s.how == "result":
-				// It was read from the archive before: what is under way then may
-				// come, too, but not what is stored for those who are away.
-			case s.in == d.s:
-				w.t.Errorf("%s sees %s twice in one session (%s, %s)", d, id, s.how, how)
-			case w.killedAfter(s.at):
-				// The server was killed before it could keep what it knew.
-			case !s.in.ended:
-				w.t.Errorf("%s sees %s twice, in sessions that both live (%s, %s)", d, id, s.how, how)
-			case s.pos <= s.in.sure(false, time.Now()):
-				w.t.Errorf("%s sees %s twice (%s, %s), although it was acknowledged: at %d, of %d", d, id, s.how, how, s.pos, s.in.sure(false, time.Now()))
-			}
+			w.mayDouble(d, m, s, now)
 		}
 	}
-	m.seen[d] = append(m.seen[d], sighting{in: d.s, pos: pos, how: how, at: time.Now()})
+	m.seen[d] = append(m.seen[d], now)
 }
+
+// mayDouble: a device that has seen a message sees it again.
+func (w *world) mayDouble(d *device, m *message, s, now sighting) {
+	switch {
+	case s.how == "result":
+		// It was read from the archive before: what is under way then may
+		// come, too, but not what is stored for those who are away.
+	case s.in == now.in:
+		w.t.Errorf("%s sees %s twice in one session (%s, %s)", d, m.id, s.how, now.how)
+	case w.killedAfter(s.at):
+		// The server was killed before it could keep what it knew.
+	case !s.in.ended:
+		w.t.Errorf("%s sees %s twice, in sessions that both live (%s, %s)", d, m.id, s.how, now.how)
+	case !s.unacked():
+		w.t.Errorf("%s sees %s twice (%s, %s), although it was acknowledged: at %d, of %d", d, m.id, s.how, now.how, s.pos, s.in.sure(false, time.Now()))
+	}
+}
+
+// unacked reports whether the server could not know of it.
+func (s *sighting) unacked() bool { return s.pos > s.in.sure(false, time.Now()) }
+
+// recognizes: whatever way a message comes, and however often, its account has one name
+// for it if it is in its archive, which is that of no other message; else, and besides,
+// it has the ID, sender and payload it was sent with (INV-3).
+func (w *world) recognizes(d *device, m *message, el *mux.Stanza, now sighting) {
+	if w.archived(m) != (now.name != "") {
+		w.t.Errorf("%s sees %s (%s), which has the name %q in the archive", d, m.id, now.how, now.name)
+	}
+	if now.name != "" {
+		key := d.account + " " + now.name
+		if other := w.names[key]; other != nil && other != m {
+			w.t.Errorf("%s sees %s, which has the name of %s", d, m.id, other.id)
+		}
+		w.names[key] = m
+	}
+	for other, seen := range m.seen {
+		if other.account == d.account && seen[0].name != now.name {
+			w.t.Errorf("%s sees %s (%s) with the name %q, and %s has seen it with %q", d, m.id, now.how, now.name, other, seen[0].name)
+		}
+	}
+	sent, err := mux.Parse([]byte(m.raw()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if el.From().String() != m.from.full() || el.Type() != sent.Type() {
+		w.t.Errorf("%s sees %s of %s, type %s: %s", d, m.id, m.from, m.typ, el.Append(nil, ""))
+	}
+	for _, want := range sent.Children() {
+		got, ok := el.Child(want.Name)
+		if !ok || got.Text() != want.Text() {
+			w.t.Errorf("%s sees %s without what was in it: %s", d, m.id, el.Append(nil, ""))
+		}
+	}
+}
+
+// archived reports whether a message has to be in the archives of both its accounts.
+func (w *world) archived(m *message) bool { return w.cfg.archive && m.more != noStore }
+
+// noStore says that a message is for those who are there.
+const noStore = "<no-store xmlns='urn:xmpp:hints'/>"
 
 func (w *world) find(id string) *message {
 	for _, m := range w.messages {
@@ -70,6 +118,10 @@ func (w *world) arrived(m *message) bool {
 	}
 	return false
 }
+
+// lost reports whether a message that comes back has no one to come back to: its sender
+// has ended the session that would have been told.
+func (m *message) lost() bool { return m.more == noStore && m.in.ended }
 
 // finish brings everybody together and asks whether anything is missing.
 func (w *world) finish() {
@@ -129,20 +181,37 @@ func (w *world) exchange() {
 
 func (w *world) check() {
 	for _, m := range w.messages {
+		w.checkBounced(m)
 		switch {
 		case m.unsure, !m.accepted && m.from.c == nil:
 			continue
 		case !m.accepted:
 			w.t.Errorf("%s was never acknowledged to %s", m.id, m.from)
-		case !w.arrived(m) && !m.bounced:
+		case !w.arrived(m) && !m.bounced && !m.lost():
 			w.t.Errorf("%s from %s to %s was accepted and is lost", m.id, m.from, m.to)
 		}
 		w.checkEntitled(m)
 	}
 	w.checkOrder()
 	w.checkNoise()
-	if n := w.sm.Stats(); n.Queued != 0 {
-		w.t.Errorf("%d stanzas are kept although all is acknowledged", n.Queued)
+	w.checkContacts()
+	w.checkRest()
+}
+
+// checkBounced: what came back was seen, if at all, just where nobody could know: in
+// sessions that ended before it was acknowledged (INV-1).
+func (w *world) checkBounced(m *message) {
+	if !m.bounced {
+		return
+	}
+	to := mux.MustParseAddress(m.to).Bare().String()
+	for d, seen := range m.seen {
+		for _, s := range seen {
+			if d.account != to || s.how == "sent" || w.killedAfter(s.at) || s.in.ended && s.unacked() {
+				continue
+			}
+			w.t.Errorf("%s came back, and %s has seen it (%s)", m.id, d, s.how)
+		}
 	}
 }
 
@@ -169,8 +238,10 @@ func (w *world) checkEntitled(m *message) {
 	}
 }
 
-// checkOrder: in one session the messages of one sender come in the order in which
-// they were sent.
+// checkOrder: in one session the messages of one sender to one recipient come in the
+// order in which they were sent, however often its connection broke (INV-2). What comes
+// late may come behind what is newer if it was meant for another session that has ended
+// meanwhile, or if the server was killed.
 func (w *world) checkOrder() {
 	type pair struct {
 		in   *attachment
@@ -179,9 +250,9 @@ func (w *world) checkOrder() {
 	}
 	last := make(map[pair]uint32)
 	for _, m := range w.messages {
-		for _, seen := range m.seen {
+		for d, seen := range m.seen {
 			for _, s := range seen {
-				if s.how != "direct" {
+				if s.how == "result" || s.late && (w.killedSince(m.at) || w.leftSince(d, s.in, m.at)) {
 					continue
 				}
 				p := pair{s.in, m.from, m.to}
@@ -192,6 +263,18 @@ func (w *world) checkOrder() {
 			}
 		}
 	}
+}
+
+// leftSince reports whether another session of the device's account has ended since.
+func (w *world) leftSince(d *device, in *attachment, at time.Time) bool {
+	for _, o := range w.devices {
+		for _, s := range o.sessions {
+			if o.account == d.account && s != in && s.ended && !s.endedAt.Before(at) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // killedAfter reports whether the server was killed so soon after that it may not

@@ -38,14 +38,15 @@ func TestSchedules(t *testing.T) {
 func runSchedule(t *testing.T, seed uint64, verbose bool) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		w := newWorld(t, config{archive: r.IntN(2) == 0, window: 600 * time.Second})
+		w := newWorld(t, config{archive: r.IntN(2) == 0, contacts: r.IntN(2) == 0, window: 600 * time.Second})
 		w.cast(r)
 		for range 30 + r.IntN(30) {
 			w.step(r)
 		}
 		w.finish()
+		w.leave(seed%64 == 0)
 		if t.Failed() || verbose {
-			t.Logf("seed %d, archive %t:\n%s", seed, w.cfg.archive, strings.Join(w.log, "\n"))
+			t.Logf("seed %d, archive %t, contacts %t:\n%s", seed, w.cfg.archive, w.cfg.contacts, strings.Join(w.log, "\n"))
 		}
 	})
 }
@@ -86,7 +87,11 @@ func (w *world) step(r *rand.Rand) {
 	case n < 45:
 		if d.c != nil {
 			for range 1 + r.IntN(3) {
-				d.say(w.recipient(r, d))
+				hint := ""
+				if r.IntN(8) == 0 {
+					hint = noStore
+				}
+				d.sayAs(w.recipient(r, d), "chat", hint)
 			}
 		}
 	case n < 60:

@@ -15,13 +15,16 @@ import (
 	"github.com/propolis-im/propolis/mux"
 	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/offline"
+	"github.com/propolis-im/propolis/presence"
+	"github.com/propolis-im/propolis/roster"
 	"github.com/propolis-im/propolis/smacks"
 )
 
 // config says what a server has, and how long sessions wait.
 type config struct {
-	archive bool
-	window  time.Duration
+	archive  bool
+	contacts bool // everybody is in everybody's roster
+	window   time.Duration
 }
 
 // stores are what survives the server.
@@ -31,11 +34,12 @@ type stores struct {
 	archives archive.Memory
 	offline  offline.Memory
 	blocked  blocking.Memory
+	rosters  roster.Memory
 }
 
 // world is a server and what it has kept, its clients and their messages.
 type world struct {
-	t      *testing.T
+	t      *bench
 	cfg    config
 	kept   *stores
 	host   *muxtest.Host
@@ -47,19 +51,65 @@ type world struct {
 	noise    []*message // presences
 	log      []string
 	kills    []time.Time
+	starts   int
+	names    map[string]*message // in archives, see sees
+	clients  []*muxtest.Client   // of all connections
+	gone     []remains           // see checkFree
+}
+
+// bench is a test whose cleanups can be run before its end.
+type bench struct {
+	*testing.T
+	cleanups []func()
+}
+
+// Cleanup implements [testing.TB].
+func (b *bench) Cleanup(f func()) { b.cleanups = append(b.cleanups, f) }
+
+func (b *bench) clean() {
+	for len(b.cleanups) > 0 {
+		last := len(b.cleanups) - 1
+		f := b.cleanups[last]
+		b.cleanups[last] = nil
+		b.cleanups = b.cleanups[:last]
+		f()
+	}
 }
 
 // accounts are who there is.
 var accounts = []string{"romeo@example.net", "juliet@example.net", "nurse@example.net"}
 
 func newWorld(t *testing.T, cfg config) *world {
-	w := &world{t: t, cfg: cfg, kept: new(stores)}
+	w := &world{t: &bench{T: t}, cfg: cfg, kept: new(stores), names: make(map[string]*message)}
+	t.Cleanup(w.t.clean)
+	if cfg.contacts {
+		w.acquaint()
+	}
 	w.open()
 	return w
 }
 
+// acquaint has everybody see the presence of all others.
+func (w *world) acquaint() {
+	for _, a := range accounts {
+		for i, b := range accounts {
+			if a == b {
+				continue
+			}
+			put := w.kept.rosters.Put(mux.MustParseAddress(a), roster.Item{JID: mux.MustParseAddress(b), Subscription: roster.Both, Listed: true, Ver: uint64(i + 1)})
+			if err := put(w.t.Context(), nil); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// opened notes a connection.
+func (w *world) opened(c *muxtest.Client) { w.clients = append(w.clients, c) }
+
 // open starts a server on what is kept.
 func (w *world) open() {
+	w.starts++
 	w.host = muxtest.NewHost(w.t)
 	w.host.AddAccount(accounts...)
 	w.commit = &committer{Committer: new(muxtest.Committer)}
@@ -71,6 +121,10 @@ func (w *world) extensions() []mux.Extension {
 	states := csi.New(nil)
 	w.sm = smacks.New(&w.kept.streams, &smacks.Options{Window: w.cfg.window, Idle: states.Inactive})
 	list := []mux.Extension{w.sm, states, blocking.New(&w.kept.blocked, nil)}
+	if w.cfg.contacts {
+		contacts := roster.New(&w.kept.rosters, nil)
+		list = append(list, contacts, presence.New(contacts, nil))
+	}
 	if w.cfg.archive {
 		archives := archive.New(&w.kept.archives, nil)
 		list = append(list, offline.New(&w.kept.offline, &offline.Options{ReadsArchive: archives.Reads, Archived: archives.Messages}), archives,
@@ -114,6 +168,7 @@ func (w *world) kill() {
 		d.lost(true)
 	}
 	w.commit.Committer.Release()
+	w.t.clean()
 	w.open()
 }
 
@@ -127,6 +182,7 @@ func (w *world) restart() {
 	for _, d := range w.devices {
 		d.lost(false)
 	}
+	w.t.clean()
 	w.open()
 }
 
