@@ -376,26 +376,31 @@ func TestSavedWhileWorkIsOpen(t *testing.T) {
 }
 
 // What was acknowledged is known to have arrived after a crash, also if only the
-// client's next stanza said so to the store, and nobody resumes.
+// client's next stanza said so to the store, or its next question, and nobody resumes.
 func TestFI28CrashBehindAcknowledgement(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{})
-		romeo := s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		romeo.Send(chats(1, 3)...)
-		juliet.Expect(got("1"), ask, got("2"), got("3"))
-		juliet.Send("<a xmlns='urn:xmpp:sm:3' h='2'/>", "<message to='romeo@example.net/orchard'/>")
-		s.Settle()
-		s.open(t)
-		romeo = s.Connect(t, romeoFull)
-		s.Connect(t, julietFull)
-		romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
-		romeo.ExpectNone()
-		if n := s.x.Stats(); n.Queued != 0 {
-			t.Errorf("%d stanzas are kept", n.Queued)
-		}
-	})
+	for _, next := range [][]string{{"<message to='romeo@example.net/orchard'/>"}, {answer, ask}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, smacks.Options{})
+			romeo := s.Connect(t, romeoFull)
+			juliet, _ := enabled(t, s.Host)
+			romeo.Send(chats(1, 3)...)
+			juliet.Expect(got("1"), ask, got("2"), got("3"))
+			juliet.Send(ack("2"))
+			juliet.Send(next...)
+			s.Settle()
+			romeo.Clear()
+			juliet.Clear()
+			s.open(t)
+			romeo = s.Connect(t, romeoFull)
+			s.Connect(t, julietFull)
+			romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
+			romeo.ExpectNone()
+			if n := s.x.Stats(); n.Queued != 0 {
+				t.Errorf("%d stanzas are kept", n.Queued)
+			}
+		})
+	}
 }
 
 // safe keeps durably what nobody took.

@@ -88,15 +88,18 @@ func TestInlineEnable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
 		romeo := s.Connect(t, romeoFull)
-		enable, err := mux.Parse([]byte("<x><enable xmlns='urn:xmpp:sm:3' resume='true'/></x>"))
+		enable, err := mux.Parse([]byte("<x><enable xmlns='urn:xmpp:sm:3' resume='true'/><enable xmlns='urn:xmpp:sm:3'/></x>"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		c := s.Dial(t, "juliet@example.net")
 		o := &mux.BindOptions{Resource: "balcony", Inline: enable.Children()}
 		c.Bind(o)
-		if len(o.InlineReply) != 1 {
+		if len(o.InlineReply) != 2 {
 			t.Fatalf("%d replies", len(o.InlineReply))
+		}
+		if again, err := mux.NewChild(o.InlineReply[1]); err != nil || again.Raw() != unexpected {
+			t.Errorf("to the second: %s, %v", again.Raw(), err)
 		}
 		reply, err := mux.NewChild(o.InlineReply[0])
 		if err != nil || reply.Name.Local != "enabled" || reply.Attr("resume") != "true" || reply.Attr("max") != "600" {
