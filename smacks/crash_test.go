@@ -375,32 +375,96 @@ func TestSavedWhileWorkIsOpen(t *testing.T) {
 	})
 }
 
-// What was acknowledged is known to have arrived after a crash, also if only the
-// client's next stanza said so to the store, or its next question, and nobody resumes.
+// What was acknowledged is known to have arrived after a crash, also if only what the
+// client sent next said so to the store, or asked, or what it was sent; whether it comes
+// back or not.
 func TestFI28CrashBehindAcknowledgement(t *testing.T) {
 	t.Parallel()
-	for _, next := range [][]string{{"<message to='romeo@example.net/orchard'/>"}, {answer, ask}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSite(t, smacks.Options{})
-			romeo := s.Connect(t, romeoFull)
-			juliet, _ := enabled(t, s.Host)
-			romeo.Send(chats(1, 3)...)
-			juliet.Expect(got("1"), ask, got("2"), got("3"))
-			juliet.Send(ack("2"))
-			juliet.Send(next...)
-			s.Settle()
-			romeo.Clear()
-			juliet.Clear()
-			s.open(t)
-			romeo = s.Connect(t, romeoFull)
-			s.Connect(t, julietFull)
-			romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
-			romeo.ExpectNone()
-			if n := s.x.Stats(); n.Queued != 0 {
-				t.Errorf("%d stanzas are kept", n.Queued)
-			}
-		})
+	for _, next := range [][]string{{"<message to='romeo@example.net/orchard'/>"}, {answer, ask}, nil} {
+		for _, back := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{})
+				romeo := s.Connect(t, romeoFull)
+				juliet, token := enabled(t, s.Host)
+				romeo.Send(chats(1, 3)...)
+				juliet.Expect(got("1"), ask, got("2"), got("3"))
+				juliet.Send(ack("2"))
+				if next == nil {
+					romeo.Send("<message to='" + julietFull + "' type='headline'/>")
+				} else {
+					juliet.Send(next...)
+				}
+				s.Settle()
+				romeo.Clear()
+				juliet.Clear()
+				s.open(t)
+				romeo = s.Connect(t, romeoFull)
+				if back {
+					resume(t, s.Host, token, "2").Clear()
+					time.Sleep(time.Second)
+					want := 1
+					if next == nil {
+						want++ // the headline
+					}
+					saved, err := s.store.Load(t.Context(), time.Now())
+					if err != nil || len(saved) != 1 || len(saved[0].Entries) != want || saved[0].Counters.Acked != 2 {
+						t.Errorf("%q: kept %+v, %v", next, saved, err)
+					}
+					return
+				}
+				s.Connect(t, julietFull)
+				romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
+				romeo.ExpectNone()
+				if n := s.x.Stats(); n.Queued != 0 {
+					t.Errorf("%d stanzas are kept", n.Queued)
+				}
+			})
+		}
 	}
+}
+
+// What the store has of sessions that nobody knows is forgotten at the next start.
+func TestNobodysIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		nobody := mux.SessionID{1, 2, 3}.String()
+		for _, w := range []mux.Write{s.store.Note(nobody, smacks.Counters{Handled: 1}), s.store.Note("no id", smacks.Counters{Handled: 1})} {
+			if err := w(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, token := enabled(t, s.Host)
+		s.Settle()
+		s.open(t)
+		saved, err := s.store.Load(t.Context(), time.Now())
+		if err != nil || len(saved) != 1 {
+			t.Errorf("kept: %+v, %v", saved, err)
+		}
+		resume(t, s.Host, token, "0").Expect(resumedWith(token, "0"), ask)
+	})
+}
+
+// Who was cut before its wish to enable it came round has not enabled it: its session
+// ends with its connection (smacks SM-56).
+func TestCutBeforeEnableComesRound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet := s.Connect(t, julietFull)
+		session, gate := juliet.Session, make(chan struct{})
+		s.Mux().Go(session.Account(), func(context.Context, *mux.Event) { <-gate })
+		s.Settle()
+		juliet.Write("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		s.Settle()
+		juliet.Drop()
+		s.Settle()
+		close(gate)
+		s.Settle()
+		if session.State() <= mux.Hibernating {
+			t.Errorf("it is %v", session.State())
+		}
+	})
 }
 
 // safe keeps durably what nobody took.

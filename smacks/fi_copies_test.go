@@ -19,16 +19,19 @@ func TestFI31CopyArrivedBeforeCrash(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
-		acked bool // before the crash, else behind it
-		again bool // it crashes twice
-		soon  bool // right behind the acknowledgement's next stanza
+		acked bool   // before the crash, else behind it
+		again bool   // it crashes twice
+		soon  string // what else is kept right behind the acknowledgement, and its crash comes then
 	}{
-		{"acknowledged before", true, false, false},
-		{"acknowledged before, and at once", true, false, true},
-		{"acknowledged before, and another crash", true, true, false},
-		{"acknowledged behind", false, false, false},
-		{"acknowledged behind, and another crash", false, true, false},
-		{"acknowledged behind, and another crash at once", false, true, true},
+		{"acknowledged before", true, false, ""},
+		{"acknowledged before, noted with what came", true, false, "came"},
+		{"acknowledged before, noted with what the client sent", true, false, "sent"},
+		{"acknowledged before, and another crash", true, true, ""},
+		{"acknowledged before, noted with what the client sent, and another crash", true, true, "sent"},
+		{"acknowledged behind", false, false, ""},
+		{"acknowledged behind, and another crash", false, true, ""},
+		{"acknowledged behind, noted with what came, and another crash", false, true, "came"},
+		{"acknowledged behind, noted with what the client sent, and another crash", false, true, "sent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -42,12 +45,16 @@ func TestFI31CopyArrivedBeforeCrash(t *testing.T) {
 				romeo.Send("<message to='juliet@example.net' type='chat' id='1'><body>x</body></message>")
 				acks := func() {
 					garden.Send(ack("1"))
-					if c.soon {
-						romeo.Send("<message to='juliet@example.net/garden' type='headline'/>") // takes the note along
-						s.Settle()
-						return
+					switch c.soon {
+					case "came":
+						romeo.Send("<message to='juliet@example.net/garden' type='headline'/>")
+					case "sent":
+						garden.Send("<message to='" + romeoFull + "' type='headline'/>")
+					default:
+						time.Sleep(time.Second)
 					}
-					time.Sleep(time.Second)
+					s.Settle()
+					romeo.Clear()
 				}
 				h := "0"
 				if c.acked {
@@ -160,12 +167,15 @@ func TestNotResumedAtItsEnd(t *testing.T) {
 	for name, c := range map[string]struct {
 		waits  bool // is not connected
 		turn   bool // it breaks in its account's turn
+		cut    bool // is cut at once
 		breaks func(romeo, juliet *muxtest.Client)
 	}{
-		"counter":            {false, false, func(_, juliet *muxtest.Client) { juliet.Write(ack("7")) }},
-		"no number":          {false, false, func(_, juliet *muxtest.Client) { juliet.Write(ack("x")) }},
-		"too much":           {false, true, tooMuch},
-		"too much, and away": {true, true, tooMuch},
+		"counter":            {false, false, false, func(_, juliet *muxtest.Client) { juliet.Write(ack("7")) }},
+		"counter, and cut":   {false, false, true, func(_, juliet *muxtest.Client) { juliet.Write(ack("7")) }},
+		"no number":          {false, false, false, func(_, juliet *muxtest.Client) { juliet.Write(ack("x")) }},
+		"too much":           {false, true, false, tooMuch},
+		"too much, and cut":  {false, true, true, tooMuch},
+		"too much, and away": {true, true, false, tooMuch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -189,6 +199,10 @@ func TestNotResumedAtItsEnd(t *testing.T) {
 				}
 				if c.turn {
 					close(gates[0])
+					s.Settle()
+				}
+				if c.cut {
+					juliet.Drop()
 					s.Settle()
 				}
 				again := resume(t, s.Host, token, "0")
