@@ -193,24 +193,66 @@ func TestShutdownKnowsAllThatIsHandled(t *testing.T) {
 }
 
 // A session ends while something that its client has sent is in progress. What failed
-// says of it afterwards has that as well, when it is finished (smacks SM-67).
+// says of it afterwards has that as well, when it is finished, and that stays so (smacks
+// SM-67).
 func TestHandledBehindTheEnd(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{})
-		s := newSite(t, smacks.Options{}, slowArrival{gate})
-		juliet, token := enabled(t, s.Host)
-		juliet.Send("<message to='mercutio@example.net' id='slow'/>", answer)
-		s.Settle()
-		s.x.End(juliet.Session.ID())
-		s.Settle()
-		juliet.Clear()
-		c := resume(t, s.Host, token, "0")
-		c.Expect(known("0"))
-		close(gate)
-		s.Settle()
-		resume(t, s.Host, token, "0").Expect(known("2"))
-	})
+	for _, crash := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			s := newSite(t, smacks.Options{}, slowArrival{gate})
+			juliet, token := enabled(t, s.Host)
+			juliet.Send("<message to='mercutio@example.net' id='slow'/>", answer)
+			s.Settle()
+			s.x.End(juliet.Session.ID())
+			s.Settle()
+			juliet.Clear()
+			resume(t, s.Host, token, "0").Expect(known("0"))
+			close(gate)
+			s.Settle()
+			resume(t, s.Host, token, "0").Expect(known("2"))
+			if crash {
+				s.open(t)
+			} else {
+				s.Restart(smacks.New(&s.store, &s.opt))
+			}
+			resume(t, s.Host, token, "0").Expect(known("2"))
+		})
+	}
+}
+
+// FI-28: the same, and the server crashes behind the commit with what the stanza has
+// led to. A client that is told less would send that once more.
+func TestFI28HandledBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, committed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			s := newSite(t, smacks.Options{}, slowArrival{gate})
+			juliet, token := enabled(t, s.Host)
+			s.Settle()
+			s.commits.Hold()
+			juliet.Send("<message to='mercutio@example.net' id='slow'/>")
+			s.Settle()
+			s.x.End(juliet.Session.ID())
+			s.Settle()
+			juliet.Clear()
+			close(gate)
+			s.Settle()
+			want := resumedWith(token, "0")
+			if committed {
+				s.commits.Commit()
+				s.Settle()
+				want = known("1")
+			}
+			s.open(t)
+			c := resume(t, s.Host, token, "0")
+			if got := c.Next(); got != want {
+				t.Errorf("committed %v: got %s, want %s", committed, got, want)
+			}
+			c.Clear()
+		})
+	}
 }
 
 // What is asked before the answer to enable is answered behind it, in order: requests
