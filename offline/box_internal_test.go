@@ -55,6 +55,11 @@ func TestArrivedStaysArrived(t *testing.T) {
 			t.Errorf("on its way again: %+v", b)
 		}
 	}
+	returned := &box{flying: map[int64]sent{7: {s: s}}}
+	returned.back(7, s)
+	if !returned.closed(s) || returned.closed(s) {
+		t.Error("what came back is not to be sent once")
+	}
 	b := &box{flying: map[int64]sent{7: {s: s}}, arrived: []int64{9}, leaving: map[int64]bool{7: true}, removing: true}
 	x.sealed(account, b, []int64{7}, errors.New("the disk is full"))
 	if !slices.Equal(b.arrived, []int64{7, 9}) || len(b.leaving) != 0 || x.due.Load() != 1 {

@@ -43,5 +43,10 @@ func TestDueIsExact(t *testing.T) {
 			}
 			j.Clear()
 		}
+		j.Close()
+		h.Settle()
+		if len(x.boxes) != 0 {
+			t.Errorf("%d accounts have something on its way", len(x.boxes))
+		}
 	})
 }

@@ -2,6 +2,7 @@ package offline_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type slow struct {
 	mu   sync.Mutex
 	wait chan struct{} // closed when reads may end; nil if they need not wait
 	skip int           // but so many
+	err  error         // of those that waited
 }
 
 // hold makes reads wait, after some that do not.
@@ -48,7 +50,9 @@ func (s *slow) Load(ctx context.Context, account mux.Address, after offline.Mess
 	}
 	s.mu.Unlock()
 	if wait != nil {
-		<-wait
+		if <-wait; s.err != nil {
+			return nil, false, s.err
+		}
 	}
 	return list, more, err
 }
@@ -454,4 +458,64 @@ func TestEndedBehindAcknowledgement(t *testing.T) {
 			first.Clear()
 		})
 	}
+}
+
+// TestReadFailsForOther: what waits cannot be read for a session, and another one has
+// come meanwhile: that gets it.
+func TestReadFailsForOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(slow)
+		h, romeo := start(t, store, new(muxtest.Committer), nil)
+		romeo.Send(chat("m1", "x"))
+		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
+		store.err = errors.New("the disk is broken")
+		store.hold(0)
+		first.Send("<presence/>")
+		second.Send("<presence><priority>1</priority></presence>")
+		store.release()
+		h.Settle()
+		if a, b := ids(first), ids(second); a != "" || b != "m1" || stored(t, &store.Memory) != 0 {
+			t.Errorf("got %q and %q, %d are stored", a, b, stored(t, &store.Memory))
+		}
+	})
+}
+
+// TestGoesToTheNext: what a session had and its client did not is for the one of highest
+// priority that is connected.
+func TestGoesToTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(offline.Memory)
+		h, romeo := start(t, store, new(muxtest.Committer), nil, managed(time.Hour))
+		romeo.Send(chat("m1", "x"))
+		first := h.Connect(t, "juliet@example.net/first")
+		first.Send(enable)
+		first.Clear()
+		first.Send("<presence/>")
+		if got := ids(first); !strings.HasPrefix(got, "m1") {
+			t.Fatalf("got %q", got)
+		}
+		var others []*muxtest.Client
+		for i, priority := range []int{-1, 1, 3, 2, 9} {
+			c := h.Connect(t, fmt.Sprint("juliet@example.net/", i))
+			c.Send(enable)
+			c.Clear()
+			c.Send(fmt.Sprintf("<presence><priority>%d</priority></presence>", priority))
+			others = append(others, c)
+		}
+		others[4].Drop() // and waits
+		h.Settle()
+		first.Close()
+		h.Settle()
+		for i, c := range others[:4] {
+			want := ""
+			if i == 2 {
+				want = "m1"
+			}
+			if got := ids(c); got != want {
+				t.Errorf("%d got %q, want %q", i, got, want)
+			}
+		}
+	})
 }
