@@ -164,6 +164,34 @@ func TestFI28CrashesInARow(t *testing.T) {
 	})
 }
 
+// What comes between two crashes has no number yet, however many the client has got that
+// left no trace: it is not taken for one of those.
+func TestFI28CrashTwiceBeforeItComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		feed := bulk{make(chan []string)}
+		s := newSite(t, smacks.Options{}, feed)
+		romeo := s.Connect(t, romeoFull)
+		p := newPhone(t, s)
+		p.mute = true
+		romeo.Send(chat("1"))
+		p.c.Send(askBulk)
+		feed.page <- []string{"f1", "f2", "f3"}
+		feed.page <- nil
+		s.Settle()
+		p.read()
+		s.open(t)
+		romeo = s.Connect(t, romeoFull)
+		romeo.Send(chats(2, 3)...)
+		s.Settle()
+		s.open(t)
+		p.mute = false
+		p.back(s)
+		p.read()
+		p.want("1", "f1", "f2", "f3", "bulk", "2", "3")
+	})
+}
+
 // Nothing of a take-over is on the wire before the store knows of it.
 func TestFI28CrashDuringResumption(t *testing.T) {
 	t.Parallel()
@@ -335,6 +363,59 @@ func TestShutdownWithoutStore(t *testing.T) {
 		c := resume(t, h, token, "0")
 		c.Expect(unknown)
 	})
+}
+
+// Without a store a session waits for its client all the same, while the process lives.
+func TestResumeWithoutStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := muxtest.NewHost(t)
+		h.AddAccount("romeo@example.net", "juliet@example.net")
+		h.Open(&mux.Options{}, smacks.New(nil, nil))
+		romeo := h.Connect(t, romeoFull)
+		juliet, token := enabled(t, h)
+		romeo.Send(chat("1"))
+		juliet.Clear()
+		juliet.Drop()
+		romeo.Send(chat("2"))
+		time.Sleep(time.Minute)
+		resume(t, h, token, "0").Expect(resumedWith(token, "0"), late("1"), late("2"), ask)
+		romeo.ExpectNone()
+	})
+}
+
+// Without a committer sessions are saved by a shutdown that is in order, with all that
+// they keep, whether they are connected or wait (smacks SM-96).
+func TestShutdownWithoutCommitter(t *testing.T) {
+	t.Parallel()
+	for _, waits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var store smacks.Memory
+			h := muxtest.NewHost(t)
+			h.AddAccount("romeo@example.net", "juliet@example.net")
+			h.Open(&mux.Options{Sessions: new(mux.MemorySessions)}, smacks.New(&store, nil))
+			romeo := h.Connect(t, romeoFull)
+			juliet, token := enabled(t, h)
+			romeo.Send(chats(1, 3)...)
+			juliet.Send(ack("1"), "<message to='"+romeoFull+"'/>")
+			juliet.Clear()
+			if waits {
+				juliet.Drop()
+				romeo.Send(chat("4"))
+			}
+			romeo.Clear()
+			for range 2 {
+				h.Restart(smacks.New(&store, nil))
+			}
+			want := []string{resumedWith(token, "1"), late("2"), late("3")}
+			if waits {
+				want = append(want, late("4"))
+			}
+			juliet.Clear()
+			again := resume(t, h, token, "1")
+			again.Expect(append(want, ask)...)
+		})
+	}
 }
 
 // fanOut sends a copy of each message for juliet on to mercutio, in the same Work.

@@ -241,6 +241,25 @@ func TestNotResumable(t *testing.T) {
 	})
 }
 
+// Of sessions that nobody could resume nothing is remembered, in place of those that
+// somebody may ask about (smacks SM-67).
+func TestOnlyTokensAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet, token := enabled(t, s.Host)
+		juliet.Close()
+		for range 12 {
+			c := s.Connect(t, julietFull)
+			c.Send("<enable xmlns='urn:xmpp:sm:3'/>")
+			c.Clear()
+			c.Close()
+		}
+		s.Settle()
+		resume(t, s.Host, token, "0").Expect(known("0"))
+	})
+}
+
 // Requests are replayed as they were: a delay would make them invalid.
 func TestReplayOfRequests(t *testing.T) {
 	t.Parallel()

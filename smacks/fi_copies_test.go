@@ -82,6 +82,30 @@ func TestFI31CopyArrivedBeforeCrash(t *testing.T) {
 	}
 }
 
+// The same for messages that come one after the other: each is noted.
+func TestFI31CopiesArriveOneByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{Window: time.Minute})
+		romeo := s.Connect(t, romeoFull)
+		enabled(t, s.Host)
+		garden := s.Connect(t, "juliet@example.net/garden")
+		garden.Send("<presence/>", "<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		s.Settle()
+		for _, id := range ids(1, 3) {
+			romeo.Send("<message to='juliet@example.net' type='chat' id='" + id + "'><body>x</body></message>")
+			garden.Send(ack(id))
+			time.Sleep(time.Second)
+		}
+		s.Settle()
+		s.open(t)
+		romeo = s.Connect(t, romeoFull)
+		time.Sleep(2 * time.Minute)
+		s.Settle()
+		romeo.ExpectNone()
+	})
+}
+
 // Nobody has numbers for what waited behind a feed when a server crashed and was then
 // shut down in order: all the same it comes, once (smacks SM-96).
 func TestFI28WaitedOverCrashAndShutdown(t *testing.T) {

@@ -288,3 +288,12 @@ func TestPastTellsWhatItForgets(t *testing.T) {
 		t.Errorf("past their time: %d are forgotten, %d left", len(got), len(p.last))
 	}
 }
+
+// What the store was told it is not told again.
+func TestArrivalsAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	a := arrivals{tags: []string{"x"}}
+	if tags := a.take(); len(tags) != 1 || len(a.take()) != 0 {
+		t.Errorf("took %q, and then more", tags)
+	}
+}
