@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -371,7 +372,8 @@ func TestResumeWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := muxtest.NewHost(t)
 		h.AddAccount("romeo@example.net", "juliet@example.net")
-		h.Open(&mux.Options{}, smacks.New(nil, nil))
+		log := new(logged)
+		h.Open(&mux.Options{Logger: slog.New(log)}, smacks.New(nil, nil))
 		romeo := h.Connect(t, romeoFull)
 		juliet, token := enabled(t, h)
 		romeo.Send(chat("1"))
@@ -379,8 +381,19 @@ func TestResumeWithoutStore(t *testing.T) {
 		juliet.Drop()
 		romeo.Send(chat("2"))
 		time.Sleep(time.Minute)
-		resume(t, h, token, "0").Expect(resumedWith(token, "0"), late("1"), late("2"), ask)
+		again := resume(t, h, token, "0")
+		again.Expect(resumedWith(token, "0"), late("1"), late("2"), ask)
+		again.Send(ack("2"))
+		again.Close()
+		resume(t, h, token, "0").Expect(known("0"))
+		if err := h.Mux().RemoveAccount(t.Context(), mux.MustParseAddress("juliet@example.net")); err != nil {
+			t.Error(err)
+		}
+		h.Settle()
 		romeo.ExpectNone()
+		if len(log.all) > 0 {
+			t.Errorf("logged: %q", log.all)
+		}
 	})
 }
 
@@ -399,6 +412,10 @@ func TestShutdownWithoutCommitter(t *testing.T) {
 			romeo.Send(chats(1, 3)...)
 			juliet.Send(ack("1"), "<message to='"+romeoFull+"'/>")
 			juliet.Clear()
+			s, err := store.Load(t.Context(), time.Now())
+			if err != nil || len(s) != 1 || len(s[0].Entries) > 0 || s[0].Counters.Acked > 0 {
+				t.Errorf("kept before: %+v, %v", s, err)
+			}
 			if waits {
 				juliet.Drop()
 				romeo.Send(chat("4"))
@@ -414,6 +431,12 @@ func TestShutdownWithoutCommitter(t *testing.T) {
 			juliet.Clear()
 			again := resume(t, h, token, "1")
 			again.Expect(append(want, ask)...)
+			again.Send(ack(fmt.Sprint(len(want))))
+			again.Close()
+			h.Settle()
+			if s, err = store.Load(t.Context(), time.Now()); err != nil || len(s) != 1 || s[0].Last == nil {
+				t.Errorf("kept of its end: %+v, %v", s, err)
+			}
 		})
 	}
 }

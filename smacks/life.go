@@ -10,7 +10,6 @@ import (
 // attached: there is a connection, a first or another one. Under the lock.
 func (x *Extension) attached(s *mux.Session) {
 	st := x.key.Of(s)
-	s.SetTracked(st.phase == on)
 	st.live = st.phase == on
 	if x.waiting.leave(st) {
 		x.notify(s, Notice{Kind: NoticeResumed})

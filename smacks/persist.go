@@ -262,7 +262,6 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 			kept := st.queue.push(&it)
 			kept.row, kept.number, kept.sent = e.Row, e.Number, e.Sent
 		}
-		s.SetTracked(true)
 		x.waiting.leave(st) // without what it keeps
 		x.waiting.count(st)
 	})
