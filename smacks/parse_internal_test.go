@@ -297,3 +297,32 @@ func TestArrivalsAreTakenOnce(t *testing.T) {
 		t.Errorf("took %q, and then more", tags)
 	}
 }
+
+// Only a session that its client can resume is saved as one, and nothing but what was
+// saved is read (smacks SM-96).
+func TestSavedState(t *testing.T) {
+	t.Parallel()
+	for _, st := range []*state{{}, {phase: enabling, resume: true}, {phase: on}, {phase: enabling}} {
+		var back state
+		if err := decodeState(encodeState(nil, st), &back); err != nil || back.phase != off || back.resume {
+			t.Errorf("%v, %v: saved as %v, %v; %v", st.phase, st.resume, back.phase, back.resume, err)
+		}
+	}
+	st := &state{phase: on, resume: true, window: time.Minute, secret: [32]byte{1, 31: 2}, beginning: beginning{base: 7, begun: true}}
+	b := encodeState(nil, st)
+	var back state
+	if err := decodeState(b, &back); err != nil || back.phase != on || !back.resume || back.window != st.window || back.secret != st.secret || back.beginning != st.beginning || back.floating {
+		t.Errorf("read back: %v", err)
+	}
+	for _, live := range []*state{{phase: on, resume: true, live: true}, {phase: on, resume: true, floating: true}} {
+		var back state
+		if err := decodeState(encodeState(nil, live), &back); err != nil || !back.floating || back.begun {
+			t.Errorf("live %v: floating %v, %v", live.live, back.floating, err)
+		}
+	}
+	for _, bad := range [][]byte{nil, {stateVersion}, {stateVersion + 1, 0}, b[:len(b)-1], b[:20], append(b[:len(b):len(b)], 0)} {
+		if err := decodeState(bad, new(state)); err == nil {
+			t.Errorf("read: %x", bad)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package smacks_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -276,5 +277,27 @@ func TestAskedWhileEnabling(t *testing.T) {
 		juliet.Expect("<enabled xmlns='urn:xmpp:sm:3' id='{*}' resume='true' max='600'/>", ack("0"), unexpected, unexpected)
 		juliet.Send(ask)
 		juliet.Expect(ack("0"))
+	})
+}
+
+// How many were handled is known however many they are (smacks SM-25).
+func TestRestoredFarAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet, token := enabled(t, s.Host)
+		juliet.Send(answer, ask)
+		juliet.Expect(ack("1"))
+		id := juliet.Session.ID().String()
+		s.Restart(smacks.New(&s.store, &s.opt))
+		juliet.Clear()
+		const near = 1<<32 - 3
+		for _, n := range []uint32{1<<31 - 1, near} {
+			if err := s.store.Note(id, smacks.Counters{Handled: n})(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.open(t)
+		resume(t, s.Host, token, "0").Expect(resumedWith(token, fmt.Sprint(uint32(near-1))), ask) // one was before enable
 	})
 }
