@@ -412,6 +412,7 @@ func TestShutdownWithoutCommitter(t *testing.T) {
 			romeo.Send(chats(1, 3)...)
 			juliet.Send(ack("1"), "<message to='"+romeoFull+"'/>")
 			juliet.Clear()
+			time.Sleep(time.Second)
 			s, err := store.Load(t.Context(), time.Now())
 			if err != nil || len(s) != 1 || len(s[0].Entries) > 0 || s[0].Counters.Acked > 0 {
 				t.Errorf("kept before: %+v, %v", s, err)

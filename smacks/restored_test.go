@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/smacks"
 )
 
@@ -300,4 +301,39 @@ func TestRestoredFarAhead(t *testing.T) {
 		s.open(t)
 		resume(t, s.Host, token, "0").Expect(resumedWith(token, fmt.Sprint(uint32(near-1))), ask) // one was before enable
 	})
+}
+
+// What is in progress when a client enables it was sent before: it never counts, whenever
+// it is finished (smacks SM-22), nor when the session has ended by then (SM-67).
+func TestEnabledWhileBusy(t *testing.T) {
+	t.Parallel()
+	for _, ends := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			s := newSite(t, smacks.Options{}, slowArrival{gate})
+			juliet := s.Connect(t, julietFull)
+			juliet.Send("<message to='mercutio@example.net' id='slow'/>", "<iq type='get' id='1' to='@'><x xmlns='urn:x'/></iq>")
+			s.Settle()
+			juliet.Clear()
+			juliet.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+			captured := muxtest.Captures{}
+			juliet.ExpectWith(captured, "<enabled xmlns='urn:xmpp:sm:3' id='${id}' resume='true' max='600'/>")
+			if ends {
+				s.x.End(juliet.Session.ID())
+				s.Settle()
+				juliet.Clear()
+				close(gate)
+				s.Settle()
+				resume(t, s.Host, captured["id"], "0").Expect(known("0"))
+				return
+			}
+			juliet.Send(answer, ask)
+			juliet.Expect(ack("0"))
+			close(gate)
+			s.Settle()
+			if got := acks(juliet); got != "1" {
+				t.Errorf("told %s", got)
+			}
+		})
+	}
 }
