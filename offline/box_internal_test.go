@@ -1,6 +1,8 @@
 package offline
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/propolis-im/propolis/mux"
@@ -37,5 +39,30 @@ func TestRemovedWhileFed(t *testing.T) {
 				t.Errorf("left: %v", b.flying)
 			}
 		})
+	}
+}
+
+// What has arrived and is being removed is on its way to nobody when the session ends
+// that had it; and if it could not be removed it still has arrived.
+func TestArrivedStaysArrived(t *testing.T) {
+	t.Parallel()
+	x, account, s := new(Extension), mux.MustParseAddress("juliet@example.net"), new(mux.Session)
+	for _, b := range []*box{
+		{flying: map[int64]sent{7: {s: s}}, leaving: map[int64]bool{7: true}},
+		{flying: map[int64]sent{7: {s: s}}, arrived: []int64{7}},
+	} {
+		if b.closed(s) || len(b.flying) != 1 {
+			t.Errorf("on its way again: %+v", b)
+		}
+	}
+	returned := &box{flying: map[int64]sent{7: {s: s}}}
+	returned.back(7, s)
+	if !returned.closed(s) || returned.closed(s) {
+		t.Error("what came back is not to be sent once")
+	}
+	b := &box{flying: map[int64]sent{7: {s: s}}, arrived: []int64{9}, leaving: map[int64]bool{7: true}, removing: true}
+	x.sealed(account, b, []int64{7}, errors.New("the disk is full"))
+	if !slices.Equal(b.arrived, []int64{7, 9}) || len(b.leaving) != 0 || x.due.Load() != 1 {
+		t.Errorf("%+v, %d are due", b, x.due.Load())
 	}
 }

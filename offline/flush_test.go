@@ -2,6 +2,7 @@ package offline_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type slow struct {
 	mu   sync.Mutex
 	wait chan struct{} // closed when reads may end; nil if they need not wait
 	skip int           // but so many
+	err  error         // of those that waited
 }
 
 // hold makes reads wait, after some that do not.
@@ -48,7 +50,9 @@ func (s *slow) Load(ctx context.Context, account mux.Address, after offline.Mess
 	}
 	s.mu.Unlock()
 	if wait != nil {
-		<-wait
+		if <-wait; s.err != nil {
+			return nil, false, s.err
+		}
 	}
 	return list, more, err
 }
@@ -366,6 +370,152 @@ func TestQueryOverRestart(t *testing.T) {
 		j.Send(fmt.Sprintf("<resume xmlns='"+nsSM+"' previd='%s' h='%d'/>", enabled.Attr("id"), had))
 		if got := ids(j); !strings.HasSuffix(got, "q!") {
 			t.Errorf("after %d results got %q", had, got)
+		}
+	})
+}
+
+// TestGoesOnAfterRestart: of what waits a part is on its way when the server stops. A
+// session that is resumed gets the rest as well, in order and once.
+func TestGoesOnAfterRestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := new(stores)
+		h := muxtest.New(t, &mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true}, st.extensions(false, offline.Options{})...)
+		h.AddAccount("juliet@example.net")
+		romeo := h.Connect(t, romeoFull)
+		var want []string
+		for i := range 30 {
+			want = append(want, fmt.Sprint("m", i))
+			romeo.Send(chat(want[i], strings.Repeat("x", 10<<10)))
+		}
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send(enable)
+		token := j.Recv().Attr("id")
+		j.Stall()
+		j.Send("<presence/>")
+		got := strings.Fields(ids(j))
+		if len(got) >= len(want) {
+			t.Fatalf("all %d came at once", len(got))
+		}
+		h.Restart(st.extensions(false, offline.Options{})...)
+		j = h.Dial(t, "juliet@example.net")
+		j.Send(fmt.Sprintf("<resume xmlns='"+nsSM+"' previd='%s' h='%d'/>", token, len(got)))
+		for range 30 {
+			for _, id := range strings.Fields(ids(j)) {
+				if strings.HasPrefix(id, "m") {
+					got = append(got, id)
+				}
+			}
+			j.Send(fmt.Sprintf("<a xmlns='"+nsSM+"' h='%d'/>", len(got)))
+			h.Settle()
+		}
+		if !slices.Equal(got, want) || stored(t, &st.offline) != 0 {
+			t.Errorf("got %v, %d are stored", got, stored(t, &st.offline))
+		}
+		j.Clear()
+	})
+}
+
+// TestEndedBehindAcknowledgement: a session ends when its client has just acknowledged
+// what waited, before that is removed. Nobody else gets it.
+func TestEndedBehindAcknowledgement(t *testing.T) {
+	t.Parallel()
+	for _, sealed := range []bool{false, true} { // another Work removes it meanwhile
+		synctest.Test(t, func(t *testing.T) {
+			store, commits := new(offline.Memory), new(muxtest.Committer)
+			h, romeo := start(t, store, commits, nil, managed(time.Minute))
+			romeo.Send(chat("m1", "x"))
+			first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
+			first.Send(enable)
+			first.Clear()
+			first.Send("<presence/>")
+			if got := ids(first); !strings.HasPrefix(got, "m1") {
+				t.Fatalf("got %q", got)
+			}
+			second.Send("<presence/>")
+			h.Settle()
+			gate := make(chan struct{})
+			h.Mux().Go(juliet, func(context.Context, *mux.Event) { <-gate })
+			h.Settle()
+			h.Mux().Go(juliet, func(ctx context.Context, e *mux.Event) { e.EndSession(ctx, first.Session, nil) })
+			h.Settle()
+			first.Write("<a xmlns='" + nsSM + "' h='1'/>")
+			h.Settle()
+			if sealed {
+				commits.Hold()
+				h.Mux().Go(mux.MustParseAddress("romeo@example.net"), func(_ context.Context, e *mux.Event) {
+					e.Work.Write(func(context.Context, mux.Tx) error { return nil })
+				})
+				h.Settle()
+			}
+			close(gate)
+			h.Settle()
+			commits.Release()
+			h.Settle()
+			if got := ids(second); got != "" || stored(t, store) != 0 {
+				t.Errorf("sealed %v: got %q, %d are stored", sealed, got, stored(t, store))
+			}
+			first.Clear()
+		})
+	}
+}
+
+// TestReadFailsForOther: what waits cannot be read for a session, and another one has
+// come meanwhile: that gets it.
+func TestReadFailsForOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(slow)
+		h, romeo := start(t, store, new(muxtest.Committer), nil)
+		romeo.Send(chat("m1", "x"))
+		first, second := h.Connect(t, "juliet@example.net/first"), h.Connect(t, "juliet@example.net/second")
+		store.err = errors.New("the disk is broken")
+		store.hold(0)
+		first.Send("<presence/>")
+		second.Send("<presence><priority>1</priority></presence>")
+		store.release()
+		h.Settle()
+		if a, b := ids(first), ids(second); a != "" || b != "m1" || stored(t, &store.Memory) != 0 {
+			t.Errorf("got %q and %q, %d are stored", a, b, stored(t, &store.Memory))
+		}
+	})
+}
+
+// TestGoesToTheNext: what a session had and its client did not is for the one of highest
+// priority that is connected.
+func TestGoesToTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := new(offline.Memory)
+		h, romeo := start(t, store, new(muxtest.Committer), nil, managed(time.Hour))
+		romeo.Send(chat("m1", "x"))
+		first := h.Connect(t, "juliet@example.net/first")
+		first.Send(enable)
+		first.Clear()
+		first.Send("<presence/>")
+		if got := ids(first); !strings.HasPrefix(got, "m1") {
+			t.Fatalf("got %q", got)
+		}
+		var others []*muxtest.Client
+		for i, priority := range []int{-1, 1, 3, 2, 9} {
+			c := h.Connect(t, fmt.Sprint("juliet@example.net/", i))
+			c.Send(enable)
+			c.Clear()
+			c.Send(fmt.Sprintf("<presence><priority>%d</priority></presence>", priority))
+			others = append(others, c)
+		}
+		others[4].Drop() // and waits
+		h.Settle()
+		first.Close()
+		h.Settle()
+		for i, c := range others[:4] {
+			want := ""
+			if i == 2 {
+				want = "m1"
+			}
+			if got := ids(c); got != want {
+				t.Errorf("%d got %q, want %q", i, got, want)
+			}
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/propolis-im/propolis/mux"
+	"github.com/propolis-im/propolis/mux/muxtest"
 	"github.com/propolis-im/propolis/smacks"
 )
 
@@ -250,4 +251,34 @@ func TestAckTimeoutWhilePaused(t *testing.T) {
 		st.Gone(false)
 		s.Settle()
 	})
+}
+
+// The end of a session is the end of waiting for its answer: nobody is given up later.
+func TestNotOverdueBehindTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, ends := range map[string]func(s *site, c *muxtest.Client){
+		"closed": func(_ *site, c *muxtest.Client) { c.Close() },
+		"ended":  func(s *site, c *muxtest.Client) { s.x.End(c.Session.ID()) },
+		"lost":   func(_ *site, c *muxtest.Client) { c.Drop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{})
+				romeo := s.Connect(t, romeoFull)
+				juliet, _ := enabled(t, s.Host)
+				romeo.Send(chat("1"))
+				juliet.Expect(got("1"), ask)
+				ends(s, juliet)
+				s.Settle()
+				juliet.Clear()
+				time.Sleep(5 * time.Minute)
+				s.Settle()
+				romeo.Clear()
+				juliet.ExpectNone()
+				if n := s.x.Stats(); n.Timeouts != 0 {
+					t.Errorf("%+v", n)
+				}
+			})
+		})
+	}
 }

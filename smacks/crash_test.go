@@ -164,6 +164,34 @@ func TestFI28CrashesInARow(t *testing.T) {
 	})
 }
 
+// What comes between two crashes has no number yet, however many the client has got that
+// left no trace: it is not taken for one of those.
+func TestFI28CrashTwiceBeforeItComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		feed := bulk{make(chan []string)}
+		s := newSite(t, smacks.Options{}, feed)
+		romeo := s.Connect(t, romeoFull)
+		p := newPhone(t, s)
+		p.mute = true
+		romeo.Send(chat("1"))
+		p.c.Send(askBulk)
+		feed.page <- []string{"f1", "f2", "f3"}
+		feed.page <- nil
+		s.Settle()
+		p.read()
+		s.open(t)
+		romeo = s.Connect(t, romeoFull)
+		romeo.Send(chats(2, 3)...)
+		s.Settle()
+		s.open(t)
+		p.mute = false
+		p.back(s)
+		p.read()
+		p.want("1", "f1", "f2", "f3", "bulk", "2", "3")
+	})
+}
+
 // Nothing of a take-over is on the wire before the store knows of it.
 func TestFI28CrashDuringResumption(t *testing.T) {
 	t.Parallel()
@@ -318,25 +346,6 @@ func TestFI27Restart(t *testing.T) {
 	})
 }
 
-// Without a store of its own nothing is promised across a shutdown: who waits or is
-// there gets its messages disposed of in time.
-func TestShutdownWithoutStore(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := muxtest.NewHost(t)
-		h.AddAccount("romeo@example.net", "juliet@example.net")
-		h.Open(&mux.Options{Sessions: new(mux.MemorySessions)}, smacks.New(nil, nil))
-		romeo := h.Connect(t, romeoFull)
-		juliet, token := enabled(t, h)
-		romeo.Send(chat("1"))
-		juliet.Clear()
-		h.Restart(smacks.New(nil, nil))
-		juliet.ExpectClosed("system-shutdown")
-		c := resume(t, h, token, "0")
-		c.Expect(unknown)
-	})
-}
-
 // fanOut sends a copy of each message for juliet on to mercutio, in the same Work.
 type fanOut struct{}
 
@@ -375,25 +384,96 @@ func TestSavedWhileWorkIsOpen(t *testing.T) {
 	})
 }
 
-// What was acknowledged is known to have arrived after a crash, also if only the
-// client's next stanza said so to the store, and nobody resumes.
+// What was acknowledged is known to have arrived after a crash, also if only what the
+// client sent next said so to the store, or asked, or what it was sent; whether it comes
+// back or not.
 func TestFI28CrashBehindAcknowledgement(t *testing.T) {
+	t.Parallel()
+	for _, next := range [][]string{{"<message to='romeo@example.net/orchard'/>"}, {answer, ask}, nil, {}} {
+		for _, back := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{})
+				romeo := s.Connect(t, romeoFull)
+				juliet, token := enabled(t, s.Host)
+				romeo.Send(chats(1, 3)...)
+				juliet.Expect(got("1"), ask, got("2"), got("3"))
+				juliet.Send(ack("2"))
+				switch {
+				case next == nil:
+					romeo.Send("<message to='" + julietFull + "' type='headline'/>")
+				case len(next) == 0:
+					time.Sleep(time.Second) // then it is noted by itself
+				}
+				juliet.Send(next...)
+				s.Settle()
+				romeo.Clear()
+				juliet.Clear()
+				s.open(t)
+				romeo = s.Connect(t, romeoFull)
+				if back {
+					resume(t, s.Host, token, "2").Clear()
+					time.Sleep(time.Second)
+					want := 1
+					if next == nil {
+						want++ // the headline
+					}
+					saved, err := s.store.Load(t.Context(), time.Now())
+					if err != nil || len(saved) != 1 || len(saved[0].Entries) != want || saved[0].Counters.Acked != 2 {
+						t.Errorf("%q: kept %+v, %v", next, saved, err)
+					}
+					return
+				}
+				s.Connect(t, julietFull)
+				romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
+				romeo.ExpectNone()
+				if n := s.x.Stats(); n.Queued != 0 {
+					t.Errorf("%d stanzas are kept", n.Queued)
+				}
+			})
+		}
+	}
+}
+
+// What the store has of sessions that nobody knows is forgotten at the next start.
+func TestNobodysIsForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{})
-		romeo := s.Connect(t, romeoFull)
-		juliet, _ := enabled(t, s.Host)
-		romeo.Send(chats(1, 3)...)
-		juliet.Expect(got("1"), ask, got("2"), got("3"))
-		juliet.Send("<a xmlns='urn:xmpp:sm:3' h='2'/>", "<message to='romeo@example.net/orchard'/>")
+		nobody := mux.SessionID{1, 2, 3}.String()
+		for _, w := range []mux.Write{s.store.Note(nobody, smacks.Counters{Handled: 1}), s.store.Note("no id", smacks.Counters{Handled: 1})} {
+			if err := w(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, token := enabled(t, s.Host)
 		s.Settle()
 		s.open(t)
-		romeo = s.Connect(t, romeoFull)
-		s.Connect(t, julietFull)
-		romeo.Expect("<message type='error' id='3' from='" + julietFull + "' to='" + romeoFull + "'>{*}</message>")
-		romeo.ExpectNone()
-		if n := s.x.Stats(); n.Queued != 0 {
-			t.Errorf("%d stanzas are kept", n.Queued)
+		saved, err := s.store.Load(t.Context(), time.Now())
+		if err != nil || len(saved) != 1 {
+			t.Errorf("kept: %+v, %v", saved, err)
+		}
+		resume(t, s.Host, token, "0").Expect(resumedWith(token, "0"), ask)
+	})
+}
+
+// Who was cut before its wish to enable it came round has not enabled it: its session
+// ends with its connection (smacks SM-56).
+func TestCutBeforeEnableComesRound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet := s.Connect(t, julietFull)
+		session, gate := juliet.Session, make(chan struct{})
+		s.Mux().Go(session.Account(), func(context.Context, *mux.Event) { <-gate })
+		s.Settle()
+		juliet.Write("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		s.Settle()
+		juliet.Drop()
+		s.Settle()
+		close(gate)
+		s.Settle()
+		if session.State() <= mux.Hibernating {
+			t.Errorf("it is %v", session.State())
 		}
 	})
 }

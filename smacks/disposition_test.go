@@ -2,6 +2,7 @@ package smacks_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -166,6 +167,11 @@ func TestTooManyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, smacks.Options{MaxWaiting: 2})
 		romeo := s.Connect(t, romeoFull)
+		for i := range 5 { // who is there takes no room
+			c := s.Connect(t, fmt.Sprintf("juliet@example.net/live%d", i))
+			c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+			c.Clear()
+		}
 		for _, r := range []string{"1", "2", "3"} {
 			c := s.Connect(t, "juliet@example.net/"+r)
 			c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
@@ -176,7 +182,7 @@ func TestTooManyWait(t *testing.T) {
 		}
 		s.Settle()
 		romeo.Expect("<message type='error' id='1' from='juliet@example.net/1' to='" + romeoFull + "'>{*}</message>")
-		if n := s.x.Stats(); n.Crowded != 1 || n.Waiting != 2 {
+		if n := s.x.Stats(); n.Crowded != 1 || n.Waiting != 2 || n.Managed != 7 {
 			t.Errorf("got %+v", n)
 		}
 	})
@@ -238,6 +244,25 @@ func TestNotResumable(t *testing.T) {
 		juliet.Send(ack("1"))
 		juliet.Drop()
 		romeo.Expect(lost("2"))
+	})
+}
+
+// Of sessions that nobody could resume nothing is remembered, in place of those that
+// somebody may ask about (smacks SM-67).
+func TestOnlyTokensAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet, token := enabled(t, s.Host)
+		juliet.Close()
+		for range 12 {
+			c := s.Connect(t, julietFull)
+			c.Send("<enable xmlns='urn:xmpp:sm:3'/>")
+			c.Clear()
+			c.Close()
+		}
+		s.Settle()
+		resume(t, s.Host, token, "0").Expect(known("0"))
 	})
 }
 

@@ -79,6 +79,9 @@ func TestFI24QueueLimit(t *testing.T) {
 				t.Errorf("got %s", all)
 			}
 			juliet.Clear()
+			if n := s.x.Stats().Overflowed; n != 1 {
+				t.Errorf("%d sessions had too much", n)
+			}
 			errs := romeo.Arrived()
 			if len(errs) != 11 { // each is accounted for, once
 				t.Errorf("%d errors: %q", len(errs), errs)

@@ -292,3 +292,78 @@ func TestAskedBehindStored(t *testing.T) {
 		}
 	})
 }
+
+// FI-28: of three messages that were stored for juliet two are acknowledged, and the
+// server crashes, with that noted in one way or the other. She gets the third, once,
+// and then nothing is stored any more (smacks SM-94).
+func TestFI28CrashWithStored(t *testing.T) {
+	t.Parallel()
+	for _, noted := range []string{"in time", "with what she sent", "with what came"} {
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprint(noted, " ", back), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					kept := new(offline.Memory)
+					s := newSite(t, smacks.Options{})
+					open := func() {
+						s.more = []mux.Extension{offline.New(kept, nil)}
+						s.open(t)
+					}
+					open()
+					romeo := s.Connect(t, romeoFull)
+					for _, el := range chats(1, 3) {
+						romeo.Send(strings.Replace(el, "/balcony", "", 1))
+					}
+					comes := func() *phone { // enables before what is stored comes
+						c, got := s.Connect(t, julietFull), muxtest.Captures{}
+						c.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+						c.ExpectWith(got, "<enabled xmlns='urn:xmpp:sm:3' id='${id}' resume='true' max='600'/>")
+						c.Send("<presence/>")
+						s.Settle()
+						return &phone{t: t, c: c, token: got["id"]}
+					}
+					p := comes()
+					p.mute = true
+					p.read()
+					p.want("1", "2", "3")
+					p.c.Send(ack("2"))
+					switch noted {
+					case "in time":
+						time.Sleep(time.Second)
+					case "with what she sent":
+						p.c.Send("<message to='" + romeoFull + "' type='headline'/>")
+					case "with what came":
+						romeo.Send("<presence to='" + julietFull + "'/>")
+					}
+					s.Settle()
+					romeo.Clear()
+					p.c.Clear()
+					open()
+					p.in, p.seen, p.mute = 2, nil, false
+					if back {
+						p.back(s)
+					} else {
+						p = comes()
+					}
+					p.read()
+					time.Sleep(time.Second)
+					p.read()
+					for len(p.seen) > 1 && p.seen[1] == "" { // presence
+						p.seen = p.seen[:1]
+					}
+					p.want("3")
+					p.c.Close()
+					for range 2 { // and over another crash
+						last := s.Connect(t, "juliet@example.net/garden")
+						last.Send("<presence/>")
+						s.Settle()
+						if got := strings.Join(last.Arrived(), ""); strings.Contains(got, "<message") {
+							t.Errorf("once more: %s", got)
+						}
+						last.Clear()
+						open()
+					}
+				})
+			})
+		}
+	}
+}

@@ -489,6 +489,20 @@ func TestFI18ProgressByAcknowledgement(t *testing.T) {
 	})
 }
 
+// Who has got everything may come back as often as it likes.
+func TestFI18NothingToGetOnWith(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{})
+		juliet, token := enabled(t, s.Host)
+		for range 20 {
+			juliet.Drop()
+			juliet = resume(t, s.Host, token, "0")
+			juliet.Expect(resumedWith(token, "0"), ask)
+		}
+	})
+}
+
 // The counters are near their end, and go across it live, while the session waits,
 // and in what is told of it afterwards.
 func TestFI19Wrap(t *testing.T) {

@@ -85,37 +85,44 @@ func TestInlineResume(t *testing.T) {
 // Enabling inside Bind 2 (XEP-0198 §9.1): counters are zero at the answer.
 func TestInlineEnable(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSite(t, smacks.Options{})
-		romeo := s.Connect(t, romeoFull)
-		enable, err := mux.Parse([]byte("<x><enable xmlns='urn:xmpp:sm:3' resume='true'/></x>"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := s.Dial(t, "juliet@example.net")
-		o := &mux.BindOptions{Resource: "balcony", Inline: enable.Children()}
-		c.Bind(o)
-		if len(o.InlineReply) != 1 {
-			t.Fatalf("%d replies", len(o.InlineReply))
-		}
-		reply, err := mux.NewChild(o.InlineReply[0])
-		if err != nil || reply.Name.Local != "enabled" || reply.Attr("resume") != "true" || reply.Attr("max") != "600" {
-			t.Fatalf("got %s, %v", reply.Raw(), err)
-		}
-		c.Send("<enable xmlns='urn:xmpp:sm:3'/>") // once more, as some clients do
-		c.Expect(unexpected)
-		romeo.Send(chat("1"))
-		c.Expect(got("1"), ask)
-		c.Send("<message to='" + romeoFull + "'/>")
-		s.Settle()
-		c.Send(ask)
-		c.Expect(ack("1"))
-		c.Drop()
-		s.open(t) // it was saved with the binding
-		again := resume(t, s.Host, reply.Attr("id"), "0")
-		again.Expect(resumedWith(reply.Attr("id"), "1"), late("1"), ask)
-		romeo.Clear()
-	})
+	for _, cut := range []bool{false, true} { // before the crash
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, smacks.Options{})
+			romeo := s.Connect(t, romeoFull)
+			enable, err := mux.Parse([]byte("<x><enable xmlns='urn:xmpp:sm:3' resume='true'/><enable xmlns='urn:xmpp:sm:3'/></x>"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := s.Dial(t, "juliet@example.net")
+			o := &mux.BindOptions{Resource: "balcony", Inline: enable.Children()}
+			c.Bind(o)
+			if len(o.InlineReply) != 2 {
+				t.Fatalf("%d replies", len(o.InlineReply))
+			}
+			if again, err := mux.NewChild(o.InlineReply[1]); err != nil || again.Raw() != unexpected {
+				t.Errorf("to the second: %s, %v", again.Raw(), err)
+			}
+			reply, err := mux.NewChild(o.InlineReply[0])
+			if err != nil || reply.Name.Local != "enabled" || reply.Attr("resume") != "true" || reply.Attr("max") != "600" {
+				t.Fatalf("got %s, %v", reply.Raw(), err)
+			}
+			c.Send("<enable xmlns='urn:xmpp:sm:3'/>") // once more, as some clients do
+			c.Expect(unexpected)
+			romeo.Send(chat("1"))
+			c.Expect(got("1"), ask)
+			c.Send("<message to='" + romeoFull + "'/>")
+			s.Settle()
+			c.Send(ask)
+			c.Expect(ack("1"))
+			if cut {
+				c.Drop()
+			}
+			s.open(t) // it was saved with the binding
+			again := resume(t, s.Host, reply.Attr("id"), "0")
+			again.Expect(resumedWith(reply.Attr("id"), "1"), late("1"), ask)
+			romeo.Clear()
+		})
+	}
 }
 
 // A connection without a loss of timers or sessions: nothing is left of many

@@ -10,7 +10,6 @@ import (
 // attached: there is a connection, a first or another one. Under the lock.
 func (x *Extension) attached(s *mux.Session) {
 	st := x.key.Of(s)
-	s.SetTracked(st.phase == on)
 	st.live = st.phase == on
 	if x.waiting.leave(st) {
 		x.notify(s, Notice{Kind: NoticeResumed})
@@ -93,12 +92,37 @@ func (x *Extension) closed(_ context.Context, e *mux.Event) {
 		dropped := x.past.add(s.ID(), *last)
 		x.forget(e, dropped)
 		if n := st.begins.Load(); int32(n-s.Handled()) > 0 && int32(n-st.base) > 0 {
-			s.OnHandled(n, func() { x.past.handled(s.ID(), n-st.base) }) // what is in progress, when it is finished
+			s.OnHandled(n, func() { x.finished(s, n-st.base, kept) }) // what is in progress, when it is finished
 		}
 	}
 	if kept {
+		if n, ok := st.promised(s.Handled()); ok && last != nil {
+			last.H = n - st.base // the past has a copy, where it still counts what is finished
+		}
 		e.Work.Write(x.store.End(st.id, last))
 	}
+}
+
+// promised is up to which of the client's stanzas it is noted that they are handled, if
+// that is more than are: those notes are committed before what a turn from now on writes,
+// or with it, see handles.
+func (st *state) promised(handled uint32) (n uint32, ok bool) {
+	m := marks(st.notes.Load())
+	n = m.last()
+	return n, m != 0 && after(n, handled) && int32(n-st.base) > 0
+}
+
+// finished: more of a session that has ended is handled than was then; kept is whether the
+// store is to know.
+func (x *Extension) finished(s *mux.Session, h uint32, kept bool) {
+	if !x.past.handled(s.ID(), h) || !kept {
+		return
+	}
+	s.Mux().Go(s.Account(), func(_ context.Context, e *mux.Event) {
+		if last, ok := x.past.word(s.ID()); ok {
+			e.Work.Write(x.store.End(s.ID().String(), &last))
+		}
+	})
 }
 
 // now is the time on the wall.

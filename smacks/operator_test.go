@@ -134,6 +134,43 @@ func TestTooMuchWaitsInAll(t *testing.T) {
 	})
 }
 
+// However a session stops waiting, there is room for another one then, and for what that
+// keeps (smacks SM-47a).
+func TestRoomWhenNobodyWaits(t *testing.T) {
+	t.Parallel()
+	for name, ends := range map[string]func(t *testing.T, s *site, id mux.SessionID, token string){
+		"resumed":  func(t *testing.T, s *site, _ mux.SessionID, token string) { resume(t, s.Host, token, "1").Close() },
+		"over":     func(*testing.T, *site, mux.SessionID, string) { time.Sleep(time.Minute) },
+		"ended":    func(_ *testing.T, s *site, id mux.SessionID, _ string) { s.x.End(id) },
+		"replaced": func(t *testing.T, s *site, _ mux.SessionID, _ string) { s.Connect(t, julietFull).Close() },
+		"crashed":  func(t *testing.T, s *site, _ mux.SessionID, _ string) { s.open(t); time.Sleep(time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t, smacks.Options{Window: time.Minute, MaxAllWaiting: 1, MaxAllBytes: 1000})
+				for range 5 {
+					juliet, token := enabled(t, s.Host)
+					id := juliet.Session.ID()
+					romeo := s.Connect(t, romeoFull)
+					romeo.Send(chat("1"))
+					juliet.Clear()
+					juliet.Drop()
+					romeo.Send(chat("2"))
+					s.Settle()
+					romeo.ExpectNone()
+					if n := s.x.Stats(); n.Waiting != 1 || n.Queued != 2 || n.Crowded != 0 || n.Overflowed != 0 {
+						t.Fatalf("%+v", n)
+					}
+					ends(t, s, id, token)
+					s.Settle()
+					romeo.Clear()
+					romeo.Close()
+				}
+			})
+		})
+	}
+}
+
 // Operators see sessions and can end them (smacks API-15).
 func TestSessions(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,8 @@ package smacks
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,11 +231,98 @@ func TestPast(t *testing.T) {
 	if len(p.last) != 1 || len(p.of) != 1 || len(p.order) != 1 {
 		t.Errorf("after their time: %d, %d, %d", len(p.last), len(p.of), len(p.order))
 	}
+	if dropped := p.add(mux.SessionID{15: 1}, Last{Account: account(0), Until: now.Add(remembered)}); len(dropped) != 0 || len(p.order) != 1 {
+		t.Errorf("the same once more: %d dropped, %d in order", len(dropped), len(p.order))
+	}
 	p.handled(mux.SessionID{15: 1}, 9)
 	if h := p.find(&claim{id: mux.SessionID{15: 1}, account: account(0)}, now); h == nil || *h != 9 {
 		t.Errorf("h is %v", h)
 	}
 	if h := p.find(&claim{id: mux.SessionID{15: 1}, account: account(1)}, now); h != nil {
 		t.Error("told to another account")
+	}
+}
+
+// What is forgotten for a session that ends is told, so that the store forgets it as
+// well: the oldest of the account, the oldest of all, and what is past its time.
+func TestPastTellsWhatItForgets(t *testing.T) {
+	t.Parallel()
+	var p past
+	now := time.Unix(1_700_000_000, 0)
+	add := func(i int, account string) []mux.SessionID {
+		var id mux.SessionID
+		id[0], id[1], id[2] = byte(i), byte(i>>8), byte(i>>16)
+		return p.add(id, Last{Account: mux.MustParseAddress(account), H: uint32(i), Until: now.Add(remembered)})
+	}
+	want := func(got []mux.SessionID, i ...int) {
+		t.Helper()
+		var list []int
+		for _, id := range got {
+			list = append(list, int(id[0])+int(id[1])<<8+int(id[2])<<16)
+		}
+		if !slices.Equal(list, i) {
+			t.Errorf("forgotten: %v, want %v", list, i)
+		}
+	}
+	for i := range rememberedEach {
+		want(add(i, "juliet@example.net"))
+	}
+	want(add(100, "juliet@example.net"), 0)
+	want(p.forgetAccount(mux.MustParseAddress("juliet@example.net")), 1, 2, 3, 4, 5, 6, 7, 8, 9, 100)
+	want(p.forgetAccount(mux.MustParseAddress("juliet@example.net")))
+	accounts := make([]string, rememberedTotal/rememberedEach+1)
+	for i := range accounts {
+		accounts[i] = fmt.Sprintf("a%d@example.net", i)
+	}
+	for i := range rememberedTotal {
+		want(add(1000+i, accounts[i/rememberedEach]))
+	}
+	last := accounts[len(accounts)-1]
+	want(add(500, last), 1000)
+	want(add(501, last), 1001)
+	if len(p.last) != rememberedTotal {
+		t.Errorf("%d are remembered", len(p.last))
+	}
+	now = now.Add(remembered)
+	if got := add(502, last); len(got) != rememberedTotal || len(p.last) != 1 || len(p.order) != 1 {
+		t.Errorf("past their time: %d are forgotten, %d left", len(got), len(p.last))
+	}
+}
+
+// What the store was told it is not told again.
+func TestArrivalsAreTakenOnce(t *testing.T) {
+	t.Parallel()
+	a := arrivals{tags: []string{"x"}}
+	if tags := a.take(); len(tags) != 1 || len(a.take()) != 0 {
+		t.Errorf("took %q, and then more", tags)
+	}
+}
+
+// Only a session that its client can resume is saved as one, and nothing but what was
+// saved is read (smacks SM-96).
+func TestSavedState(t *testing.T) {
+	t.Parallel()
+	for _, st := range []*state{{}, {phase: enabling, resume: true}, {phase: on}, {phase: enabling}} {
+		var back state
+		if err := decodeState(encodeState(nil, st), &back); err != nil || back.phase != off || back.resume {
+			t.Errorf("%v, %v: saved as %v, %v; %v", st.phase, st.resume, back.phase, back.resume, err)
+		}
+	}
+	st := &state{phase: on, resume: true, window: time.Minute, secret: [32]byte{1, 31: 2}, beginning: beginning{base: 7, begun: true}}
+	b := encodeState(nil, st)
+	var back state
+	if err := decodeState(b, &back); err != nil || back.phase != on || !back.resume || back.window != st.window || back.secret != st.secret || back.beginning != st.beginning || back.floating {
+		t.Errorf("read back: %v", err)
+	}
+	for _, live := range []*state{{phase: on, resume: true, live: true}, {phase: on, resume: true, floating: true}} {
+		var back state
+		if err := decodeState(encodeState(nil, live), &back); err != nil || !back.floating || back.begun {
+			t.Errorf("live %v: floating %v, %v", live.live, back.floating, err)
+		}
+	}
+	for _, bad := range [][]byte{nil, {stateVersion}, {stateVersion + 1, 0}, b[:len(b)-1], b[:20], append(b[:len(b):len(b)], 0)} {
+		if err := decodeState(bad, new(state)); err == nil {
+			t.Errorf("read: %x", bad)
+		}
 	}
 }

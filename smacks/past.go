@@ -52,14 +52,25 @@ func (p *past) add(id mux.SessionID, l Last) (dropped []mux.SessionID) {
 	return dropped
 }
 
-// handled notes that of a session that has ended more was handled.
-func (p *past) handled(id mux.SessionID, h uint32) {
+// handled notes that of a session that has ended more was handled, and reports whether
+// it is known.
+func (p *past) handled(id mux.SessionID, h uint32) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l, ok := p.last[id]; ok {
+	l, ok := p.last[id]
+	if ok {
 		l.H = h
 		p.last[id] = l
 	}
+	return ok
+}
+
+// word is the last word about a session.
+func (p *past) word(id mux.SessionID) (l Last, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, ok = p.last[id]
+	return l, ok
 }
 
 // trim forgets what is past its time, and what was forgotten from the order.

@@ -15,10 +15,7 @@ import (
 // note of their own: they count with the next, and may be handled again after a crash as
 // long as the client was not told that they are, see tell.
 func (x *Extension) handles(_ context.Context, e *mux.Event) (mux.Verdict, error) {
-	s, n := e.Work.Origin()
-	if s == nil {
-		return mux.Pass, nil
-	}
+	s, n := e.Work.Origin() // what passes here began with a session's stanza
 	st := x.key.Of(s)
 	st.begins.Store(n)
 	if st.follows.Load() && lasting(e.Stanza) {
@@ -265,7 +262,6 @@ func (x *Extension) refill(m *mux.Mux, s *mux.Session, saved Saved) {
 			kept := st.queue.push(&it)
 			kept.row, kept.number, kept.sent = e.Row, e.Number, e.Sent
 		}
-		s.SetTracked(true)
 		x.waiting.leave(st) // without what it keeps
 		x.waiting.count(st)
 	})
