@@ -108,12 +108,13 @@ func (m *Mux) bind(ctx context.Context, e *Event, st *Stream, full Address, o *B
 	return s, nil
 }
 
-// displace ends a session for one that is being bound.
+// displace ends a session for one that is being bound, and tells its client why, also
+// one that resumes it in this instant.
 func (m *Mux) displace(ctx context.Context, e *Event, old *Session) {
 	if st := old.Stream(); st != nil {
 		st.Close(errConflicting)
 	}
-	m.endSession(ctx, e, old, nil)
+	m.endSession(ctx, e, old, errConflicting)
 }
 
 // begin is what a bound session begins with.

@@ -223,6 +223,9 @@ func TestResumptionAndBinding(t *testing.T) {
 					if resumed += a.count("<resumed "); a.count("<failed ") == 0 && a.last() != closing {
 						t.Fatalf("who resumes got %q, %v", a.got, a.err)
 					}
+					if text := strings.Join(a.got, ""); a.count("<resumed ") > 0 && a.last() == closing && !strings.Contains(text, "<conflict ") {
+						t.Fatalf("who has resumed is not told why that ends: %q", a.got)
+					}
 				}
 				if b.err != nil || b.count("<failure") > 0 || !inline && !strings.HasSuffix(b.last(), " type='result' id='on'/>") {
 					t.Fatalf("who binds got %q, %v", b.got, b.err)
