@@ -9,8 +9,8 @@ import (
 )
 
 // again asks, after a restart, for the presence that restored sessions have missed
-// (core-im GS-2a): that of remote contacts, and the end of local ones whose sessions a
-// crash has cut off.
+// (core-im GS-2a): that of remote contacts, the end of local ones whose sessions a crash
+// has cut off, and what sessions of the account itself were about to be told.
 type again struct {
 	cancel context.CancelFunc // nil if there is nothing to ask
 	done   sync.WaitGroup
@@ -60,6 +60,7 @@ func (x *Extension) askAgain(ctx context.Context, m *mux.Mux, restored []*mux.Se
 			return
 		}
 		_ = m.Do(ctx, s.Account(), func(ctx context.Context, e *mux.Event) { // an error: the mux ends
+			x.showOthers(ctx, e, s)
 			for _, contact := range x.seen(ctx, e) {
 				if m.Ours(contact) {
 					x.question(ctx, e, s, contact)
@@ -88,6 +89,20 @@ func (x *Extension) askAgain(ctx context.Context, m *mux.Mux, restored []*mux.Se
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// showOthers shows a session those that its account has besides.
+func (x *Extension) showOthers(ctx context.Context, e *mux.Event, s *mux.Session) {
+	if !s.Available() || s.State() > mux.Hibernating {
+		return
+	}
+	for _, other := range e.Sessions() {
+		if p := other.Presence(); other != s && p != nil && p.Available {
+			it := x.current(e, other, p, s.JID())
+			it.Flags = mux.Service
+			e.SendItem(ctx, it)
 		}
 	}
 }

@@ -59,6 +59,40 @@ func TestRestored(t *testing.T) {
 	})
 }
 
+// TestRestoredSeeEachOther: what sessions of one account were about to be told of each
+// other when the process ended is told again (GS-2a).
+func TestRestoredSeeEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := filled(t)
+		exts := func() []mux.Extension { return append(extensions(store, nil), keeper{}) }
+		h := muxtest.New(t, &mux.Options{NoRecover: true, Sessions: new(mux.MemorySessions), Committer: new(muxtest.Committer)}, exts()...)
+		balcony, garden := h.Connect(t, julietFull), h.Connect(t, "juliet@example.net/garden")
+		h.Connect(t, "juliet@example.net/never").Drop() // bound, but not available
+		balcony.Send("<presence><status>sighs</status></presence>")
+		garden.Send("<presence><status>walks</status></presence>")
+		h.Settle()
+		balcony.Drop()
+		garden.Drop()
+		h.Restart(exts()...)
+		h.Settle()
+		for _, c := range []struct {
+			was  *muxtest.Client
+			want string
+		}{
+			{balcony, "<presence from='juliet@example.net/garden' to='" + julietFull + "'><status>walks</status></presence>"},
+			{garden, "<presence from='" + julietFull + "' to='juliet@example.net/garden'><status>sighs</status></presence>"},
+		} {
+			again := h.Dial(t, "juliet@example.net")
+			if err := again.Resume(&mux.Resumption{ID: c.was.Session.ID()}); err != nil {
+				t.Fatal(err)
+			}
+			again.Expect(c.want)
+			again.ExpectNone()
+		}
+	})
+}
+
 // TestRestoredStops: a shutdown does not wait for probes that have time.
 func TestRestoredStops(t *testing.T) {
 	t.Parallel()

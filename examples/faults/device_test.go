@@ -57,7 +57,6 @@ type attachment struct {
 	ended   bool // it was not resumed
 	endedAt time.Time
 	shown   int                 // presences sent to everybody
-	shownAt time.Time           // the last
 	sees    map[string]*contact // others, see presence
 }
 
@@ -395,7 +394,7 @@ func (d *device) acked(text string) {
 
 // presence is what the device shows to everybody; it says in which session.
 func (d *device) presence() string {
-	d.s.shown, d.s.shownAt = d.s.shown+1, time.Now()
+	d.s.shown++
 	return fmt.Sprintf("<presence><priority>%d</priority><session xmlns='%s' n='%d'/></presence>", d.priority, nsTest, d.s.n)
 }
 
