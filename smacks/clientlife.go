@@ -29,7 +29,7 @@ func (c *Client) broken(l *link, err error) {
 	c.tell(ClientEvent{Kind: Detached, Err: err})
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	go c.again(ctx, err, max(c.barren-2, 0)) // one or two may be bad luck
+	go c.again(ctx, err, max(c.barren-maxBarren, 0))
 }
 
 // unlink forgets the connection; the lock is held.
@@ -85,14 +85,16 @@ var errClosed = errors.New("smacks: the server has closed the stream")
 
 // closedBy: the server has ended its stream.
 func (c *Client) closedBy(l *link) {
-	defer l.close()
+	c.mu.Lock()
+	if c.link == l && !c.cur.leaving { // it is told what was handled, as always (smacks SM-37)
+		l.finish(c.farewell())
+	}
+	c.mu.Unlock()
+	l.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.link != l {
 		return
-	}
-	if !c.cur.leaving { // it is told what was handled, as always (smacks SM-37)
-		l.finish(c.farewell())
 	}
 	c.unlink()
 	c.state.Token = ""

@@ -31,8 +31,12 @@ func (l *link) idle(s *ClientState) bool {
 	return time.Since(l.begun) < barren && s.In == l.in && s.Acked == l.acked
 }
 
-// barren is how long a connection lasts at least that is no failure.
-const barren = 10 * time.Second
+// barren is how long a connection lasts at least that is no failure, and so many failures
+// in a row may be bad luck: behind these the next attempt waits as if it had failed.
+const (
+	barren    = 10 * time.Second
+	maxBarren = 5
+)
 
 func (l *link) write(b []byte) {
 	l.mu.Lock()
