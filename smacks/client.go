@@ -38,26 +38,26 @@ type Client struct {
 	told calls
 
 	mu      sync.Mutex
-	change  *sync.Cond    // of anything below
-	cur     *clientConn   // under the mellium session there is, nil without one
-	session *xmpp.Session // that of cur
-	link    *link         // its connection, nil while there is none
-	ready   *login        // a connection whose session is new, for the next Connect
-	state   ClientState   // of the session, if on
-	on      bool          // stream management is
-	outcome Outcome       // of the last connection
-	alive   bool          // the application believes in the session of the state
-	tried   bool          // its location, since there was a connection
-	busy    bool          // somebody connects
-	leave   []*leaving    // what Detach ends beside the session
-	asked   bool          // the server owes an acknowledgement
-	since   int           // stanzas since it was asked
-	first   time.Time     // when the first of them was sent
-	askAt   time.Time     // when it is to be asked, by the policy
-	answers []answer      // who waits for acknowledgements
-	awaits  int           // how many do
-	barren  int           // connections in a row that broke at once
-	counts  *clientConn   // the one whose stanzas the state's In is about
+	change  *sync.Cond         // of anything below
+	cur     *clientConn        // under the mellium session there is, nil without one
+	session *xmpp.Session      // that of cur
+	link    *link              // its connection, nil while there is none
+	ready   *login             // a connection whose session is new, for the next Connect
+	state   ClientState        // of the session, if on
+	on      bool               // stream management is
+	outcome Outcome            // of the last connection
+	alive   bool               // the application believes in the session of the state
+	tried   bool               // its location, since there was a connection
+	busy    bool               // somebody connects
+	leave   []*leaving         // what Detach ends beside the session
+	asked   bool               // the server owes an acknowledgement
+	since   int                // stanzas since it was asked
+	first   time.Time          // when the first of them was sent
+	askAt   time.Time          // when it is to be asked, by the policy
+	answers []answer           // who waits for acknowledgements
+	awaits  int                // how many do
+	barren  int                // connections in a row that broke at once
+	counts  *clientConn        // the one whose stanzas the state's In is about
 	stop    context.CancelFunc // of connecting again
 }
 

@@ -16,27 +16,6 @@ import (
 	"github.com/propolis-im/propolis/smacks"
 )
 
-// Who has room and waits to write does not keep the one who writes from it.
-func TestClientRoomIsNotInTheWay(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		u := newUser(t, smacks.ClientOptions{MaxQueue: 1})
-		s := u.begins("tok")
-		gate, r := make(chan struct{}), stanza.Message{ID: "1"}.Wrap(nil)
-		slow := xmlstream.ReaderFunc(func() (xml.Token, error) {
-			<-gate
-			return r.Token()
-		})
-		first := begun(func() error { return u.session.Send(t.Context(), slow) }) // has mellium's lock
-		iq := begun(func() error { return u.UnmarshalIQ(t.Context(), request("2"), nil) })
-		close(gate)
-		is(t, "the first", <-first, nil)
-		s.want("1", "2")
-		s.say("<iq type='result' id='2' from='example.net'/>")
-		is(t, "the request", <-iq, nil)
-	})
-}
-
 // Who waits for room has the server asked again, whatever the policy.
 func TestClientRoomAsksAgain(t *testing.T) {
 	t.Parallel()
