@@ -38,31 +38,33 @@ type Client struct {
 	told calls
 
 	mu      sync.Mutex
-	change  *sync.Cond    // of anything below
-	cur     *clientConn   // under the mellium session there is, nil without one
-	session *xmpp.Session // that of cur
-	link    *link         // its connection, nil while there is none
-	ready   *login        // a connection whose session is new, for the next Connect
-	state   ClientState   // of the session, if on
-	on      bool          // stream management is
-	outcome Outcome       // of the last connection
-	alive   bool          // the application believes in the session of the state
-	tried   bool          // its location, since there was a connection
-	busy    bool          // somebody connects
-	leave   []*leaving    // what Detach ends beside the session
-	asked   bool          // the server owes an acknowledgement
-	since   int           // stanzas since it was asked
-	first   time.Time     // when the first of them was sent
-	askAt   time.Time     // when it is to be asked, by the policy
-	answers []answer      // who waits for acknowledgements
-	waiters map[string][]chan error
+	change  *sync.Cond         // of anything below
+	cur     *clientConn        // under the mellium session there is, nil without one
+	session *xmpp.Session      // that of cur
+	link    *link              // its connection, nil while there is none
+	ready   *login             // a connection whose session is new, for the next Connect
+	state   ClientState        // of the session, if on
+	on      bool               // stream management is
+	outcome Outcome            // of the last connection
+	alive   bool               // the application believes in the session of the state
+	tried   bool               // its location, since there was a connection
+	busy    bool               // somebody connects
+	leave   []*leaving         // what Detach ends beside the session
+	asked   bool               // the server owes an acknowledgement
+	since   int                // stanzas since it was asked
+	first   time.Time          // when the first of them was sent
+	askAt   time.Time          // when it is to be asked, by the policy
+	answers []answer           // who waits for acknowledgements
+	awaits  int                // how many do
+	barren  int                // connections in a row that broke at once
+	counts  *clientConn        // the one whose stanzas the state's In is about
 	stop    context.CancelFunc // of connecting again
 }
 
 // NewClient makes a client for an account; with a resource it asks for that. o may
 // be nil and is copied.
 func NewClient(account jid.JID, o *ClientOptions) *Client {
-	c := &Client{addr: account, opt: o.withDefaults(), waiters: make(map[string][]chan error)}
+	c := &Client{addr: account, opt: o.withDefaults()}
 	c.change = sync.NewCond(&c.mu)
 	if s := c.opt.State; s != nil {
 		c.state, c.on, c.alive = *s.clone(), true, s.Token != ""
@@ -74,10 +76,10 @@ func NewClient(account jid.JID, o *ClientOptions) *Client {
 // Connect connects, resumes or begins a session, and gives it as a session of
 // mellium, which stays the same until it is over. It makes one attempt. Who gets
 // the session must call its Serve, or that of the client.
-func (c *Client) Connect(ctx context.Context) (*xmpp.Session, error) {
+func (c *Client) Connect(ctx context.Context) (s *xmpp.Session, err error) {
 	connecting, mine := c.leavable(ctx)
-	s, err := c.connect(ctx, connecting, mine)
-	return s, c.stays(mine, err)
+	defer func() { err = c.stays(mine, err) }()
+	return c.connect(ctx, connecting, mine)
 }
 
 func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.Session, error) {
@@ -92,8 +94,9 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		c.busy = false
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		c.busy, mine.decided = false, false
+		c.change.Broadcast()
 	}()
 	if l == nil {
 		var err error
@@ -118,8 +121,7 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 	}
 	resend := c.settle(l)
 	c.mu.Lock()
-	c.cur, c.session, mine.decided = conn, s, false
-	c.change.Broadcast()
+	c.cur, c.session, c.counts = conn, s, conn
 	err = c.attach(l, resend)
 	conn.got.last = c.state.In
 	c.mu.Unlock()
@@ -135,9 +137,13 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 // Backoff, or [Client.Detach] is called. start is called with each new session of
 // mellium and returns its handler; it begins what a new session needs unless
 // [Client.Outcome] is OutcomeResumed, for one that goes on from an earlier process or try.
-func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) error {
+func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) (err error) {
 	ctx, mine := c.leavable(ctx)
-	return c.stays(mine, c.run(ctx, start))
+	defer func() {
+		err = c.stays(mine, err)
+		c.rest()
+	}()
+	return c.run(ctx, start)
 }
 
 func (c *Client) run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) error {
@@ -169,7 +175,11 @@ func (c *Client) run(ctx context.Context, start func(ctx context.Context, s *xmp
 // handler panics does not, here as there. Run does this by itself.
 func (c *Client) Serve(s *xmpp.Session, h xmpp.Handler) error {
 	k := c.current()
-	if k == nil || h == nil {
+	if k == nil {
+		return s.Serve(h)
+	}
+	defer k.unserve() // whoever waits for an answer, nobody reads it
+	if h == nil {
 		return s.Serve(h)
 	}
 	return s.Serve(xmpp.HandlerFunc(func(t xmlstream.TokenReadEncoder, start *xml.StartElement) error {
@@ -177,7 +187,9 @@ func (c *Client) Serve(s *xmpp.Session, h xmpp.Handler) error {
 		if err != nil {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			k.handOver()
+			if c.cur == k { // else that may be why
+				k.handOver()
+			}
 		}
 		return err
 	}))
@@ -218,6 +230,11 @@ func (c *Client) wait(ctx context.Context, failed int, err error) bool {
 func (c *Client) State() *ClientState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.saved()
+}
+
+// saved is State; the lock is held.
+func (c *Client) saved() *ClientState {
 	if !c.on {
 		return nil
 	}
@@ -238,7 +255,7 @@ func (c *Client) State() *ClientState {
 func (c *Client) Pending() []Pending {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]Pending(nil), c.state.Unacked...)
+	return unawaited(c.state.Unacked)
 }
 
 // Outcome is what the server has agreed to on the last connection.

@@ -2,6 +2,7 @@ package smacks
 
 import (
 	"context"
+	"slices"
 
 	"github.com/propolis-im/propolis/mux"
 )
@@ -23,10 +24,14 @@ func (c *Client) RequestAck(ctx context.Context) error {
 	c.answers = append(c.answers, answer{c.state.Out(), done})
 	c.ask()
 	c.mu.Unlock()
+	defer c.awaiting()()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.answers = slices.DeleteFunc(c.answers, func(a answer) bool { return a.done == done })
 		return ctx.Err()
 	}
 }
@@ -34,7 +39,7 @@ func (c *Client) RequestAck(ctx context.Context) error {
 // answer is what somebody waits for: an acknowledgement of all up to a stanza.
 type answer struct {
 	upTo uint32
-	done chan<- error
+	done chan error
 }
 
 // SendAck tells the server what is handled, without having been asked. While there is no
@@ -114,8 +119,8 @@ func (c *Client) acked(h uint32) error {
 	done := c.state.Unacked[:n:n]
 	c.state.Acked = h
 	c.state.Unacked = c.state.Unacked[n:]
-	for _, p := range done {
-		c.resolve(p.ID, nil)
+	for i := range done {
+		done[i].resolve(nil)
 	}
 	if f := c.opt.OnAcked; f != nil {
 		c.told.add(func() { f(done) })

@@ -7,12 +7,7 @@ import (
 
 // Close implements [net.Conn] as [Client.Detach].
 func (k *clientConn) Close() error {
-	k.c.mu.Lock()
-	mine := k.c.cur == k
-	k.c.mu.Unlock()
-	if mine {
-		k.c.end(ErrDetached)
-	}
+	k.c.endOf(k)
 	return nil
 }
 
@@ -22,7 +17,11 @@ func (k *clientConn) SetReadDeadline(t time.Time) error {
 	defer k.c.mu.Unlock()
 	k.until = t
 	if !t.IsZero() {
-		time.AfterFunc(time.Until(t), k.c.change.Broadcast)
+		time.AfterFunc(time.Until(t), func() {
+			k.c.mu.Lock() // who is about to wait does by now
+			defer k.c.mu.Unlock()
+			k.c.change.Broadcast()
+		})
 	}
 	return nil
 }

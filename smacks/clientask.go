@@ -56,7 +56,7 @@ func (c *Client) arm() {
 	switch {
 	case c.asked:
 		d = c.opt.AckTimeout
-	case len(c.answers) > 0:
+	case len(c.answers) > 0 || c.cur != nil && c.cur.blocked > 0:
 		d = min(d, askAgain)
 	case !c.askAt.IsZero():
 		d = min(d, time.Until(c.askAt))

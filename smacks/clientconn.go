@@ -1,6 +1,7 @@
 package smacks
 
 import (
+	"context"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -31,6 +32,8 @@ type clientConn struct {
 	until   time.Time
 	pending map[string]string   // requests that are not answered: to whom, by id
 	rooms   map[string]struct{} // stanzas that room is kept for, by id
+	served  context.Context     // ends when nobody reads it any more
+	unserve context.CancelFunc
 
 	out sync.Mutex // writing, before the client's lock
 	sc  xmlscan.Scanner
@@ -50,7 +53,9 @@ const maxUnread = 4 << 20
 
 // full reports whether the server must wait. It must not if the session waits for
 // the server: acknowledgements come the same way as everything else.
-func (k *clientConn) full() bool { return k.bytes > maxUnread && k.blocked == 0 }
+func (k *clientConn) full() bool {
+	return k.bytes > maxUnread && k.blocked == 0 && k.c.awaits == 0
+}
 
 // give adds an element to what is to be read.
 func (k *clientConn) give(raw []byte, counts bool) {
@@ -228,24 +233,24 @@ func (k *clientConn) take(kind xmlscan.Kind, raw []byte) (sent bool, err error) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for el != nil && el.Kind() != mux.Nonza && c.cur == k && !k.room(el.ID()) {
+	for el != nil && el.Kind() != mux.Nonza && c.cur == k && !k.failed && !k.fits(el.ID()) {
 		k.wait()
 	}
 	switch {
 	case c.cur != k && kind == xmlscan.Close:
 		return false, nil
-	case c.cur != k:
-		return false, errors.Join(net.ErrClosed, k.err)
 	case kind == xmlscan.Close:
 		c.bye()
 		return false, nil
+	case c.cur != k || k.failed || k.leaving && !c.on:
+		return false, errors.Join(net.ErrClosed, k.err)
 	case el == nil || el.Kind() == mux.Nonza:
-		if c.link != nil {
+		if c.link != nil && !k.leaving {
 			c.link.write(raw)
 		}
 		return false, nil
 	}
-	k.sends(el, append([]byte(nil), raw...))
+	k.sends(el, append([]byte(nil), raw...), nil)
 	return true, nil
 }
 
@@ -255,6 +260,13 @@ func (k *clientConn) room(id string) bool {
 		return true
 	}
 	return !k.c.on || len(k.c.state.Unacked)+len(k.rooms) < k.c.opt.MaxQueue
+}
+
+// fits is room for what mellium writes: it holds mellium's lock, which those may wait for
+// that room is kept for, and so does not wait for them.
+func (k *clientConn) fits(id string) bool {
+	_, kept := k.rooms[id]
+	return kept || !k.c.on || len(k.c.state.Unacked) < k.c.opt.MaxQueue
 }
 
 // wait waits for room, or whatever else has changed.

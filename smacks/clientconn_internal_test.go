@@ -36,3 +36,32 @@ func TestClientSessionContext(t *testing.T) {
 		}
 	})
 }
+
+// Who has room and waits for mellium's lock, to write, does not keep the one who has that
+// from writing.
+func TestClientRoomIsNotInTheWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewClient(jid.MustParse("juliet@example.net/balcony"), &ClientOptions{MaxQueue: 1})
+		k := newClientConn(c)
+		c.cur, c.on = k, true
+		k.rooms["2"] = struct{}{}
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := k.Write([]byte("<message id='1'/><iq type='get' id='2'/>"))
+			wrote <- err
+		}()
+		synctest.Wait()
+		select {
+		case err := <-wrote:
+			if err != nil || len(c.Pending()) != 2 {
+				t.Errorf("Write: %v, pending are %v", err, c.Pending())
+			}
+		default:
+			t.Error("it waits")
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.over(ErrSessionLost)
+		}
+	})
+}

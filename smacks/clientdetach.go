@@ -9,7 +9,11 @@ import (
 // waited for so long. It cannot be resumed any more, whether the server has answered or
 // there was a connection to tell it or not. What it has not acknowledged by then is in
 // Pending. Without a session nothing happens.
-func (c *Client) Close(wait time.Duration) { c.close(c.current(), wait) }
+func (c *Client) Close(wait time.Duration) {
+	defer c.awaiting()()
+	c.close(c.current(), wait)
+	c.rest()
+}
 
 // current is what the session of mellium that there is has for a connection.
 func (c *Client) current() *clientConn {
@@ -21,23 +25,16 @@ func (c *Client) current() *clientConn {
 // close is Close of one session, unless it is over.
 func (c *Client) close(conn *clientConn, wait time.Duration) {
 	c.mu.Lock()
-	switch {
-	case conn == nil, c.cur != conn:
-		c.mu.Unlock()
-		return
-	case c.link == nil:
-		conn.leaving = true // there is nobody to tell
-		c.mu.Unlock()
-		c.end(ErrDetached)
+	defer c.mu.Unlock()
+	if conn == nil || c.cur != conn {
 		return
 	}
 	c.bye()
-	t := time.AfterFunc(wait, func() { c.end(ErrDetached) })
+	t := time.AfterFunc(wait, func() { c.endOf(conn) })
 	defer t.Stop()
 	for c.cur == conn {
 		c.change.Wait()
 	}
-	c.mu.Unlock()
 }
 
 // Detach drops the connection and connects no more: Run, and a Connect that is in
@@ -47,6 +44,7 @@ func (c *Client) close(conn *clientConn, wait time.Duration) {
 // [ClientOptions.OnDropped].
 func (c *Client) Detach() *ClientState {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for c.decided() {
 		c.change.Wait()
 	}
@@ -54,9 +52,9 @@ func (c *Client) Detach() *ClientState {
 	for _, l := range ended {
 		l.gone = true // from here on none of them gets a session
 	}
-	c.mu.Unlock()
-	s := c.State()
+	s := c.saved()
 	c.end(ErrDetached)
+	c.forsake()
 	for _, l := range ended {
 		l.cancel() // behind that, since Run ends a session properly that is left
 	}

@@ -2,6 +2,7 @@ package smacks
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -24,10 +25,18 @@ func (c *Client) logIn(ctx context.Context, location string) (*login, error) {
 		c.tell(ClientEvent{Kind: Resuming})
 	}
 	c.mu.Unlock()
+	var l *login
 	if c.opt.Login != nil {
-		return logInBy(ctx, conn, q, c.opt.Login)
+		l, err = logInBy(ctx, conn, q, c.opt.Login)
+	} else {
+		l, err = logIn(ctx, conn, q)
 	}
-	return logIn(ctx, conn, q)
+	if errors.Is(err, errWrong) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.state.Token = "" // once, and not for ever (smacks SM-84)
+	}
+	return l, err
 }
 
 // NextAddress is where the next attempt to connect goes, which Dial is told as well: where
@@ -76,14 +85,16 @@ func (c *Client) dial(ctx context.Context, location string) (net.Conn, error) {
 	return dial.Client(ctx, "tcp", c.addr)
 }
 
-// resumeAt is how many stanzas of the server are handled. What its session has at
-// this moment counts: else it would come again.
+// resumeAt is how many stanzas of the server are handled. What its session has beyond that
+// comes again, and is not given to it twice. A session that is over counts no more.
 func (c *Client) resumeAt() uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cur != nil {
-		c.cur.handOver()
 		c.cur.got.again = c.cur.got.last - c.state.In
+	} else if c.counts != nil {
+		c.counts.forget()
+		c.counts = nil
 	}
 	return c.state.In
 }

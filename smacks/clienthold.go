@@ -41,6 +41,9 @@ func (c *Client) Hold() (handled func()) {
 
 // done notes that stanza n is handled; those up to the first that is not count.
 func (k *clientConn) done(n uint32) {
+	if k.c.counts != k {
+		return // another one has begun to count
+	}
 	in := &k.c.state.In
 	if n != *in+1 {
 		if k.got.ahead == nil {

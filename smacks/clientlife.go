@@ -16,6 +16,11 @@ func (c *Client) broken(l *link, err error) {
 		return
 	}
 	c.unlink()
+	if l.idle(&c.state) {
+		c.barren++
+	} else {
+		c.barren = 0
+	}
 	if !c.on || c.state.Token == "" || c.cur.ended() {
 		c.over(err)
 		return
@@ -24,7 +29,7 @@ func (c *Client) broken(l *link, err error) {
 	c.tell(ClientEvent{Kind: Detached, Err: err})
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	go c.again(ctx, err)
+	go c.again(ctx, err, max(c.barren-maxBarren, 0))
 }
 
 // unlink forgets the connection; the lock is held.
@@ -39,10 +44,12 @@ func (c *Client) unlink() {
 	c.change.Broadcast()
 }
 
-// again connects until the session goes on, or cannot.
-func (c *Client) again(ctx context.Context, err error) {
-	for failed := 0; ; failed++ {
+// again connects until the session goes on, or cannot; so many connections have failed.
+func (c *Client) again(ctx context.Context, err error, failed int) {
+	for ; ; failed++ {
 		if failed > 0 && !c.wait(ctx, failed, err) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			if ctx.Err() == nil {
 				c.end(err)
 			}
@@ -78,6 +85,11 @@ var errClosed = errors.New("smacks: the server has closed the stream")
 
 // closedBy: the server has ended its stream.
 func (c *Client) closedBy(l *link) {
+	c.mu.Lock()
+	if c.link == l && !c.cur.leaving { // it is told what was handled, as always (smacks SM-37)
+		l.finish(c.farewell())
+	}
+	c.mu.Unlock()
 	l.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,35 +128,83 @@ func (c *Client) over(err error) {
 	c.change.Broadcast()
 }
 
-// end ends everything at once.
+// end ends everything at once; the lock is held.
 func (c *Client) end(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.stop != nil {
 		c.stop()
 	}
 	if c.link != nil {
-		c.link.close()
+		go c.link.close() // which may take its time
 	}
 	c.unlink()
-	if c.ready != nil {
-		_ = c.ready.el.Close() // it was not used
-		c.ready = nil
+	c.unready()
+	if k := c.cur; k != nil && c.on && c.state.Token != "" && !k.leaving {
+		k.forget()
 	}
 	c.over(err)
 }
 
-// bye ends our stream; the lock is held.
-func (c *Client) bye() {
-	if c.link == nil || c.cur == nil || c.cur.leaving {
+// endOf ends a session at once, unless it is over.
+func (c *Client) endOf(k *clientConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cur == k {
+		c.end(ErrDetached)
+	}
+}
+
+// unready ends a session that nobody has begun to use; the lock is held.
+func (c *Client) unready() {
+	l := c.ready
+	if c.ready = nil; l == nil {
 		return
 	}
-	var b []byte
+	go func() {
+		_ = l.el.SetWriteDeadline(time.Now().Add(writeTimeout)) // without one the network decides
+		_ = l.write([]byte("</stream:stream>"))                 // if it can be told
+		_ = l.el.Close()
+	}()
+}
+
+// rest is for when nobody connects any more: there is no next session that stanzas would
+// be acknowledged in.
+func (c *Client) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cur == nil && len(c.leave) == 0 {
+		c.unready()
+		c.forsake()
+	}
+}
+
+// forsake tells those who wait for acknowledgements that nobody will know; the lock is
+// held.
+func (c *Client) forsake() {
+	for i := range c.state.Unacked {
+		c.state.Unacked[i].resolve(ErrDetached)
+	}
+}
+
+// bye ends our stream; the lock is held.
+func (c *Client) bye() {
+	if c.cur == nil || c.cur.leaving {
+		return
+	}
+	c.cur.leaving = true
+	c.change.Broadcast()
+	if c.link == nil { // there is nobody to tell
+		c.end(ErrDetached)
+		return
+	}
+	c.link.write(c.farewell())
+}
+
+// farewell is the end of our stream; the lock is held.
+func (c *Client) farewell() (b []byte) {
 	if c.on {
 		b = appendAck(b, c.state.In)
 	}
-	c.cur.leaving = true
-	c.link.write(append(b, "</stream:stream>"...))
+	return append(b, "</stream:stream>"...)
 }
 
 // tell tells the application what has happened; the lock is held.

@@ -12,6 +12,9 @@ type link struct {
 	timer *time.Timer // to ask, or for an answer that does not come
 	due   time.Time
 	deaf  bool // it is not read at present
+	begun time.Time
+	in    uint32 // stanzas handled then
+	acked uint32 // and acknowledged
 
 	mu      sync.Mutex
 	out     []byte
@@ -22,6 +25,18 @@ type link struct {
 
 // writeTimeout is how long one write to a connection may take.
 const writeTimeout = 30 * time.Second
+
+// idle reports whether it has lasted for no time, and nothing has got on by it.
+func (l *link) idle(s *ClientState) bool {
+	return time.Since(l.begun) < barren && s.In == l.in && s.Acked == l.acked
+}
+
+// barren is how long a connection lasts at least that is no failure, and so many failures
+// in a row may be bad luck: behind these the next attempt waits as if it had failed.
+const (
+	barren    = 10 * time.Second
+	maxBarren = 5
+)
 
 func (l *link) write(b []byte) {
 	l.mu.Lock()

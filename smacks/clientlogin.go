@@ -48,6 +48,9 @@ type asks struct {
 // errSM is a server that does not stick to XEP-0198.
 var errSM = errors.New("smacks: unexpected answer")
 
+// errWrong is one with whom a session cannot be resumed for that.
+var errWrong = fmt.Errorf("%w to resume", errSM)
+
 // logIn negotiates: what the caller's features do, and then a resumption or a
 // session with stream management.
 func logIn(ctx context.Context, c net.Conn, q *asks) (*login, error) {
@@ -201,6 +204,9 @@ func (l *login) resume(q *asks) error {
 		l.cannot(el.Attr)
 		return nil
 	}
+	if _, wrong := el.Child(tooHighName); wrong && el.Name() == streamError {
+		return errWrong // it would be every time
+	}
 	return fmt.Errorf("%w to resume: %s", errSM, el.Name().Local)
 }
 
@@ -208,7 +214,7 @@ func (l *login) resume(q *asks) error {
 func (l *login) goesOn(q *asks, attr func(string) string) error {
 	h, ok := parseH(attr("h"))
 	if !ok || attr("previd") != q.token {
-		return fmt.Errorf("%w to resume", errSM)
+		return errWrong
 	}
 	l.resumed, l.on, l.jid, l.token = &h, true, q.addr, q.token
 	return nil

@@ -52,6 +52,8 @@ type ClientOptions struct {
 	LoginTimeout time.Duration
 	// Backoff is how long to wait before the next attempt, after so many that have
 	// failed and none that did not, the last with this error; below zero to give up.
+	// A connection that broke at once, and on which nothing got on, is one that has failed
+	// if there were five of them.
 	// Nil waits up to 1 s, 2 s, 4 s, … and at most 60 s.
 	Backoff func(failed int, err error) time.Duration
 	// OnAcked is told of stanzas that the server has acknowledged, in order.

@@ -19,26 +19,39 @@ import (
 // [ClientOptions.FailDetached]. The answer to a request that is sent so is given to the
 // session's handler; see UnmarshalIQ.
 func (c *Client) Send(ctx context.Context, r xml.TokenReader) error {
-	_, err := c.send(ctx, r, nil)
-	return err
+	return c.send(ctx, r, nil)
 }
 
 // SendAcked is Send and waits until the server has acknowledged the stanza. That may be
 // in the next session, if it is sent again there, and ErrDropped says that it is not. It is
 // nil if the server has no stream management. When ctx ends the stanza is still on its way.
+// When the client is closed or detached, or Run ends, nobody will know, and it returns
+// ErrDetached; the stanza is in Pending, and may be sent again.
 func (c *Client) SendAcked(ctx context.Context, r xml.TokenReader) error {
 	done := make(chan error, 1)
-	id, err := c.send(ctx, r, done)
-	if err != nil {
+	if err := c.send(ctx, r, done); err != nil {
 		return err
 	}
+	defer c.awaiting()()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		c.unwait(id, done)
 		return ctx.Err()
 	}
+}
+
+// awaiting notes that somebody waits for an acknowledgement until the function is called
+// that it returns. It may be a handler, for which reading must not wait.
+func (c *Client) awaiting() (done func()) {
+	add := func(n int) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.awaits += n
+		c.change.Broadcast()
+	}
+	add(1)
+	return func() { add(-1) }
 }
 
 // UnmarshalIQ sends a request, as Send does, and waits for its answer, over resumptions as
@@ -62,11 +75,19 @@ func (c *Client) UnmarshalIQ(ctx context.Context, iq xml.TokenReader, v any) err
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(k.rooms, id)
+		delete(k.pending, id) // nobody waits any more
 		c.change.Broadcast()
 	}()
-	ctx, done := asking.Context(ctx)
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(k.served, cancel)()
+	reading, done := asking.Context(reading)
 	defer done()
-	return s.UnmarshalIQ(ctx, xmlstream.Wrap(xmlstream.Inner(iq), start), v)
+	err = s.UnmarshalIQ(reading, xmlstream.Wrap(xmlstream.Inner(iq), start), v)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		return ErrSessionLost
+	}
+	return err
 }
 
 var errNotStanza = errors.New("smacks: not a stanza")
@@ -103,35 +124,32 @@ func attribute(attrs []xml.Attr, local string) string {
 }
 
 // send sends a stanza, and has done be told what becomes of it, if not nil.
-func (c *Client) send(ctx context.Context, r xml.TokenReader, done chan error) (id string, err error) {
+func (c *Client) send(ctx context.Context, r xml.TokenReader, done chan<- error) error {
 	start, err := stanzaStart(r)
 	if err != nil {
-		return "", err
+		return err
 	}
 	raw, err := xmlwrite.AppendTokens(nil, xmlstream.Wrap(xmlstream.Inner(r), start), mux.NSClient)
 	if err != nil {
-		return "", err
+		return err
 	}
 	// What can be read again is sent; nothing else gets a number (smacks SM-32).
 	el, err := mux.Parse(raw)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if el.Kind() == mux.Nonza {
-		return "", errNotStanza
+		return errNotStanza
 	}
 	c.mu.Lock()
 	if err := c.waitForRoom(ctx); err != nil {
 		c.mu.Unlock()
-		return "", err
+		return err
 	}
-	if done != nil {
-		c.waiters[el.ID()] = append(c.waiters[el.ID()], done)
-	}
-	c.cur.sends(el, raw)
+	c.cur.sends(el, raw, done)
 	c.mu.Unlock()
 	c.consult()
-	return el.ID(), nil
+	return nil
 }
 
 // waitForRoom waits until one more stanza may be sent in the session there is; the lock is
@@ -160,7 +178,7 @@ func (c *Client) waitForRoom(ctx context.Context) error {
 }
 
 // sends sends a stanza; the lock is held.
-func (k *clientConn) sends(el *mux.Stanza, raw []byte) {
+func (k *clientConn) sends(el *mux.Stanza, raw []byte, done chan<- error) {
 	if _, kept := k.rooms[el.ID()]; kept {
 		delete(k.rooms, el.ID())
 		k.c.change.Broadcast() // who waits asks for what is sent now
@@ -168,7 +186,7 @@ func (k *clientConn) sends(el *mux.Stanza, raw []byte) {
 	if el.Kind() == mux.IQ && (el.Type() == "get" || el.Type() == "set") {
 		k.pending[el.ID()] = el.To().String()
 	}
-	k.c.submit(Pending{ID: el.ID(), Kind: el.Name().Local, Type: el.Type(), Raw: raw, Since: time.Now()})
+	k.c.submit(Pending{ID: el.ID(), Kind: el.Name().Local, Type: el.Type(), Raw: raw, Since: time.Now(), done: done})
 }
 
 // submit sends a stanza, now or when there is a connection; the lock is held.
@@ -178,7 +196,7 @@ func (c *Client) submit(p Pending) {
 		if open {
 			c.link.write(p.Raw)
 		}
-		c.resolve(p.ID, nil) // nobody will say
+		p.resolve(nil) // nobody will say
 		return
 	}
 	if open {
@@ -188,32 +206,5 @@ func (c *Client) submit(p Pending) {
 	c.state.Unacked = append(c.state.Unacked, p)
 	if c.since++; c.since == 1 {
 		c.first = p.Since
-	}
-}
-
-// resolve tells who waits for a stanza.
-func (c *Client) resolve(id string, err error) {
-	if list := c.waiters[id]; len(list) > 1 {
-		list[0] <- err // the others are for later ones of that name
-		c.waiters[id] = list[1:]
-		return
-	} else if len(list) == 1 {
-		list[0] <- err
-	}
-	delete(c.waiters, id)
-}
-
-func (c *Client) unwait(id string, done chan error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := c.waiters[id]
-	for i := range list {
-		if list[i] == done {
-			list = append(list[:i:i], list[i+1:]...)
-			break
-		}
-	}
-	if c.waiters[id] = list; len(list) == 0 {
-		delete(c.waiters, id)
 	}
 }

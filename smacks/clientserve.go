@@ -15,7 +15,7 @@ import (
 // attach goes on with a connection; the lock is held. If the server cannot be gone on with
 // the session is over.
 func (c *Client) attach(in *login, resend []Pending) error {
-	l := &link{el: in.el}
+	l := &link{el: in.el, begun: time.Now(), in: c.state.In, acked: c.state.Acked}
 	c.link, c.outcome, c.tried = l, in.outcome(), false
 	c.asked, c.since, c.askAt = false, 0, time.Time{}
 	event := ClientEvent{Kind: Started, Session: c.session, Outcome: c.outcome}
@@ -96,6 +96,8 @@ func (c *Client) read(l *link) {
 }
 
 var streamError = xml.Name{Space: stream.NS, Local: "error"}
+
+var tooHighName = xml.Name{Space: NS, Local: "handled-count-too-high"}
 
 // element takes one element of the server.
 func (c *Client) element(l *link, el *mux.Stanza, raw []byte) error {

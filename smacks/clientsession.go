@@ -15,6 +15,7 @@ import (
 
 func newClientConn(c *Client) *clientConn {
 	k := &clientConn{c: c, pending: make(map[string]string), rooms: make(map[string]struct{})}
+	k.served, k.unserve = context.WithCancel(context.Background())
 	k.sc.Resume(xmlscan.ClientContext(), xmlscan.Limits{Bytes: maxElement})
 	return k
 }

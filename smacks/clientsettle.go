@@ -16,7 +16,7 @@ func (c *Client) settle(l *login) (resend []Pending) {
 		c.alive = false
 		c.tell(ClientEvent{Kind: SessionLost, Err: ErrSessionLost})
 	}
-	old := c.state.clone().Unacked
+	old := append([]Pending(nil), c.state.Unacked...)
 	c.state.Token = ""
 	c.mu.Unlock()
 	var failed []Pending
@@ -30,7 +30,7 @@ func (c *Client) settle(l *login) (resend []Pending) {
 			failed = append(failed, p)
 		}
 		c.mu.Lock()
-		c.resolve(p.ID, ErrDropped)
+		p.resolve(ErrDropped)
 		c.mu.Unlock()
 	}
 	if f := c.opt.OnFailed; f != nil && len(failed) > 0 {

@@ -19,6 +19,19 @@ type Pending struct {
 	// Since is when it was to be sent first, Attempts how often it was.
 	Since    time.Time
 	Attempts int
+
+	done chan<- error // of who waits for it, nil for nobody
+}
+
+// resolve tells who waits for it.
+func (p *Pending) resolve(err error) {
+	if p.done != nil {
+		select {
+		case p.done <- err:
+		default: // a copy has
+		}
+		p.done = nil
+	}
 }
 
 // ClientState is what a client needs to go on with a session in another process.
@@ -59,8 +72,17 @@ func (s *ClientState) Expired(now time.Time) bool {
 // clone is a copy that shares nothing that changes.
 func (s *ClientState) clone() *ClientState {
 	n := *s
-	n.Unacked = append([]Pending(nil), s.Unacked...)
+	n.Unacked = unawaited(s.Unacked)
 	return &n
+}
+
+// unawaited is a copy of a list, for somebody else.
+func unawaited(list []Pending) []Pending {
+	list = append([]Pending(nil), list...)
+	for i := range list {
+		list[i].done = nil
+	}
+	return list
 }
 
 // savedClient is the form in which a state is kept.

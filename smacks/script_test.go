@@ -258,21 +258,22 @@ func (u *user) HandleXMPP(t xmlstream.TokenReadEncoder, start *xml.StartElement)
 
 // connects has the client connect and serve, while the test plays the server.
 func (u *user) connects() {
-	u.served = make(chan error, 1)
+	served := make(chan error, 1)
+	u.served = served
 	go func() {
 		s, err := u.Connect(u.t.Context())
 		if err != nil {
-			u.served <- err
+			served <- err
 			return
 		}
 		u.mu.Lock()
 		u.session = s
 		u.mu.Unlock()
 		if u.handler != nil {
-			u.served <- s.Serve(u.handler)
+			served <- s.Serve(u.handler)
 			return
 		}
-		u.served <- s.Serve(u)
+		served <- s.Serve(u)
 	}()
 }
 
