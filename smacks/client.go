@@ -134,8 +134,8 @@ func (c *Client) connect(ctx, connecting context.Context, mine *leaving) (*xmpp.
 
 // Run connects, serves, and does so again whenever a session is over, until ctx
 // ends, which closes it properly, or an attempt to connect is the last one by
-// Backoff, or [Client.Detach] is called. start is called with each new session of
-// mellium and returns its handler; it begins what a new session needs unless
+// Backoff, or [Client.Detach] or [Client.Close] is called. start is called with each new
+// session of mellium and returns its handler; it begins what a new session needs unless
 // [Client.Outcome] is OutcomeResumed, for one that goes on from an earlier process or try.
 func (c *Client) Run(ctx context.Context, start func(ctx context.Context, s *xmpp.Session) (xmpp.Handler, error)) (err error) {
 	ctx, mine := c.leavable(ctx)
@@ -155,7 +155,7 @@ func (c *Client) run(ctx context.Context, start func(ctx context.Context, s *xmp
 			if h, err = start(ctx, s); err == nil {
 				err = c.serve(ctx, s, h)
 			} else {
-				c.Close(closing)
+				c.close(c.current(), closing)
 				return err
 			}
 		}

@@ -2,17 +2,43 @@ package smacks
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
 // Close ends the session properly: the server is told what was handled, and is
 // waited for so long. It cannot be resumed any more, whether the server has answered or
 // there was a connection to tell it or not. What it has not acknowledged by then is in
-// Pending. Without a session nothing happens.
+// Pending. Run, and a Connect that is in progress, end with [ErrDetached]: nobody connects
+// until one of them is called again.
 func (c *Client) Close(wait time.Duration) {
 	defer c.awaiting()()
+	ended := c.dismiss()
 	c.close(c.current(), wait)
+	c.mu.Lock()
+	for _, l := range ended {
+		l.cancel()
+	}
+	c.mu.Unlock()
 	c.rest()
+}
+
+// dismiss has no Run or Connect that is in progress begin another session.
+func (c *Client) dismiss() []*leaving {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dismissed()
+}
+
+// dismissed is that where the lock is held.
+func (c *Client) dismissed() []*leaving {
+	for c.decided() {
+		c.change.Wait()
+	}
+	for _, l := range c.leave {
+		l.gone = true
+	}
+	return slices.Clone(c.leave)
 }
 
 // current is what the session of mellium that there is has for a connection.
@@ -45,13 +71,7 @@ func (c *Client) close(conn *clientConn, wait time.Duration) {
 func (c *Client) Detach() *ClientState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.decided() {
-		c.change.Wait()
-	}
-	ended := c.leave
-	for _, l := range ended {
-		l.gone = true // from here on none of them gets a session
-	}
+	ended := c.dismissed()
 	s := c.saved()
 	c.end(ErrDetached)
 	c.forsake()
@@ -61,14 +81,14 @@ func (c *Client) Detach() *ClientState {
 	return s
 }
 
-// leaving is a call that Detach ends. It is guarded by the client's lock.
+// leaving is a call that Detach and Close end. It is guarded by the client's lock.
 type leaving struct {
 	cancel  context.CancelFunc
 	gone    bool // it was ended
 	decided bool // it has a connection, and will have a session
 }
 
-// leavable is a context that ends with Detach, too.
+// leavable is a context that ends with Detach and Close, too.
 func (c *Client) leavable(ctx context.Context) (context.Context, *leaving) {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &leaving{cancel: cancel}
@@ -89,13 +109,13 @@ func (c *Client) stays(l *leaving, err error) error {
 			break
 		}
 	}
-	if l.gone && err != nil {
+	if l.gone {
 		return ErrDetached
 	}
 	return err
 }
 
-// decide has a connection be used, unless Detach was called.
+// decide has a connection be used, unless Detach or Close was called.
 func (c *Client) decide(l *leaving) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
