@@ -77,3 +77,17 @@ func TestClientCloseEndsRun(t *testing.T) {
 		})
 	}
 }
+
+// At the end of the server's stream the client says what it has handled, and ends its own
+// (SM-37).
+func TestClientEndedByServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{})
+		s := u.begins("tok")
+		s.say("<message id='x'/><message id='y'/>")
+		synctest.Wait()
+		s.say("</stream:stream>")
+		s.want("<a xmlns='urn:xmpp:sm:3' h='2'/></stream:stream>")
+	})
+}
