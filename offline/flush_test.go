@@ -24,6 +24,7 @@ type slow struct {
 	mu   sync.Mutex
 	wait chan struct{} // closed when reads may end; nil if they need not wait
 	skip int           // but so many
+	n    int           // reads
 	err  error         // of those that waited
 }
 
@@ -41,9 +42,16 @@ func (s *slow) release() {
 	s.wait = nil
 }
 
+func (s *slow) reads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
 func (s *slow) Load(ctx context.Context, account mux.Address, after offline.Message, limit, octets int) ([]offline.Message, bool, error) {
 	list, more, err := s.Memory.Load(ctx, account, after, limit, octets)
 	s.mu.Lock()
+	s.n++
 	wait := s.wait
 	if s.skip--; s.skip >= 0 {
 		wait = nil
@@ -81,11 +89,11 @@ func TestEndsWhileReading(t *testing.T) {
 }
 
 // TestAwayWhileReading: a client says that it is away while it is sent what waits;
-// another one that is there gets the rest.
+// another one that is there gets the rest, and nothing is read for the first any more.
 func TestAwayWhileReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := new(offline.Memory)
+		store := new(slow)
 		h, romeo := start(t, store, new(muxtest.Committer), nil)
 		for i := range 200 {
 			romeo.Write(chat(fmt.Sprint("m", i), strings.Repeat("x", 1000)))
@@ -96,11 +104,15 @@ func TestAwayWhileReading(t *testing.T) {
 		first.Send("<presence/>")
 		second.Send("<presence/>")
 		first.Send("<presence type='unavailable'/>")
+		reads := store.reads()
 		first.Unstall()
 		h.Settle()
 		n := len(strings.Fields(ids(first))) + len(strings.Fields(ids(second)))
-		if n != 200 || stored(t, store) != 0 {
-			t.Errorf("%d messages came, %d are stored", n, stored(t, store))
+		if n != 200 || stored(t, &store.Memory) != 0 {
+			t.Errorf("%d messages came, %d are stored", n, stored(t, &store.Memory))
+		}
+		if again := store.reads() - reads; again != 0 {
+			t.Errorf("%d more reads for who is away", again)
 		}
 	})
 }
@@ -414,6 +426,67 @@ func TestGoesOnAfterRestart(t *testing.T) {
 		}
 		j.Clear()
 	})
+}
+
+// TestGoesOnAfterFailure: a session is resumed, and the commit behind which it is to be
+// sent the rest of what waits fails. It gets that all the same: its client sends no
+// presence, for which it could wait.
+func TestGoesOnAfterFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st, commits := new(stores), new(muxtest.Committer)
+		h := muxtest.New(t, &mux.Options{Committer: commits, Sessions: &st.sessions, NoRecover: true}, st.extensions(false, offline.Options{})...)
+		h.AddAccount("juliet@example.net")
+		romeo := h.Connect(t, romeoFull)
+		var want []string
+		for i := range 30 {
+			want = append(want, fmt.Sprint("m", i))
+			romeo.Send(chat(want[i], strings.Repeat("x", 10<<10)))
+		}
+		j := h.Connect(t, "juliet@example.net/balcony")
+		j.Send(enable)
+		token := j.Recv().Attr("id")
+		j.Stall()
+		j.Send("<presence/>")
+		if n := len(strings.Fields(ids(j))); n >= len(want) {
+			t.Fatalf("all %d came at once", n)
+		}
+		h.Restart(append([]mux.Extension{attached(commits.Hold)}, st.extensions(false, offline.Options{})...)...)
+		j = h.Dial(t, "juliet@example.net")
+		j.Send("<resume xmlns='" + nsSM + "' previd='" + token + "' h='0'/>")
+		if n := len(j.Arrived()); n == 0 || n >= len(want) {
+			t.Fatalf("%d come with the resumption", n)
+		}
+		commits.Fail(errors.New("the disk is full"))
+		commits.Release()
+		h.Settle()
+		var got []string
+		for range 30 {
+			for _, id := range strings.Fields(ids(j)) {
+				if strings.HasPrefix(id, "m") {
+					got = append(got, id)
+				}
+			}
+			j.Send(fmt.Sprintf("<a xmlns='"+nsSM+"' h='%d'/>", len(got)))
+		}
+		if !slices.Equal(got, want) || stored(t, &st.offline) != 0 {
+			t.Errorf("got %v, %d are stored", got, stored(t, &st.offline))
+		}
+		j.Clear()
+	})
+}
+
+// attached is an extension that does something in the turn behind that of a session which
+// gets a stream.
+type attached func()
+
+func (f attached) Name() string { return "attached" }
+
+func (f attached) Register(r *mux.Registry) error {
+	r.Lifecycle(mux.Lifecycle{Attached: func(s *mux.Session) {
+		s.Mux().Go(s.Account(), func(context.Context, *mux.Event) { f() })
+	}})
+	return nil
 }
 
 // TestEndedBehindAcknowledgement: a session ends when its client has just acknowledged
