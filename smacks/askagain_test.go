@@ -24,10 +24,12 @@ func questions(s *site, c *muxtest.Client) int {
 func expectAfter(t *testing.T, s *site, c *muxtest.Client, d time.Duration) {
 	t.Helper()
 	time.Sleep(d - time.Millisecond)
+	synctest.Wait()
 	if n := questions(s, c); n != 0 {
 		t.Errorf("asked %d times before %v", n, d)
 	}
 	time.Sleep(time.Millisecond)
+	synctest.Wait()
 	if n := questions(s, c); n != 1 {
 		t.Errorf("asked %d times after %v", n, d)
 	}
