@@ -92,10 +92,7 @@ func (x *Extension) flush(e *mux.Event, s *mux.Session) {
 		begun = b.begin(f)
 	})
 	e.Work.Write(func(context.Context, mux.Tx) error { return nil }) // behind those of earlier turns
-	e.Work.After(func(err error) {
-		f.lost = err != nil
-		close(f.written)
-	})
+	e.Work.After(func(error) { close(f.written) })                   // what was not written is not stored
 	if begun {
 		s.Feed(f.next)
 	}
@@ -107,8 +104,7 @@ type flush struct {
 	b       *box
 	s       *mux.Session
 	account mux.Address
-	written chan struct{} // closed when what was stored before is written
-	lost    bool          // or not; set before
+	written chan struct{} // closed when what was stored before is written, or is not
 	again   *flush        // what was asked for meanwhile; guarded by the box
 
 	after Message
@@ -158,7 +154,7 @@ func (f *flush) next(ctx context.Context, emit func(mux.Item)) (more bool, err e
 	if again == nil {
 		return false, nil
 	}
-	f.written, f.lost, f.after, f.more = again.written, false, Message{}, false
+	f.written, f.after, f.more = again.written, Message{}, false
 	return true, nil
 }
 
@@ -169,7 +165,7 @@ func (f *flush) page(ctx context.Context) (bool, error) {
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	if f.lost || !f.b.goesOn(f) {
+	if !f.b.goesOn(f) {
 		return false, nil // the session has ended, or its client does not want any more
 	}
 	list, more, err := f.x.store.Load(ctx, f.account, f.after, pageMessages, pageBytes)

@@ -24,6 +24,7 @@ type slow struct {
 	mu   sync.Mutex
 	wait chan struct{} // closed when reads may end; nil if they need not wait
 	skip int           // but so many
+	n    int           // reads
 	err  error         // of those that waited
 }
 
@@ -41,9 +42,16 @@ func (s *slow) release() {
 	s.wait = nil
 }
 
+func (s *slow) reads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
 func (s *slow) Load(ctx context.Context, account mux.Address, after offline.Message, limit, octets int) ([]offline.Message, bool, error) {
 	list, more, err := s.Memory.Load(ctx, account, after, limit, octets)
 	s.mu.Lock()
+	s.n++
 	wait := s.wait
 	if s.skip--; s.skip >= 0 {
 		wait = nil
@@ -81,11 +89,11 @@ func TestEndsWhileReading(t *testing.T) {
 }
 
 // TestAwayWhileReading: a client says that it is away while it is sent what waits;
-// another one that is there gets the rest.
+// another one that is there gets the rest, and nothing is read for the first any more.
 func TestAwayWhileReading(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := new(offline.Memory)
+		store := new(slow)
 		h, romeo := start(t, store, new(muxtest.Committer), nil)
 		for i := range 200 {
 			romeo.Write(chat(fmt.Sprint("m", i), strings.Repeat("x", 1000)))
@@ -96,11 +104,15 @@ func TestAwayWhileReading(t *testing.T) {
 		first.Send("<presence/>")
 		second.Send("<presence/>")
 		first.Send("<presence type='unavailable'/>")
+		reads := store.reads()
 		first.Unstall()
 		h.Settle()
 		n := len(strings.Fields(ids(first))) + len(strings.Fields(ids(second)))
-		if n != 200 || stored(t, store) != 0 {
-			t.Errorf("%d messages came, %d are stored", n, stored(t, store))
+		if n != 200 || stored(t, &store.Memory) != 0 {
+			t.Errorf("%d messages came, %d are stored", n, stored(t, &store.Memory))
+		}
+		if again := store.reads() - reads; again != 0 {
+			t.Errorf("%d more reads for who is away", again)
 		}
 	})
 }

@@ -19,7 +19,7 @@ type Link struct {
 	box    outbox
 	timer  *time.Timer
 	fires  time.Time // when it does, zero if it is not running
-	broken bool      // nothing can be written any more
+	broken bool      // nothing can be written any more, as when it is gone
 	wrong  bool      // the peer has broken the protocol: it is believed no more
 	gone   bool
 	waits  []chan error // told when all is acknowledged, or the stream has ended
@@ -160,7 +160,7 @@ func (l *Link) rings() {
 	var err error
 	l.o.mu.Lock()
 	l.fires = time.Time{}
-	if !l.gone && !l.broken {
+	if !l.broken {
 		now := time.Now()
 		switch l.box.tick(now) {
 		case askNow:
@@ -197,7 +197,7 @@ func (l *Link) ask(now time.Time) error {
 // there (XEP-0198 §8.2). It reports whether the question is on its way.
 func (l *Link) Ask() bool {
 	l.o.mu.Lock()
-	ok, err := l.box.phase != off && !l.gone && !l.broken, error(nil)
+	ok, err := l.box.phase != off && !l.broken, error(nil)
 	if ok && !l.box.asked {
 		now := time.Now()
 		err = l.ask(now)
@@ -213,7 +213,7 @@ func (l *Link) Ask() bool {
 // that of ctx, or [mux.ErrClosed] if the stream has ended before.
 func (l *Link) Wait(ctx context.Context) error {
 	l.o.mu.Lock()
-	if l.gone || l.box.phase == off || l.box.queue.len() == 0 {
+	if l.gone || l.box.queue.len() == 0 { // as for a peer that does not count
 		gone := l.gone
 		l.o.mu.Unlock()
 		if gone {

@@ -23,7 +23,7 @@ func TestMarks(t *testing.T) {
 			}
 			all[last] = true
 			m = m.with(last)
-			for d := range uint32(40) {
+			for d := range uint32(200) { // also by more than the marks have bits
 				n := last - d
 				if want := all[n] && d < 32; m.has(n) != want {
 					t.Fatalf("of %d behind %d: %t, want %t", n, last, m.has(n), want)

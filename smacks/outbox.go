@@ -19,7 +19,7 @@ type outbox struct {
 	asked bool      // the peer owes an acknowledgement
 	hurry bool      // somebody waits until all is acknowledged
 	since int       // stanzas behind the last question
-	last  time.Time // when it was put
+	last  time.Time // when it was put, long ago if never
 	due   time.Time // when to ask, or to give the peer up; zero for never
 	// Until when the peer may take to answer; and until when to acknowledge any of what
 	// is kept, zero if it was not asked about that, or not since it has last done so.
@@ -55,7 +55,7 @@ func (b *outbox) wants(now time.Time) bool {
 	switch {
 	case b.phase == off || b.asked || b.since == 0:
 		return false
-	case b.hurry, b.since >= b.opt.AskAfter, b.last.IsZero(), now.Sub(b.last) >= b.opt.AskWithin, b.high():
+	case b.hurry, b.since >= b.opt.AskAfter, now.Sub(b.last) >= b.opt.AskWithin, b.high():
 		return true
 	}
 	if b.due.IsZero() {

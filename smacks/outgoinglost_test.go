@@ -194,3 +194,90 @@ func TestOutgoingResendsMarked(t *testing.T) {
 		s.l.Gone()
 	})
 }
+
+// Each has its own mark of when it was sent first, also if others have what goes with
+// them in common; and one of somebody else's is no mark of ours (XEP-0203 §3).
+func TestOutgoingResendsMarkedEach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSender(t, &smacks.OutgoingOptions{Resend: func(*mux.Item) bool { return true }})
+		s.open(true)
+		common := append(make([]byte, 0, 4096), "<x xmlns='urn:x'/>"...)
+		var want []string
+		for i := range 3 {
+			it := s.note()
+			if it.Extra = common; i == 2 {
+				it = mux.Item{Stanza: parsed(t, "<message from='a@example.net' to='b@example.org' id='3'><delay xmlns='urn:xmpp:delay' from='room.example.net' stamp='1999-01-01T00:00:00Z'/></message>")}
+			}
+			if err := s.Send(it); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, "<delay xmlns='urn:xmpp:delay' from='example.net' stamp='"+time.Now().UTC().Format("2006-01-02T15:04:05.000Z")+"'/></message>")
+			time.Sleep(time.Second)
+		}
+		s.l.Gone()
+		s.open(true)
+		got := s.c.take()
+		for _, mark := range want {
+			if strings.Count(got, mark) != 1 {
+				t.Errorf("%s is not once in %s", mark, got)
+			}
+		}
+		s.l.Gone()
+	})
+}
+
+// Nothing goes back twice, whenever an Outgoing is closed and however streams end.
+func TestOutgoingGivesBackOnce(t *testing.T) {
+	t.Parallel()
+	always := &smacks.OutgoingOptions{Resend: func(*mux.Item) bool { return true }}
+	synctest.Test(t, func(t *testing.T) {
+		s := up(t, always)
+		s.send(1)
+		s.l.Gone()
+		s.open(true) // sends it once more
+		if n, _ := s.Unacknowledged(); n != 1 {
+			t.Errorf("%d are kept", n)
+		}
+		s.Close()
+		s.expectBack()
+		s.l.Gone()
+		s.expectBack("1")
+
+		s = up(t, always)
+		s.send(1)
+		s.l.Gone()
+		s.Close()
+		s.expectBack("1")
+		s.Close()
+		s.expectBack()
+
+		s = up(t, always)
+		s.send(1)
+		s.l.Gone()
+		s.c = &line{fail: errors.New("broken pipe")}
+		l, err := s.Open(s.c, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.expectBack() // it is kept, for the peer may count
+		l.Gone()
+		s.expectBack("1")
+	})
+}
+
+// Closed while it is asked what to send once more, nothing waits for another stream.
+func TestOutgoingClosedWhileAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s *sender
+		s = newSender(t, &smacks.OutgoingOptions{Resend: func(*mux.Item) bool {
+			s.Close()
+			return true
+		}})
+		s.open(true)
+		s.send(1)
+		s.l.Gone()
+		s.expectBack("1")
+	})
+}

@@ -326,3 +326,19 @@ func TestSavedState(t *testing.T) {
 		}
 	}
 }
+
+// A token is known by all of its secret (smacks SM-17).
+func TestSameSecret(t *testing.T) {
+	t.Parallel()
+	a := [32]byte{1, 2, 3}
+	if !sameSecret(a, a) {
+		t.Error("is not its own")
+	}
+	for i := range a {
+		b := a
+		b[i] ^= 1
+		if sameSecret(a, b) {
+			t.Errorf("octet %d makes no difference", i)
+		}
+	}
+}
