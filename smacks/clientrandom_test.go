@@ -41,8 +41,17 @@ func TestClientRandom(t *testing.T) {
 
 func dice(seed, n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 
-// upTo is some time.
-func upTo(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
+// sleeps waits in the time of the bubble, in which all of a world is.
+func sleeps(d time.Duration) { <-time.After(d) }
+
+// upTo is some time, often such that things happen at once.
+func upTo(r *rand.Rand, d time.Duration) time.Duration {
+	some := time.Duration(r.Int64N(int64(d)))
+	if r.IntN(3) > 0 {
+		return some
+	}
+	return some.Truncate(500 * time.Millisecond)
+}
 
 // live is three minutes of bad weather and then some of good.
 func (w *world) live() {
@@ -56,12 +65,12 @@ func (w *world) live() {
 	w.starts(func() { w.breaks(ctx, dice(w.seed, 3)) })
 	ends := make(chan struct{})
 	w.starts(func() { w.processes(ctx, dice(w.seed, 4), ends) })
-	time.Sleep(storm + 10*time.Second)
+	sleeps(storm + 10*time.Second)
 	w.clears()
-	time.Sleep(4 * time.Minute)
+	sleeps(4 * time.Minute)
 	w.rests()
 	close(ends)
-	time.Sleep(2 * time.Minute)
+	sleeps(2 * time.Minute)
 	w.mu.Lock()
 	for _, what := range w.calls {
 		w.t.Errorf("has not returned: %s", what)
@@ -102,6 +111,7 @@ func (w *world) processes(ctx context.Context, r *rand.Rand, ends chan struct{})
 		}
 		select {
 		case <-enough:
+			sleeps(time.Until(time.Now().Add(time.Second).Truncate(500 * time.Millisecond))) // when others do something, too
 		case <-done: // it has given up
 		case <-ends:
 			over = true
@@ -119,7 +129,7 @@ func (w *world) processes(ctx context.Context, r *rand.Rand, ends chan struct{})
 				w.t.Error(err)
 			}
 		}
-		time.Sleep(upTo(r, 3*time.Second) * time.Duration(1+10*(r.IntN(8)/7)))
+		sleeps(upTo(r, 3*time.Second) * time.Duration(1+10*(r.IntN(8)/7)))
 	}
 	w.last = state
 }
@@ -164,14 +174,18 @@ func (w *world) tries(ctx context.Context, c *smacks.Client, r *rand.Rand) {
 			c.Close(time.Second)
 		}
 		cancel()
-		time.Sleep(upTo(r, 5*time.Second))
+		sleeps(upTo(r, 5*time.Second))
 	}
 }
 
 // sends is one who sends in all ways.
 func (w *world) sends(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
-		time.Sleep(upTo(r, 3*time.Second))
+		if d := upTo(r, 3*time.Second); r.IntN(4) > 0 {
+			sleeps(time.Until(time.Now().Add(d).Truncate(500 * time.Millisecond)))
+		} else {
+			sleeps(d)
+		}
 		w.mu.Lock()
 		c, s := w.client, w.session
 		w.mu.Unlock()
@@ -217,7 +231,7 @@ func (w *world) ping(c *smacks.Client, ctx context.Context, d time.Duration) {
 // breaks is who has bad things happen.
 func (w *world) breaks(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
-		time.Sleep(upTo(r, 30*time.Second))
+		sleeps(upTo(r, 30*time.Second))
 		if r.IntN(4) > 0 {
 			w.note("pull")
 			w.pull()
@@ -234,7 +248,7 @@ func (w *world) breaks(ctx context.Context, r *rand.Rand) {
 // romeoSends is the other side.
 func (w *world) romeoSends(ctx context.Context, r *rand.Rand) {
 	for n := 0; ctx.Err() == nil; n++ {
-		time.Sleep(upTo(r, 2*time.Second))
+		sleeps(upTo(r, 2*time.Second))
 		for range 1 + r.IntN(8)/6 {
 			id := fmt.Sprintf("s%d", w.number())
 			unsafe := w.unmanaged()

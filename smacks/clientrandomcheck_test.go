@@ -63,11 +63,11 @@ func (a *actor) acts(t xmlstream.TokenReadEncoder, s *seen) error {
 	defer cancel()
 	switch n := a.r.IntN(100); {
 	case n < 15:
-		time.Sleep(d)
+		sleeps(d)
 	case n < 25:
 		handled := a.c.Hold()
 		a.w.starts(func() {
-			time.Sleep(d)
+			sleeps(d)
 			handled()
 			a.done(s)
 		})
