@@ -274,8 +274,9 @@ func (k *clientConn) wait() {
 	if len(k.c.state.Unacked) > 0 {
 		k.c.ask()
 	}
-	k.blocked++
-	k.c.change.Broadcast()
+	if k.blocked++; k.blocked == 1 { // see full; others who wait so would be woken in turn
+		k.c.change.Broadcast()
+	}
 	k.c.change.Wait()
 	k.blocked--
 }

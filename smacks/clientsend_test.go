@@ -208,3 +208,20 @@ func TestClientSendAckedTwice(t *testing.T) {
 		is(t, "the second", <-second, nil)
 	})
 }
+
+// Those who wait for room wait: they do not wake each other for ever.
+func TestClientManyWaitForRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := newUser(t, smacks.ClientOptions{MaxQueue: 1})
+		s := u.begins("tok")
+		u.send("1")
+		first := begun(func() error { return u.sends()["Send"](t.Context()) })
+		second := begun(func() error { return u.sends()["Send"](t.Context()) }) // waits, or this does not return
+		s.want("1", askedFor)
+		s.say(told("1"))
+		s.say(told("2"))
+		is(t, "Send", <-first, nil)
+		is(t, "Send", <-second, nil)
+	})
+}
