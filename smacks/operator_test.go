@@ -134,6 +134,32 @@ func TestTooMuchWaitsInAll(t *testing.T) {
 	})
 }
 
+// What a session has kept already counts as soon as it waits, and it does not wait if that
+// is too much.
+func TestTooMuchIsKeptToWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, smacks.Options{MaxAllBytes: 1000})
+		romeo := s.Connect(t, romeoFull)
+		juliet, _ := enabled(t, s.Host)
+		tablet := s.Connect(t, "romeo@example.net/tablet")
+		tablet.Send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		s.Settle()
+		long := "<body>" + strings.Repeat("x", 600) + "</body>"
+		romeo.Send("<message to='"+julietFull+"' type='headline'>"+long+"</message>", "<message to='romeo@example.net/tablet' type='headline'>"+long+"</message>")
+		juliet.Drop()
+		s.Settle()
+		if n := s.x.Stats(); n.Waiting != 1 || n.WaitingBytes < 600 || n.Crowded != 0 {
+			t.Errorf("%+v", n)
+		}
+		tablet.Drop()
+		s.Settle()
+		if n := s.x.Stats(); n.Waiting != 1 || n.WaitingBytes > 1000 || n.Crowded != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
 // However a session stops waiting, there is room for another one then, and for what that
 // keeps (smacks SM-47a).
 func TestRoomWhenNobodyWaits(t *testing.T) {
