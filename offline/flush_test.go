@@ -386,48 +386,6 @@ func TestQueryOverRestart(t *testing.T) {
 	})
 }
 
-// TestGoesOnAfterRestart: of what waits a part is on its way when the server stops. A
-// session that is resumed gets the rest as well, in order and once.
-func TestGoesOnAfterRestart(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		st := new(stores)
-		h := muxtest.New(t, &mux.Options{Committer: new(muxtest.Committer), Sessions: &st.sessions, NoRecover: true}, st.extensions(false, offline.Options{})...)
-		h.AddAccount("juliet@example.net")
-		romeo := h.Connect(t, romeoFull)
-		var want []string
-		for i := range 30 {
-			want = append(want, fmt.Sprint("m", i))
-			romeo.Send(chat(want[i], strings.Repeat("x", 10<<10)))
-		}
-		j := h.Connect(t, "juliet@example.net/balcony")
-		j.Send(enable)
-		token := j.Recv().Attr("id")
-		j.Stall()
-		j.Send("<presence/>")
-		got := strings.Fields(ids(j))
-		if len(got) >= len(want) {
-			t.Fatalf("all %d came at once", len(got))
-		}
-		h.Restart(st.extensions(false, offline.Options{})...)
-		j = h.Dial(t, "juliet@example.net")
-		j.Send(fmt.Sprintf("<resume xmlns='"+nsSM+"' previd='%s' h='%d'/>", token, len(got)))
-		for range 30 {
-			for _, id := range strings.Fields(ids(j)) {
-				if strings.HasPrefix(id, "m") {
-					got = append(got, id)
-				}
-			}
-			j.Send(fmt.Sprintf("<a xmlns='"+nsSM+"' h='%d'/>", len(got)))
-			h.Settle()
-		}
-		if !slices.Equal(got, want) || stored(t, &st.offline) != 0 {
-			t.Errorf("got %v, %d are stored", got, stored(t, &st.offline))
-		}
-		j.Clear()
-	})
-}
-
 // TestEndedBehindAcknowledgement: a session ends when its client has just acknowledged
 // what waited, before that is removed. Nobody else gets it.
 func TestEndedBehindAcknowledgement(t *testing.T) {

@@ -23,10 +23,10 @@ import (
 //	})
 //
 // A stanza counts as handled when the session asks for the next one: when its
-// handler has returned, or later if that has called [Client.Hold]. What waits to be handled when the connection breaks is thrown away,
-// since the server sends it again. Replies to pending requests arrive
-// also after a resumption; when a session is lost pending requests end with an error that
-// is [ErrSessionLost]. Replies to requests of an earlier process, which nobody waits for in
+// handler has returned, or later if that has called [Client.Hold]. What waits to be handled
+// when the connection breaks is thrown away, since the server sends it again. Replies to
+// pending requests arrive also after a resumption; when a session is lost pending requests
+// end with an error that is [ErrSessionLost]. Replies to requests of an earlier process, which nobody waits for in
 // this one, are given to the handler, as everything else is.
 //
 // Sending works while there is no connection. What is written to the session of mellium
@@ -49,7 +49,7 @@ type Client struct {
 	alive   bool               // the application believes in the session of the state
 	tried   bool               // its location, since there was a connection
 	busy    bool               // somebody connects
-	leave   []*leaving         // what Detach ends beside the session
+	leave   []*leaving         // what Detach and Close end beside the session
 	asked   bool               // the server owes an acknowledgement
 	since   int                // stanzas since it was asked
 	first   time.Time          // when the first of them was sent

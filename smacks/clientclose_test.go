@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,66 +14,125 @@ import (
 	"github.com/propolis-im/propolis/smacks"
 )
 
-// Close ends Run, whatever it is about, and nobody connects again (API-8).
-func TestClientCloseEndsRun(t *testing.T) {
+// running is a Run that is to be ended while it is about something.
+type running struct {
+	*user
+	t     *testing.T
+	ended chan error
+}
+
+// moments are what it can be about.
+var moments = []string{"dialling", "logging in", "serving", "resuming", "waiting"}
+
+func (r *running) run() {
+	r.ended <- r.Run(r.t.Context(), func(_ context.Context, s *xmpp.Session) (xmpp.Handler, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.session = s
+		return r.user, nil
+	})
+}
+
+// runs has Run be about that; token is that of its session, if there is one.
+func runs(t *testing.T, at string) (r *running, token string) {
+	r = &running{newUser(t, smacks.ClientOptions{}), t, make(chan error, 1)}
+	switch at {
+	case "dialling":
+		r.net.hang = make(chan struct{})
+	case "waiting":
+		r.net.setDown(true)
+	}
+	go r.run()
+	synctest.Wait()
+	switch at {
+	case "logging in":
+		r.net.last().want("<bind ") // and no answer
+	case "serving":
+		r.net.last().binds("tok")
+		token = "tok"
+	case "resuming":
+		s := r.net.last()
+		s.binds("tok")
+		_ = s.c.Close()
+		r.net.last().want("<resume ")
+		token = "tok"
+	}
+	return r, token
+}
+
+// over: Run has ended, and nobody connects again until it is called again, which it is then.
+func (r *running) over() {
+	r.t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-r.ended:
+		if !errors.Is(err, smacks.ErrDetached) {
+			r.t.Errorf("Run: %v", err)
+		}
+	default:
+		r.t.Fatal("Run goes on")
+	}
+	n := len(r.net.all)
+	time.Sleep(time.Hour)
+	synctest.Wait()
+	if len(r.net.all) != n {
+		r.t.Error("it connects once more")
+	}
+	r.net.setDown(false)
+	r.net.hang = nil
+	go r.run()
+}
+
+// Detach ends Run, whatever it is about: connecting, logging in, serving, or waiting for
+// the next attempt. What can be resumed can be afterwards, by the same client as well.
+func TestClientDetachEndsRun(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"dialling", "logging in", "serving", "serving, unanswered", "resuming", "waiting"} {
+	for _, at := range moments {
 		t.Run(at, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				u := newUser(t, smacks.ClientOptions{})
-				ended := make(chan error, 1)
-				begin := func() {
-					ended <- u.Run(t.Context(), func(_ context.Context, s *xmpp.Session) (xmpp.Handler, error) { return u, nil })
+				r, want := runs(t, at)
+				state := r.Detach()
+				if state == nil && want != "" || state != nil && state.Token != want {
+					t.Errorf("state is %+v", state)
 				}
-				switch at {
-				case "dialling":
-					u.net.hang = make(chan struct{})
-				case "waiting":
-					u.net.setDown(true)
-				}
-				go begin()
-				synctest.Wait()
-				switch at {
-				case "logging in":
-					u.net.last().want("<bind ") // and no answer
-				case "serving", "serving, unanswered":
-					u.net.last().binds("tok")
-				case "resuming":
-					s := u.net.last()
+				r.over()
+				s := r.net.last()
+				if want == "" {
 					s.binds("tok")
-					_ = s.c.Close()
-					u.net.last().want("<resume ")
+				} else {
+					s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok'")
+					s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/>")
 				}
-				if at == "serving" {
+				s.say("<message id='x'/>" + askedFor)
+				s.want("<a xmlns='urn:xmpp:sm:3' h='")
+				r.Detach()
+				<-r.ended
+			})
+		})
+	}
+}
+
+// Close ends Run, whatever it is about and whether the server agrees or not, and nobody
+// connects again (API-8). The session is not resumed.
+func TestClientCloseEndsRun(t *testing.T) {
+	t.Parallel()
+	for _, name := range append([]string{"serving, agreed"}, moments...) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				at, _, agrees := strings.Cut(name, ", agreed")
+				r, _ := runs(t, at)
+				if agrees {
 					go func() {
-						s := u.net.last()
+						s := r.net.last()
 						s.want("</stream:stream>")
 						_, _ = io.WriteString(s.c, "</stream:stream>")
 					}()
 				}
-				u.Close(time.Second)
-				synctest.Wait()
-				select {
-				case err := <-ended:
-					if !errors.Is(err, smacks.ErrDetached) {
-						t.Errorf("Run: %v", err)
-					}
-				default:
-					t.Fatal("Run goes on")
-				}
-				n := len(u.net.all)
-				time.Sleep(time.Hour)
-				synctest.Wait()
-				if len(u.net.all) != n {
-					t.Error("it connects once more")
-				}
-
-				u.net.setDown(false)
-				u.net.hang = nil
-				go begin() // as if nothing had been
-				u.net.last().binds("tok2")
-				u.Detach()
-				<-ended
+				r.Close(time.Second)
+				r.over()
+				r.net.last().binds("tok2") // as if nothing had been
+				r.Detach()
+				<-r.ended
 			})
 		})
 	}

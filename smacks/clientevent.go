@@ -122,7 +122,8 @@ var (
 	// ErrDropped is for a stanza that was not acknowledged and will not be sent
 	// again.
 	ErrDropped = errors.New("smacks: stanza was dropped with its session")
-	// ErrDetached is what a session ends with after [Client.Detach].
+	// ErrDetached is what a session, Run and Connect end with after [Client.Detach], and
+	// the latter two after [Client.Close].
 	ErrDetached = errors.New("smacks: detached")
 	// ErrNoConnection is what sending fails with by [ClientOptions.FailDetached].
 	ErrNoConnection = errors.New("smacks: there is no connection")

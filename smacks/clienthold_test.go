@@ -1,15 +1,11 @@
 package smacks_test
 
 import (
-	"context"
 	"encoding/xml"
-	"errors"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"mellium.im/xmlstream"
-	"mellium.im/xmpp"
 
 	"github.com/propolis-im/propolis/smacks"
 )
@@ -125,82 +121,4 @@ func TestClientHoldOverProcesses(t *testing.T) {
 		s.want(told("3"))
 		again.check("seen", &again.seen, "B", "c")
 	})
-}
-
-// Detach ends Run, whatever it is about: connecting, logging in, serving, or waiting for
-// the next attempt. What can be resumed can be afterwards, by the same client as well.
-func TestClientDetachEndsRun(t *testing.T) {
-	t.Parallel()
-	for _, at := range []string{"dialling", "logging in", "serving", "resuming", "waiting"} {
-		t.Run(at, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				u := newUser(t, smacks.ClientOptions{})
-				ended := make(chan error, 1)
-				run := func() {
-					ended <- u.Run(t.Context(), func(_ context.Context, s *xmpp.Session) (xmpp.Handler, error) {
-						u.mu.Lock()
-						defer u.mu.Unlock()
-						u.session = s
-						return u, nil
-					})
-				}
-				switch at {
-				case "dialling":
-					u.net.hang = make(chan struct{})
-				case "waiting":
-					u.net.setDown(true)
-				}
-				go run()
-				synctest.Wait()
-				want := ""
-				switch at {
-				case "logging in":
-					u.net.last().want("<bind ") // and no answer
-				case "serving":
-					u.net.last().binds("tok")
-					want = "tok"
-				case "resuming":
-					s := u.net.last()
-					s.binds("tok")
-					_ = s.c.Close()
-					u.net.last().want("<resume ")
-					want = "tok"
-				}
-				state := u.Detach()
-				if state == nil && want != "" || state != nil && state.Token != want {
-					t.Errorf("state is %+v", state)
-				}
-				synctest.Wait()
-				select {
-				case err := <-ended:
-					if !errors.Is(err, smacks.ErrDetached) {
-						t.Errorf("Run: %v", err)
-					}
-				default:
-					t.Fatal("Run goes on")
-				}
-				n := len(u.net.all)
-				time.Sleep(time.Hour)
-				synctest.Wait()
-				if len(u.net.all) != n {
-					t.Error("it connects once more")
-				}
-
-				u.net.setDown(false)
-				u.net.hang = nil
-				go run()
-				s := u.net.last()
-				if want == "" {
-					s.binds("tok")
-				} else {
-					s.want("<resume xmlns='urn:xmpp:sm:3' previd='tok'")
-					s.say("<resumed xmlns='urn:xmpp:sm:3' previd='tok' h='0'/>")
-				}
-				s.say("<message id='x'/>" + askedFor)
-				s.want("<a xmlns='urn:xmpp:sm:3' h='")
-				u.Detach()
-				<-ended
-			})
-		})
-	}
 }
